@@ -1,1 +1,150 @@
-//! (being written)
+//! The broker: queue, accounting, failure ledger and cache of signatures behind one trait, [`Broker`].
+//!
+//! A job runs unchanged on every engine; [`sqlite`] is the embedded one. What follows is the specification: each rule is
+//! proved on every engine by the same conformance suite.
+//!
+//! 1. **Lease, not pop.** [`Broker::lease`] hands a task out under a random [`Token`] with a deadline that the worker extends.
+//!    A lease whose deadline has passed is taken back by the next [`Broker::lease`] or [`Broker::tick`] of anybody, counted
+//!    in [`Leased::expiries`], and the task is ready again. Until it is taken back, its token stays good. Any call with a
+//!    token that is not the task's present one answers [`BrokerError::Stale`] and changes nothing.
+//! 2. **One atomic completion.** [`Broker::complete`] acknowledges, moves the counters, stores signatures, writes the ledger
+//!    and queues what is to be retried, in one transaction. Crash before it: the task runs again. Crash after it: nothing is
+//!    lost, nothing is counted twice. So totals are exact, and "the job has finished" is a fact.
+//! 3. **Children in batches.** [`Broker::spawn`] queues at most [`limits::MAX_CHILDREN`] children and stores the cursor in one
+//!    transaction; whoever runs the task again is handed the cursor and goes on after it.
+//! 4. **Depth first, fair.** Ready tasks of a job are taken by class (file chunks before others before directories), then
+//!    deeper before shallower, then in the order in which they were queued; one task from each job in turn.
+//! 5. **Tasks are idempotent.** The broker may hand a task out twice; it never completes it twice.
+//! 6. **Bounded.** A finished task leaves nothing but its part of the totals, the capped ledger and the capped log of events.
+//!    [`Broker::forget`] removes those.
+//! 7. **No secrets.** Nothing that is put into a broker may contain a credential.
+//!
+//! **Life of a job.** `queued -> running -> finished | waiting -> queued ... | stopping -> stopped | failed`.
+//! - A pass starts with the pre_job task if the job has one, else with its first task; the completion of pre_job queues the
+//!   first task. The completion that brings the outstanding tasks to zero queues post_job if there is one; else, and when
+//!   post_job completes, the pass ends: finished, or with an interval waiting until `max(start of the pass + interval, now)`.
+//!   Passes never overlap.
+//! - Hooks run at most once a pass: [`Broker::begin_once`] marks the task before it acts; a second holder is told so.
+//! - [`Broker::stop`] drops what is ready or delayed, now and whatever is queued later by leases still in hand; the last of
+//!   them to be completed, released or taken back ends the job as stopped. post_job does not run. A fatal completion does
+//!   the same and ends as failed (or, for [`Fatal::Pass`] in a periodic job, as waiting).
+//! - [`Broker::retry`] queues ledger entries again: in the present pass of a running job, else as a pass of just these, without hooks,
+//!   after which the job is again in the state from which it was reopened.
+//!
+//! **The ledger** shows the latest full pass: it is emptied when the next full pass starts. An entry that is being retried stays until the
+//! task that retries it completes without failing it again; if that task is dropped by a stop, the entry simply remains.
+//!
+//! Time is the broker's, never the caller's. A cancelled call may still take effect. What this module does not do: decide
+//! when to retry, what a payload means, or how long to wait when the engine is [unavailable](BrokerError::is_unavailable).
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+mod counts;
+mod error;
+mod failures;
+mod job;
+pub mod limits;
+mod signatures;
+pub mod sqlite;
+mod task;
+mod worker;
+
+pub use counts::Counts;
+pub use error::{BrokerError, InUse, Result};
+pub use failures::{Failure, FailureFilter, FailurePage, FailureRecord, Retried};
+pub use job::{Created, EventKind, Job, JobEvent, JobId, JobState, NewJob, Outstanding, Timestamp};
+pub use signatures::{Append, Compaction, Segment, SegmentId};
+pub use task::{
+    Begun, Completion, Extended, Fatal, JobFilter, Lease, LeaseRequest, Leased, NewTask, Spawned,
+    TaskClass, TaskId, TaskKind, Token,
+};
+pub use worker::{Departure, Worker, WorkerId, WorkerInfo};
+
+/// Queue, accounting, ledger and signature cache of ingest jobs. See the module for the rules that every engine obeys.
+///
+/// Every method may answer [`BrokerError::Unavailable`] (wait and try again), [`BrokerError::Corrupt`] and
+/// [`BrokerError::Invalid`] (a request beyond [`limits`]); further errors are named at each method.
+#[async_trait]
+pub trait Broker: Debug + Send + Sync {
+    /// Creates a job and queues its first task, or goes on with an unfinished one of the same identity.
+    ///
+    /// Looked for first is an unfinished job of the same name, then one of the same identity. If there is one, has that
+    /// identity, is not stopping and has no live owner, it is resumed: it gets the new owner, and nothing else of it changes.
+    /// An ended job of the same name is forgotten.
+    ///
+    /// # Errors
+    /// [`BrokerError::NameInUse`] if the unfinished job cannot be resumed.
+    async fn create_job(&self, job: NewJob) -> Result<Created>;
+
+    /// A job by its name, unfinished or ended.
+    async fn find_job(&self, name: &str) -> Result<Option<Job>>;
+
+    /// A job by its id. [`BrokerError::UnknownJob`] if there is none.
+    async fn job(&self, job: JobId) -> Result<Job>;
+
+    /// All jobs, oldest first.
+    async fn jobs(&self) -> Result<Vec<Job>>;
+
+    /// The job's log, oldest first; at most [`limits::MAX_EVENTS`], the latest.
+    async fn events(&self, job: JobId) -> Result<Vec<JobEvent>>;
+
+    /// Adds a line to the job's log, such as why a worker takes no more of its tasks.
+    async fn note(&self, job: JobId, text: &str) -> Result<()>;
+
+    /// Stops a job. Without `now`, leases in hand finish first; with `now` they are taken away and their tokens are stale.
+    /// Answers the state after the call; an ended job stays as it is.
+    async fn stop(&self, job: JobId, now: bool) -> Result<JobState>;
+
+    /// Removes an ended job with its totals, ledger and events. [`BrokerError::NotEnded`] for any other.
+    async fn forget(&self, job: JobId) -> Result<()>;
+
+    /// Leases up to `request.max` tasks; none if nothing is ready. Does what [`Broker::tick`] does first.
+    async fn lease(&self, request: &LeaseRequest) -> Result<Vec<Leased>>;
+
+    /// Moves the deadlines of leases to `lease_for` from now, and says which of them are held no more.
+    async fn extend(&self, leases: &[Lease], lease_for: Duration) -> Result<Extended>;
+
+    /// Gives a task back after `delay`, counting nothing; its cursor stays.
+    async fn release(&self, lease: Lease, delay: Duration) -> Result<()>;
+
+    /// Queues `children` and stores `cursor`, both or neither. In a stopping job the children are dropped.
+    async fn spawn(&self, lease: Lease, children: Vec<NewTask>, cursor: Vec<u8>)
+    -> Result<Spawned>;
+
+    /// Marks a task as begun. The mark outlives the lease, so a later holder learns that an earlier one began.
+    async fn begin_once(&self, lease: Lease) -> Result<Begun>;
+
+    /// Ends a task and accounts for it, all in one transaction.
+    async fn complete(&self, lease: Lease, completion: Completion) -> Result<()>;
+
+    /// Takes back leases past their deadline, makes delayed tasks that are due ready, and starts passes that are due. Whoever
+    /// waits for a job without leasing must call this now and then, for there may be no worker to do it.
+    async fn tick(&self) -> Result<()>;
+
+    /// Returns true as soon as a lease call of this filter may find a task, false after `timeout`.
+    async fn wait_for_work(&self, filter: &JobFilter, timeout: Duration) -> Result<bool>;
+
+    /// The segments stored for a key, in the order in which they count: the last entry wins.
+    async fn signatures(&self, key: &[u8]) -> Result<Vec<Segment>>;
+
+    /// Removes the segments of all keys that start with `prefix` (empty: of all); answers how many keys had some.
+    async fn clear_signatures(&self, prefix: &[u8]) -> Result<u64>;
+
+    /// A page of the job's ledger in byte order of the paths, starting after the path `after`; at most `max` entries.
+    async fn failures(&self, job: JobId, after: Option<&[u8]>, max: usize) -> Result<FailurePage>;
+
+    /// Queues the entries of the ledger that match. [`BrokerError::Stopping`] if the job is being stopped.
+    async fn retry(&self, job: JobId, filter: &FailureFilter) -> Result<Retried>;
+
+    /// Says that a worker lives, for `lives_for` from now. A job's owner lives as long as its heartbeats do.
+    async fn heartbeat(&self, worker: &WorkerInfo, lives_for: Duration) -> Result<()>;
+
+    /// The workers whose last heartbeat has not run out, by id.
+    async fn workers(&self) -> Result<Vec<Worker>>;
+
+    /// Ends a worker before its heartbeat runs out. Its leases return at once, as released or as expired.
+    async fn worker_gone(&self, worker: &WorkerId, how: Departure) -> Result<()>;
+}

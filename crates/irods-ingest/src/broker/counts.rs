@@ -1,0 +1,99 @@
+//! The totals of a job: what its completed tasks report, summed.
+//!
+//! A sum saturates instead of wrapping. Unknown fields of a stored total are ignored, missing ones are zero.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// What one task did, or the sum over tasks. Bytes where the name says so, numbers of things elsewhere.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Counts {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl std::ops::AddAssign for Counts {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field = self.$field.saturating_add(other.$field);)*
+            }
+        }
+    };
+}
+
+counts! {
+    /// Files that a scan found, excluded ones too.
+    files_seen,
+    /// Directories that a scan found.
+    dirs_seen,
+    /// Data objects registered in place.
+    registered,
+    /// Data objects uploaded whole.
+    uploaded,
+    /// Data objects appended to.
+    appended,
+    /// Data objects whose bytes or registration were brought up to date.
+    updated,
+    /// Data objects or collections of which only system metadata changed.
+    metadata_only,
+    /// Files that are as they were.
+    skipped_unchanged,
+    /// Entries left out by a filter.
+    excluded,
+    /// Files and directories that could not be read.
+    unreadable,
+    /// Collections made.
+    collections_created,
+    /// Data objects and collections removed.
+    deleted,
+    /// Files and directories given up on.
+    failed,
+    /// Attempts made again.
+    retried,
+    /// Bytes of registered files.
+    bytes_registered,
+    /// Bytes sent.
+    bytes_uploaded,
+    /// Tasks completed.
+    tasks,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn stored_totals_of_other_versions_are_read() {
+        let read: Counts = serde_json::from_str(r#"{"uploaded":3,"something_new":9}"#).unwrap();
+        assert_eq!(
+            read,
+            Counts {
+                uploaded: 3,
+                ..Counts::default()
+            }
+        );
+    }
+
+    #[test]
+    fn sums_saturate() {
+        let mut sum = Counts {
+            tasks: u64::MAX,
+            files_seen: 1,
+            ..Counts::default()
+        };
+        sum += Counts {
+            tasks: 1,
+            files_seen: 2,
+            ..Counts::default()
+        };
+        assert_eq!(
+            sum,
+            Counts {
+                tasks: u64::MAX,
+                files_seen: 3,
+                ..Counts::default()
+            }
+        );
+    }
+}
