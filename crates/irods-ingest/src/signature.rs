@@ -1,1 +1,490 @@
-//! (being written)
+//! Signatures: how a directory's entries looked when they were last applied, in 24 bytes each.
+//!
+//! A directory's record is a list of segments; a segment is a run of entries; an entry is three little-endian 64-bit
+//! hashes: of the name, of (kind, mtime, size), of (ctime). Completions append segments, and the last entry of a name wins,
+//! so nothing is ever read, changed and written back. The content hash 0 is reserved: it marks an entry that must
+//! count as changed at the next scan ([`is_racy`]).
+//!
+//! Pure: this module reads and writes bytes, the broker keeps them. A damaged segment is ignored as a whole, which
+//! costs work (everything in it counts as new) and never correctness. No inode number: network file systems do not
+//! keep them. Two names whose 64-bit hashes collide within one directory would share an entry: the later one wins, and
+//! the other is seen as changed at every scan; it is never taken for unchanged unless its size and times agree as well.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::plan::Operation;
+use crate::source::{Stat, Timestamp};
+
+/// Bytes of one entry.
+pub const ENTRY_LEN: usize = 24;
+
+/// Content hash of an entry that must be taken for changed.
+const CHANGED: u64 = 0;
+
+/// More segments than this, and a clean scan should compact the record.
+const MAX_SEGMENTS: usize = 8;
+
+/// How an entry compares with what is remembered of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing is remembered.
+    New,
+    /// Modification time, size or kind differ.
+    DataChanged,
+    /// Only the inode's change time differs: owner, permissions, links, extended attributes.
+    MetadataChanged,
+    /// Nothing differs.
+    Unchanged,
+}
+
+impl Verdict {
+    /// All verdicts, in the order of their declaration.
+    pub const ALL: [Self; 4] = [
+        Self::New,
+        Self::DataChanged,
+        Self::MetadataChanged,
+        Self::Unchanged,
+    ];
+}
+
+/// Collects entries into the bytes of one segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    /// An empty segment.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Remembers that `name` was applied as `stat` says. `seen_at` is the worker's clock when that stat was taken, before
+    /// the content was read: an entry that is racy by then is stored as changed.
+    pub fn push(&mut self, name: &[u8], stat: &Stat, seen_at: Timestamp) {
+        let content = match is_racy(stat, seen_at) {
+            true => CHANGED,
+            false => content_hash(stat),
+        };
+        self.push_hashes(name_hash(name), content, change_hash(stat));
+    }
+
+    fn push_hashes(&mut self, name: u64, content: u64, change: u64) {
+        self.bytes.extend_from_slice(&name.to_le_bytes());
+        self.bytes.extend_from_slice(&content.to_le_bytes());
+        self.bytes.extend_from_slice(&change.to_le_bytes());
+    }
+
+    /// No entry was pushed: nothing needs to be stored.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.bytes.len() / ENTRY_LEN
+    }
+
+    /// The bytes to append to the directory's record.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// A directory's record, read.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    entries: HashMap<u64, (u64, u64)>,
+    segments: usize,
+    stored: usize,
+    damaged: usize,
+}
+
+impl Record {
+    /// Reads segments in the order in which they were appended. Total: any bytes will do.
+    pub fn read<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut record = Self::default();
+        for segment in segments {
+            record.segments += 1;
+            let (entries, rest) = segment.as_chunks::<ENTRY_LEN>();
+            if !rest.is_empty() {
+                record.damaged += 1;
+                continue;
+            }
+            record.stored += entries.len();
+            for entry in entries {
+                let [name, content, change] = words(entry);
+                record.entries.insert(name, (content, change));
+            }
+        }
+        record
+    }
+
+    /// How `name`, which now looks like `stat`, compares with what is remembered.
+    pub fn verdict(&self, name: &[u8], stat: &Stat) -> Verdict {
+        match self.entries.get(&name_hash(name)) {
+            None => Verdict::New,
+            Some((content, _)) if *content != content_hash(stat) => Verdict::DataChanged,
+            Some((_, change)) if *change != change_hash(stat) => Verdict::MetadataChanged,
+            Some(_) => Verdict::Unchanged,
+        }
+    }
+
+    /// Number of names remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Number of segments that were ignored because their length is not that of whole entries.
+    pub fn damaged(&self) -> usize {
+        self.damaged
+    }
+
+    /// Whether a clean scan that saw `names_in_listing` entries should replace the segments it read by
+    /// [`Record::compacted`]: there are many segments, most of what is stored is superseded or gone, or some is damaged.
+    pub fn should_compact(&self, names_in_listing: usize) -> bool {
+        let live = self.entries.len().min(names_in_listing);
+        self.damaged > 0 || self.segments > MAX_SEGMENTS || self.stored > 64 + 2 * live
+    }
+
+    /// One segment that says the same of the given names and forgets all others. Entries are in the order of their
+    /// name hash, so equal records have equal bytes.
+    pub fn compacted<'a>(&self, names_in_listing: impl IntoIterator<Item = &'a [u8]>) -> Segment {
+        let keep: HashSet<u64> = names_in_listing.into_iter().map(name_hash).collect();
+        let mut kept: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(name, _)| keep.contains(name))
+            .collect();
+        kept.sort_unstable_by_key(|(name, _)| **name);
+        let mut segment = Segment::new();
+        for (name, (content, change)) in kept {
+            segment.push_hashes(*name, *content, *change);
+        }
+        segment
+    }
+}
+
+/// A write could still follow that leaves this entry's times and size as they are, because the clock that stamps files
+/// has not ticked since: the entry was modified and changed within that clock's granularity of `seen_at`.
+///
+/// The granularity is taken as 20 ms (twice the slowest kernel tick), and as 2 s where neither time has a fraction of
+/// a second (file systems that store whole seconds, or even ones). A file with a modification time in the future but an
+/// old change time is not racy: a write would move its modification time. The rule needs a file server's clock
+/// not to run behind the worker's by more than the granularity.
+pub fn is_racy(stat: &Stat, seen_at: Timestamp) -> bool {
+    let granularity: i128 = match (stat.mtime.nanos, stat.ctime.nanos) {
+        (0, 0) => 2_000_000_000,
+        _ => 20_000_000,
+    };
+    stat.mtime.min(stat.ctime).as_nanos() >= seen_at.as_nanos() - granularity
+}
+
+/// What the record of a directory is filed under. Everything that changes the meaning of "already applied" is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CacheKey<'a> {
+    /// The source root, absolute.
+    pub root: &'a [u8],
+    /// The directory, relative to the root; empty for the root itself.
+    pub directory: &'a [u8],
+    /// The job's target collection.
+    pub target: &'a str,
+    /// The operation.
+    pub operation: Operation,
+    /// The resource that was asked for, if one was.
+    pub resource: Option<&'a str>,
+    /// The user as whom the entries are applied, `name#zone`.
+    pub user: &'a str,
+}
+
+impl CacheKey<'_> {
+    /// The key as bytes. Different keys have different bytes: each part is preceded by its length.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Self::root_prefix(self.root);
+        put_part(&mut bytes, self.directory);
+        put_part(&mut bytes, self.target.as_bytes());
+        bytes.push(self.operation.number());
+        match self.resource {
+            None => bytes.push(0),
+            Some(resource) => {
+                bytes.push(1);
+                put_part(&mut bytes, resource.as_bytes());
+            }
+        }
+        put_part(&mut bytes, self.user.as_bytes());
+        bytes
+    }
+
+    /// The bytes with which every key of this source root begins, and no key of any other root.
+    pub fn root_prefix(root: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(root.len() + 64);
+        put_part(&mut bytes, root);
+        bytes
+    }
+}
+
+/// Appends a part with its length, 8 bytes big-endian.
+fn put_part(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+    bytes.extend_from_slice(part);
+}
+
+fn name_hash(name: &[u8]) -> u64 {
+    xxh3_64(name)
+}
+
+/// Hash of kind, modification time and size; never [`CHANGED`].
+fn content_hash(stat: &Stat) -> u64 {
+    let mut bytes = [0u8; 21];
+    bytes[..8].copy_from_slice(&stat.mtime.seconds.to_le_bytes());
+    bytes[8..12].copy_from_slice(&stat.mtime.nanos.to_le_bytes());
+    bytes[12..20].copy_from_slice(&stat.size.to_le_bytes());
+    bytes[20] = stat.kind as u8;
+    match xxh3_64(&bytes) {
+        CHANGED => 1,
+        hash => hash,
+    }
+}
+
+fn change_hash(stat: &Stat) -> u64 {
+    let mut bytes = [0u8; 12];
+    bytes[..8].copy_from_slice(&stat.ctime.seconds.to_le_bytes());
+    bytes[8..].copy_from_slice(&stat.ctime.nanos.to_le_bytes());
+    xxh3_64(&bytes)
+}
+
+fn words(entry: &[u8; ENTRY_LEN]) -> [u64; 3] {
+    let mut words = [0u64; 3];
+    for (word, bytes) in words.iter_mut().zip(entry.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::EntryKind;
+
+    fn stat(mtime: i64, size: u64, ctime: i64) -> Stat {
+        Stat {
+            kind: EntryKind::Regular,
+            size,
+            mtime: Timestamp {
+                seconds: mtime,
+                nanos: 5,
+            },
+            ctime: Timestamp {
+                seconds: ctime,
+                nanos: 7,
+            },
+            mode: 0o100644,
+            dev: 1,
+        }
+    }
+
+    fn segment(entries: &[(&[u8], Stat)]) -> Vec<u8> {
+        let mut segment = Segment::new();
+        for (name, stat) in entries {
+            segment.push(name, stat, LATER);
+        }
+        segment.into_bytes()
+    }
+
+    const LATER: Timestamp = Timestamp {
+        seconds: 1 << 40,
+        nanos: 0,
+    };
+
+    #[test]
+    fn the_four_verdicts() {
+        let bytes = segment(&[(b"a", stat(10, 3, 10))]);
+        assert_eq!(bytes.len(), ENTRY_LEN);
+        let record = Record::read([&bytes[..]]);
+        assert_eq!(record.verdict(b"a", &stat(10, 3, 10)), Verdict::Unchanged);
+        assert_eq!(
+            record.verdict(b"a", &stat(10, 3, 11)),
+            Verdict::MetadataChanged
+        );
+        assert_eq!(record.verdict(b"a", &stat(11, 3, 10)), Verdict::DataChanged);
+        assert_eq!(record.verdict(b"a", &stat(10, 4, 10)), Verdict::DataChanged);
+        assert_eq!(record.verdict(b"b", &stat(10, 3, 10)), Verdict::New);
+        let mut socket = stat(10, 3, 10);
+        socket.kind = EntryKind::Socket;
+        assert_eq!(record.verdict(b"a", &socket), Verdict::DataChanged);
+    }
+
+    #[test]
+    fn an_entry_that_could_still_change_unseen_counts_as_changed() {
+        let now = Timestamp {
+            seconds: 100,
+            nanos: 500_000_000,
+        };
+        let fine = |nanos| Stat {
+            mtime: Timestamp {
+                seconds: 100,
+                nanos,
+            },
+            ctime: Timestamp {
+                seconds: 100,
+                nanos,
+            },
+            ..stat(0, 1, 0)
+        };
+        assert!(is_racy(&fine(499_000_000), now));
+        assert!(is_racy(&fine(480_000_000), now));
+        assert!(!is_racy(&fine(479_999_999), now));
+        // Whole seconds: the file system's clock ticks once a second or slower.
+        let coarse = |seconds| Stat {
+            mtime: Timestamp { seconds, nanos: 0 },
+            ctime: Timestamp { seconds, nanos: 0 },
+            ..stat(0, 1, 0)
+        };
+        assert!(is_racy(&coarse(99), now));
+        assert!(!is_racy(&coarse(98), now));
+        // A file server whose clock runs ahead.
+        assert!(is_racy(&stat(200, 1, 200), now));
+        // Dated in the future by hand, long ago: a write would change its mtime, so it does not need doing for ever.
+        assert!(!is_racy(&stat(4_000_000_000, 1, 50), now));
+
+        let mut segment = Segment::new();
+        let racy = fine(499_000_000);
+        segment.push(b"x", &racy, now);
+        let record = Record::read([&segment.into_bytes()[..]]);
+        assert_eq!(record.verdict(b"x", &racy), Verdict::DataChanged);
+    }
+
+    #[test]
+    fn a_segment_that_is_cut_off_is_ignored_as_a_whole() {
+        let old = segment(&[(b"a", stat(1, 1, 1)), (b"b", stat(1, 1, 1))]);
+        let cut = &segment(&[(b"a", stat(2, 2, 2)), (b"c", stat(2, 2, 2))])[..ENTRY_LEN + 1];
+        let record = Record::read([&old[..], cut]);
+        assert_eq!(record.damaged(), 1);
+        assert_eq!(record.verdict(b"a", &stat(1, 1, 1)), Verdict::Unchanged);
+        assert_eq!(record.verdict(b"c", &stat(2, 2, 2)), Verdict::New);
+        assert!(record.should_compact(2));
+    }
+
+    #[test]
+    fn compaction_is_due_when_there_is_something_to_gain() {
+        let one = segment(&[(b"a", stat(1, 1, 1))]);
+        let few = vec![&one[..]; MAX_SEGMENTS];
+        assert!(!Record::read(few.clone()).should_compact(1));
+        let many = vec![&one[..]; MAX_SEGMENTS + 1];
+        assert!(Record::read(many).should_compact(1));
+        assert!(!Record::read([]).should_compact(0));
+        // A directory from which nearly everything went away.
+        let names: Vec<_> = (0..100).map(|i| format!("n{i}").into_bytes()).collect();
+        let entries: Vec<_> = names.iter().map(|n| (&n[..], stat(1, 1, 1))).collect();
+        let full = segment(&entries);
+        assert!(!Record::read([&full[..]]).should_compact(100));
+        assert!(Record::read([&full[..]]).should_compact(3));
+    }
+
+    #[test]
+    fn the_key_tells_apart_whatever_changes_what_was_applied() {
+        let key = CacheKey {
+            root: b"/src",
+            directory: b"a",
+            target: "/z/t",
+            operation: Operation::PutSync,
+            resource: None,
+            user: "rods#z",
+        };
+        let variants = [
+            key,
+            CacheKey {
+                root: b"/sr",
+                directory: b"ca",
+                ..key
+            },
+            CacheKey {
+                directory: b"",
+                ..key
+            },
+            CacheKey {
+                target: "/z/t2",
+                ..key
+            },
+            CacheKey {
+                operation: Operation::NoOp,
+                ..key
+            },
+            CacheKey {
+                resource: Some(""),
+                ..key
+            },
+            CacheKey {
+                resource: Some("r"),
+                ..key
+            },
+            CacheKey {
+                user: "alice#z",
+                ..key
+            },
+        ];
+        let bytes: HashSet<_> = variants.iter().map(CacheKey::to_bytes).collect();
+        assert_eq!(bytes.len(), variants.len());
+        let prefix = CacheKey::root_prefix(b"/src");
+        assert!(key.to_bytes().starts_with(&prefix));
+        let longer = CacheKey {
+            root: b"/src2",
+            ..key
+        };
+        assert!(!longer.to_bytes().starts_with(&prefix));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_segments_never_panic(segments: Vec<Vec<u8>>, name: Vec<u8>) {
+            let record = Record::read(segments.iter().map(Vec::as_slice));
+            let _ = record.verdict(&name, &stat(1, 2, 3));
+            let _ = record.should_compact(name.len());
+            prop_assert!(record.compacted([&name[..]]).len() <= 1);
+        }
+
+        #[test]
+        fn the_last_entry_wins_and_compaction_keeps_every_verdict(
+            runs in prop::collection::vec(
+                prop::collection::vec((0u8..20, 0i64..4, 0u64..3, 0i64..4), 0..12), 0..12),
+        ) {
+            let mut last = HashMap::new();
+            let mut segments = Vec::new();
+            for run in &runs {
+                let mut segment = Segment::new();
+                for (name, mtime, size, ctime) in run {
+                    segment.push(&[*name], &stat(*mtime, *size, *ctime), LATER);
+                    last.insert(*name, stat(*mtime, *size, *ctime));
+                }
+                segments.push(segment.into_bytes());
+            }
+            let record = Record::read(segments.iter().map(Vec::as_slice));
+            prop_assert_eq!(record.len(), last.len());
+            let names: Vec<[u8; 1]> = (0u8..20).filter(|n| n % 2 == 0).map(|n| [n]).collect();
+            let compact = record.compacted(names.iter().map(|n| &n[..])).into_bytes();
+            let compact = Record::read([&compact[..]]);
+            for name in 0u8..20 {
+                let probe = last.get(&name).copied().unwrap_or(stat(0, 0, 0));
+                let expected = match last.contains_key(&name) {
+                    true => Verdict::Unchanged,
+                    false => Verdict::New,
+                };
+                prop_assert_eq!(record.verdict(&[name], &probe), expected);
+                let kept = if name % 2 == 0 { expected } else { Verdict::New };
+                prop_assert_eq!(compact.verdict(&[name], &probe), kept);
+            }
+        }
+    }
+}

@@ -1,1 +1,487 @@
-//! (being written)
+//! The decision: entry + what is remembered + catalog state + options -> [`Decision`]. Pure, no I/O.
+//!
+//! [`decide_file`] and [`decide_directory`] are the only places where it is decided what happens to an entry; what acts and
+//! what only prints both call them. The rules:
+//!
+//! - *Optimistic.* With the catalog [`Unknown`](CatalogState::Unknown) the plan takes the likely case, where the
+//!   operation's own error says otherwise. When the zone then says that the name exists (or does not), the
+//!   executor looks and decides again with the known state. [`Decision::Look`] is for where no such error would come: the
+//!   choice among replicas, changes that call no operation, and hooks, which run before the operation.
+//! - *PUT never overwrites* an object that has a good replica; no operation touches a replica that is locked.
+//! - *An interrupted upload*, an object without a good replica, is uploaded again as a whole. An intermediate
+//!   replica may have a live writer: only a redelivered entry, whose own last attempt may be that writer, replaces it.
+//! - *Redelivery.* An object that equals what would have been made is finished as create: its hooks run, nothing is sent.
+//! - *Unproven equality is inequality*: see [`sameness`].
+//! - A metadata change (only ctime moved) never updates the catalog: it fires the modify hooks, or creates what is missing.
+//! - PUT_APPEND trusts, as it always did, that the object is a prefix of the file. It checks what it can: a file that is
+//!   shorter than the object is refused, and so is one of equal size and another checksum.
+
+use std::fmt;
+
+use crate::signature::Verdict;
+use crate::source::{EntryKind, Stat};
+
+pub mod compare;
+mod facts;
+pub mod guard;
+mod operation;
+
+pub use facts::{
+    CatalogState, Checksums, DirectoryFacts, FileFacts, Options, Replica, ReplicaStatus,
+};
+pub use operation::{DeleteMode, Incompatible, Operation, UnknownName, check_compatible};
+
+/// Both times of a file must precede the object's by this many seconds to prove that the file did not change since
+/// it was uploaded: clocks of sources and zones differ.
+pub const CLOCK_MARGIN_SECONDS: i64 = 300;
+
+/// What is to happen to one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Do this, with the hooks of this event around it.
+    Act {
+        /// Whose pre and post hooks run.
+        event: Event,
+        /// What is done between them.
+        effect: Effect,
+    },
+    /// No event, no call. Unless the reason says otherwise the entry is done with, and its signature is stored.
+    Skip(Reason),
+    /// Ask the catalog, then decide again.
+    Look,
+    /// Compare the checksums (computed by the server where the object has none), then decide again.
+    CompareChecksums,
+    /// It must not or cannot be done: an entry in the ledger.
+    Refuse(Refusal),
+}
+
+/// Which pair of hooks runs around an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The data object or collection comes to be.
+    Create,
+    /// It exists and its source changed.
+    Modify,
+}
+
+/// What is done in the zone. Parents that turn out to be missing are created first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Create the collection; it existing already is an error that leads to deciding again.
+    CreateCollection,
+    /// Register a new data object; must fail if the name is taken.
+    Register,
+    /// Register one more replica of an existing data object.
+    RegisterReplica,
+    /// Set size and modification time of this one replica, and its status to good.
+    UpdateReplica {
+        /// Replica number.
+        number: u32,
+    },
+    /// Upload; must fail if the name is taken. (A streamed put truncates: it must know first that the name is free.)
+    PutNew,
+    /// Upload over whatever object is there, or make it.
+    PutOver,
+    /// Write the file's bytes from this offset on to the end of the object, whose size it is.
+    Append {
+        /// Offset in bytes.
+        from: u64,
+    },
+}
+
+/// Why nothing is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It is as it was when it was last applied.
+    Unchanged,
+    /// The object is there already and equal.
+    AlreadyEqual,
+    /// PUT, and the object exists: it is left alone, whatever it holds.
+    Exists,
+    /// NO_OP without a hook.
+    NoOp,
+}
+
+/// Why an entry is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// A file, where the zone has a collection.
+    FileOverCollection,
+    /// A directory, where the zone has a data object.
+    DirectoryOverDataObject,
+    /// Sockets, pipes and devices have no content to upload.
+    NotUploadable(EntryKind),
+    /// No replica is registered under this physical path (on this resource).
+    WrongResourceOrPath,
+    /// A replica under another physical path is on this resource already.
+    OtherReplicaOnResource,
+    /// A replica needs a resource.
+    NoResource,
+    /// The object is locked or being written.
+    Busy,
+    /// PUT_APPEND, and the file is shorter than the object.
+    ShorterThanObject,
+    /// PUT_APPEND, and the object is not the beginning of the file.
+    Diverged,
+}
+
+impl Refusal {
+    /// It may well work later, so a retry makes sense.
+    pub fn is_transient(self) -> bool {
+        self == Self::Busy
+    }
+
+    /// The message for the ledger. `path` is the source's, `target` the logical path.
+    pub fn describe(self, path: &[u8], target: &str) -> String {
+        let path = bstr::BStr::new(path);
+        match self {
+            Self::FileOverCollection => {
+                format!("sync: cannot sync file {path} to collection {target}")
+            }
+            Self::DirectoryOverDataObject => {
+                format!("sync: cannot sync directory {path} to data object {target}")
+            }
+            Self::NotUploadable(kind) => {
+                format!(
+                    "cannot upload {path} to {target}: a {} has no content",
+                    kind.word()
+                )
+            }
+            Self::WrongResourceOrPath => format!(
+                "wrong resource or path: no replica of {target} that was asked for is registered as {path}"
+            ),
+            Self::OtherReplicaOnResource => format!(
+                "wrong resource or path: the resource already holds a replica of {target} that is not {path}"
+            ),
+            Self::NoResource => {
+                format!("no resource name defined: cannot register {path} as a replica of {target}")
+            }
+            Self::Busy => {
+                format!("cannot update {target} from {path}: it is locked or being written")
+            }
+            Self::ShorterThanObject => {
+                format!("cannot append {path} to {target}: the file is shorter than the object")
+            }
+            Self::Diverged => format!(
+                "cannot append {path} to {target}: sizes are equal, checksums are not: it changed in place"
+            ),
+        }
+    }
+}
+
+use Decision::{CompareChecksums, Look, Refuse, Skip};
+use Event::{Create, Modify};
+
+/// What is to happen to an entry that is not a directory.
+pub fn decide_file(facts: &FileFacts<'_>) -> Decision {
+    let verdict = match effective_verdict(facts.verdict, facts.options) {
+        Verdict::Unchanged => return Skip(Reason::Unchanged),
+        verdict => verdict,
+    };
+    if facts.operation.uploads() && !matches!(facts.kind, EntryKind::Regular | EntryKind::Symlink) {
+        return Refuse(Refusal::NotUploadable(facts.kind));
+    }
+    match facts.catalog {
+        CatalogState::Collection => Refuse(Refusal::FileOverCollection),
+        CatalogState::Absent => make(facts.operation),
+        CatalogState::Unknown => guess(facts, verdict),
+        CatalogState::DataObject(replicas) => match facts.operation {
+            Operation::NoOp => no_op(facts.options, event_of_existing(facts.options, verdict)),
+            Operation::RegisterSync => register_existing(facts, verdict, replicas),
+            Operation::RegisterAsReplicaSync => replica_of_existing(facts, verdict, replicas),
+            Operation::Put | Operation::PutSync | Operation::PutAppend => {
+                put_existing(facts, verdict, replicas)
+            }
+        },
+    }
+}
+
+/// What is to happen to a directory. Its entries are another matter: they are looked at whatever is decided here.
+pub fn decide_directory(facts: &DirectoryFacts<'_>) -> Decision {
+    let verdict = match effective_verdict(facts.verdict, facts.options) {
+        Verdict::Unchanged => return Skip(Reason::Unchanged),
+        verdict => verdict,
+    };
+    let create = act(Create, Effect::CreateCollection);
+    match (facts.catalog, facts.operation) {
+        (CatalogState::DataObject(_), _) => Refuse(Refusal::DirectoryOverDataObject),
+        (CatalogState::Absent, Operation::NoOp) => no_op(facts.options, Create),
+        (CatalogState::Absent, _) => create,
+        (CatalogState::Collection, operation) => {
+            let event = event_of_existing(facts.options, verdict);
+            match operation {
+                Operation::NoOp => no_op(facts.options, event),
+                _ => act(event, Effect::Nothing),
+            }
+        }
+        (CatalogState::Unknown, Operation::NoOp) if !facts.options.hooks => Skip(Reason::NoOp),
+        (CatalogState::Unknown, operation) => match (facts.options.initial_ingest, operation) {
+            (true, Operation::NoOp) => act(Create, Effect::Nothing),
+            (true, _) => create,
+            (false, _) if facts.options.hooks => Look,
+            (false, _) => create,
+        },
+    }
+}
+
+/// How sure it is that an uploaded replica holds what the file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sameness {
+    /// Sizes agree, and checksums agree or the file is older than the object by a safe margin.
+    Same,
+    /// Sizes or checksums differ.
+    Different,
+    /// Sizes agree; nothing proves or disproves the rest.
+    Unproven,
+}
+
+/// Compares a file with an uploaded replica by size, checksums and times.
+pub fn sameness(stat: &Stat, replica: &Replica, checksums: Checksums) -> Sameness {
+    if stat.size != replica.size {
+        return Sameness::Different;
+    }
+    match checksums {
+        Checksums::Agree => Sameness::Same,
+        Checksums::Differ => Sameness::Different,
+        Checksums::Unknown if precedes(stat, replica.mtime) => Sameness::Same,
+        Checksums::Unknown => Sameness::Unproven,
+    }
+}
+
+/// Both times of the file lie before the object's modification time by the safe margin.
+pub(crate) fn precedes(stat: &Stat, object_mtime: i64) -> bool {
+    let newest = stat.mtime.max(stat.ctime).seconds;
+    newest < object_mtime.saturating_sub(CLOCK_MARGIN_SECONDS)
+}
+
+/// `--ignore_cache` turns whatever is remembered into "changed"; what was never seen stays new.
+pub(crate) fn effective_verdict(verdict: Verdict, options: Options) -> Verdict {
+    match (options.ignore_cache, verdict) {
+        (_, Verdict::New) => Verdict::New,
+        (true, _) => Verdict::DataChanged,
+        (false, verdict) => verdict,
+    }
+}
+
+fn act(event: Event, effect: Effect) -> Decision {
+    Decision::Act { event, effect }
+}
+
+/// NO_OP: the hooks, if there are any, and nothing else.
+fn no_op(options: Options, event: Event) -> Decision {
+    match options.hooks {
+        true => act(event, Effect::Nothing),
+        false => Skip(Reason::NoOp),
+    }
+}
+
+/// The event for something that exists. It may be this entry's own last attempt that made it.
+fn event_of_existing(options: Options, verdict: Verdict) -> Event {
+    match options.redelivered && verdict == Verdict::New {
+        true => Create,
+        false => Modify,
+    }
+}
+
+/// The name is free.
+fn make(operation: Operation) -> Decision {
+    let effect = match operation {
+        Operation::RegisterSync | Operation::RegisterAsReplicaSync => Effect::Register,
+        Operation::Put | Operation::PutSync | Operation::PutAppend => Effect::PutNew,
+        Operation::NoOp => Effect::Nothing,
+    };
+    act(Create, effect)
+}
+
+/// Nobody knows what the catalog holds: take the likely case if a wrong guess does no harm.
+fn guess(facts: &FileFacts<'_>, verdict: Verdict) -> Decision {
+    let options = facts.options;
+    match (facts.operation, verdict) {
+        (Operation::NoOp, _) if !options.hooks => Skip(Reason::NoOp),
+        (operation, _) if options.initial_ingest => make(operation),
+        _ if options.hooks => Look,
+        (Operation::RegisterSync | Operation::Put, Verdict::New) => make(facts.operation),
+        (Operation::PutSync | Operation::PutAppend, Verdict::New) => make(facts.operation),
+        (Operation::PutSync, Verdict::DataChanged) => act(Modify, Effect::PutOver),
+        _ => Look,
+    }
+}
+
+/// REGISTER_SYNC of an object that exists.
+fn register_existing(facts: &FileFacts<'_>, verdict: Verdict, replicas: &[Replica]) -> Decision {
+    if verdict == Verdict::MetadataChanged {
+        return act(Modify, Effect::Nothing);
+    }
+    let wanted = |replica: &&Replica| {
+        replica.physical_path == facts.physical_path
+            && facts.resource.is_none_or(|name| replica.is_under(name))
+    };
+    match replicas.iter().rfind(wanted) {
+        None => Refuse(Refusal::WrongResourceOrPath),
+        Some(replica) => registered(facts, verdict, replica),
+    }
+}
+
+/// REGISTER_AS_REPLICA_SYNC of an object that exists.
+fn replica_of_existing(facts: &FileFacts<'_>, verdict: Verdict, replicas: &[Replica]) -> Decision {
+    let Some(resource) = facts.resource else {
+        return Refuse(Refusal::NoResource);
+    };
+    let mut there = replicas.iter().filter(|replica| replica.is_under(resource));
+    let ours = there
+        .clone()
+        .rfind(|replica| replica.physical_path == facts.physical_path);
+    match (ours, there.next(), verdict) {
+        (Some(_), _, Verdict::MetadataChanged) => act(Modify, Effect::Nothing),
+        (Some(replica), _, _) => registered(facts, verdict, replica),
+        (None, Some(_), _) => Refuse(Refusal::OtherReplicaOnResource),
+        (None, None, _) => act(Create, Effect::RegisterReplica),
+    }
+}
+
+/// The replica is registered under the right path: bring its size and time up to date.
+fn registered(facts: &FileFacts<'_>, verdict: Verdict, replica: &Replica) -> Decision {
+    let equal = replica.size == facts.stat.size && replica.mtime == facts.stat.mtime.seconds;
+    match (replica.status, verdict) {
+        (ReplicaStatus::Locked | ReplicaStatus::Intermediate, _) => Refuse(Refusal::Busy),
+        (ReplicaStatus::Good, Verdict::New) if equal && facts.options.redelivered => {
+            act(Create, Effect::Nothing)
+        }
+        (ReplicaStatus::Good, Verdict::New) if equal => Skip(Reason::AlreadyEqual),
+        _ => act(
+            Modify,
+            Effect::UpdateReplica {
+                number: replica.number,
+            },
+        ),
+    }
+}
+
+/// PUT, PUT_SYNC, PUT_APPEND of an object that exists.
+fn put_existing(facts: &FileFacts<'_>, verdict: Verdict, replicas: &[Replica]) -> Decision {
+    let has = |status| replicas.iter().any(|replica| replica.status == status);
+    let good = replicas
+        .iter()
+        .find(|replica| replica.status == ReplicaStatus::Good);
+    let options = facts.options;
+    match (facts.operation, good) {
+        // Whoever locks or writes it now is at work on it, unless it was the attempt that this one repeats.
+        (Operation::Put, _) if has(ReplicaStatus::Locked) => Skip(Reason::Exists),
+        (_, _) if has(ReplicaStatus::Locked) => Refuse(Refusal::Busy),
+        (Operation::PutSync | Operation::PutAppend, _)
+            if has(ReplicaStatus::Intermediate) && !options.redelivered =>
+        {
+            Refuse(Refusal::Busy)
+        }
+        (Operation::Put, None) if has(ReplicaStatus::Intermediate) && !options.redelivered => {
+            Refuse(Refusal::Busy)
+        }
+        // What an interrupted upload left: the file has all of it.
+        (_, None) if verdict == Verdict::New => act(Create, Effect::PutOver),
+        (_, None) => act(Modify, Effect::PutOver),
+        (_, Some(_)) if verdict == Verdict::MetadataChanged => act(Modify, Effect::Nothing),
+        (Operation::Put, Some(_)) if !(options.redelivered && verdict == Verdict::New) => {
+            Skip(Reason::Exists)
+        }
+        (_, Some(replica)) if verdict == Verdict::New => match same_or_ask(facts, replica) {
+            Ok(Sameness::Same) if options.redelivered => act(Create, Effect::Nothing),
+            Ok(Sameness::Same) => Skip(Reason::AlreadyEqual),
+            Ok(_) => put_different(facts, replica),
+            Err(ask) => ask,
+        },
+        (_, Some(replica)) => put_different(facts, replica),
+    }
+}
+
+/// [`sameness`], or the way to find out: comparing checksums costs less than an upload where the object has one, and
+/// is worth it in any case where the last attempt may have made the object.
+fn same_or_ask(facts: &FileFacts<'_>, replica: &Replica) -> Result<Sameness, Decision> {
+    match sameness(facts.stat, replica, facts.checksums) {
+        Sameness::Unproven if replica.checksum.is_some() || facts.options.redelivered => {
+            Err(CompareChecksums)
+        }
+        known => Ok(known),
+    }
+}
+
+/// The object has a good replica and does not (provably) equal the file.
+fn put_different(facts: &FileFacts<'_>, replica: &Replica) -> Decision {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    match (
+        facts.operation,
+        facts.stat.size.cmp(&replica.size),
+        facts.checksums,
+    ) {
+        (Operation::PutSync, _, _) => act(Modify, Effect::PutOver),
+        (Operation::PutAppend, Less, _) => Refuse(Refusal::ShorterThanObject),
+        (Operation::PutAppend, Equal, Checksums::Differ) => Refuse(Refusal::Diverged),
+        (Operation::PutAppend, Equal, _) => act(Modify, Effect::Nothing),
+        (Operation::PutAppend, Greater, _) => act(Modify, Effect::Append { from: replica.size }),
+        (_, _, _) => Skip(Reason::Exists),
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Act { event, effect } => {
+                let event = match event {
+                    Create => "create",
+                    Modify => "modify",
+                };
+                write!(f, "{event}: {effect}")
+            }
+            Skip(reason) => write!(f, "skip ({reason})"),
+            Look => f.write_str("look, decide again"),
+            CompareChecksums => f.write_str("compare checksums, decide again"),
+            Refuse(refusal) => write!(f, "fail ({refusal})"),
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::CreateCollection => f.write_str("create collection"),
+            Self::Register => f.write_str("register"),
+            Self::RegisterReplica => f.write_str("register replica"),
+            Self::UpdateReplica { number } => write!(f, "update replica {number}"),
+            Self::PutNew => f.write_str("put, not over"),
+            Self::PutOver => f.write_str("put over"),
+            Self::Append { from } => write!(f, "append from {from}"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unchanged => "unchanged",
+            Self::AlreadyEqual => "already equal",
+            Self::Exists => "exists",
+            Self::NoOp => "no hook",
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FileOverCollection => f.write_str("file over collection"),
+            Self::DirectoryOverDataObject => f.write_str("directory over data object"),
+            Self::NotUploadable(kind) => write!(f, "a {} has no content", kind.word()),
+            Self::WrongResourceOrPath => f.write_str("wrong resource or path"),
+            Self::OtherReplicaOnResource => f.write_str("other replica on the resource"),
+            Self::NoResource => f.write_str("no resource named"),
+            Self::Busy => f.write_str("locked or being written"),
+            Self::ShorterThanObject => f.write_str("file shorter than object"),
+            Self::Diverged => f.write_str("changed in place"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,217 @@
-//! (being written)
+//! What a source is: a tree of directories whose entries have a name (bytes), a kind, a size and times.
+//!
+//! Names and paths are bytes from here to the catalog call: a file system does not promise text, and neither do we.
+//! [`FileSystem`] is the POSIX source; [`Filter`] says what of it is excluded. Nothing here knows of iRODS.
+//!
+//! Every call blocks on the file system (which may be a slow network one): async callers use `spawn_blocking`.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bstr::BString;
+use serde::{Deserialize, Serialize};
+
+mod file_system;
+mod filter;
+
+pub use file_system::{Directory, FileSystem, Listing, OpenFile};
+pub use filter::{Filter, FilterError};
+
+/// What an entry is by itself: a symbolic link is a link, whatever it points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// An ordinary file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A symbolic link, dangling or not.
+    Symlink,
+    /// A Unix domain socket.
+    Socket,
+    /// A named pipe.
+    Fifo,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+}
+
+impl EntryKind {
+    /// All kinds, in the order of their declaration.
+    pub const ALL: [Self; 7] = [
+        Self::Regular,
+        Self::Directory,
+        Self::Symlink,
+        Self::Socket,
+        Self::Fifo,
+        Self::CharDevice,
+        Self::BlockDevice,
+    ];
+
+    /// The word that `--exclude_file_type` uses for this kind.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Regular => "regular",
+            Self::Directory => "directory",
+            Self::Symlink => "link",
+            Self::Socket => "socket",
+            Self::Fifo => "pipe",
+            Self::CharDevice => "character",
+            Self::BlockDevice => "block",
+        }
+    }
+}
+
+/// A point in time as file systems store it: seconds since 1970 (negative before) and nanoseconds, 0..1e9.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct Timestamp {
+    /// Whole seconds since 1970-01-01 UTC, rounded down.
+    pub seconds: i64,
+    /// Nanoseconds after `seconds`.
+    pub nanos: u32,
+}
+
+impl Timestamp {
+    /// The worker's clock now.
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
+    /// Nanoseconds since 1970. Cannot overflow: 2^63 s are less than 2^127 ns.
+    pub fn as_nanos(self) -> i128 {
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self {
+                seconds: i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+                nanos: after.subsec_nanos(),
+            },
+            Err(before) => {
+                let before = before.duration();
+                let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+                match before.subsec_nanos() {
+                    0 => Self {
+                        seconds: -seconds,
+                        nanos: 0,
+                    },
+                    nanos => Self {
+                        seconds: (-seconds).saturating_sub(1),
+                        nanos: 1_000_000_000 - nanos,
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// What one `lstat` (or `fstat`) says of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Bytes; of a symbolic link, the length of its text.
+    pub size: u64,
+    /// Last change of the content.
+    pub mtime: Timestamp,
+    /// Last change of the content or of the inode; nobody can set it back.
+    pub ctime: Timestamp,
+    /// Permission and type bits as in `st_mode`.
+    pub mode: u32,
+    /// Device that holds it; of a mount point, the mounted file system's.
+    pub dev: u64,
+}
+
+impl Stat {
+    /// True if nothing happened to the file between the two looks, as far as its size and times can tell. Taken before
+    /// and after an action: only then may a signature of it be remembered.
+    pub fn unchanged_since(&self, earlier: &Self) -> bool {
+        (self.kind, self.size, self.mtime, self.ctime)
+            == (earlier.kind, earlier.size, earlier.mtime, earlier.ctime)
+    }
+}
+
+/// One name in a directory and what `lstat` said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name: one path element, any bytes but `/` and NUL.
+    pub name: BString,
+    /// Its facts.
+    pub stat: Stat,
+}
+
+/// Where a directory sits among the mounts: what the deletion guard remembers and compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountFacts {
+    /// Device number. Stable while mounted; network and overlay file systems may get another one at the next mount.
+    pub dev: u64,
+    /// The directory is on another device than its parent: something is mounted on it.
+    pub is_mount_point: bool,
+}
+
+/// Why a source could not do what was asked. Paths are absolute.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The root does not exist.
+    #[error("source directory {} does not exist", path.display())]
+    RootMissing {
+        /// As given.
+        path: PathBuf,
+    },
+    /// The root is something else than a directory.
+    #[error("source {} is not a directory", path.display())]
+    RootNotADirectory {
+        /// As given.
+        path: PathBuf,
+    },
+    /// A path that is not below the root by its text: absolute, or with `.` or `..` in it.
+    #[error("path {} does not lie in the source tree", path.display())]
+    OutsideTree {
+        /// The relative path that was refused.
+        path: PathBuf,
+    },
+    /// There is no such entry (any more).
+    #[error("{} does not exist", path.display())]
+    Vanished {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// An element of the path is not a directory (any more), for example a symbolic link; links are never followed
+    /// within the tree.
+    #[error("{} is not a directory (links are not followed)", path.display())]
+    NotADirectory {
+        /// The element.
+        path: PathBuf,
+    },
+    /// It is no regular file (nor a link to one), so it has no content to read.
+    #[error("{} is not a regular file ({})", path.display(), kind.word())]
+    NotRegular {
+        /// The entry.
+        path: PathBuf,
+        /// What it is, or what the link leads to.
+        kind: EntryKind,
+    },
+    /// This process may not read it.
+    #[error("physical path is not readable [{}]", path.display())]
+    Unreadable {
+        /// The entry.
+        path: PathBuf,
+    },
+    /// Anything else that the operating system reported.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// The verb: "open", "list", "stat".
+        doing: &'static str,
+        /// The entry.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+}

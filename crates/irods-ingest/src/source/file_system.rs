@@ -1,0 +1,372 @@
+//! The POSIX source: a directory tree that this process can see.
+//!
+//! The root is made canonical once; below it no symbolic link is ever followed to a directory. Each directory is opened
+//! element by element from the root, and everything about its entries is asked relative to that open directory: a
+//! directory that is swapped for a link at any moment leads to an error, never out of the tree. The one exception is the
+//! content of a link to a file, which is read where it is, since that is what uploading a link means.
+//!
+//! Nothing is held open between calls, so a source can be unmounted, and a changed mount is noticed.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use bstr::{BString, ByteSlice};
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, accessat, fstat, openat, readlinkat, statat,
+};
+use rustix::io::Errno;
+
+use super::{Entry, EntryKind, MountFacts, SourceError, Stat, Timestamp};
+
+/// A directory tree, by its root.
+#[derive(Clone, Debug)]
+pub struct FileSystem {
+    root: PathBuf,
+}
+
+/// All of a directory's entries, or as much as could be learnt of them.
+#[derive(Debug)]
+pub struct Listing {
+    /// The entries, sorted by the bytes of their names.
+    pub entries: Vec<Entry>,
+    /// Names that were gone again when they were looked at.
+    pub vanished: Vec<BString>,
+    /// Names that are there but could not be looked at, sorted.
+    pub errors: Vec<(BString, SourceError)>,
+    /// The directory's own facts, taken before it was read: what came later, the next scan sees.
+    pub directory: Stat,
+    /// The worker's clock when the directory was opened.
+    pub seen_at: Timestamp,
+}
+
+impl Listing {
+    /// Every name that was in the directory, in no order: whatever is not among them was not there.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let entries = self.entries.iter().map(|entry| entry.name.as_bytes());
+        let vanished = self.vanished.iter().map(|name| name.as_bytes());
+        let errors = self.errors.iter().map(|(name, _)| name.as_bytes());
+        entries.chain(vanished).chain(errors)
+    }
+}
+
+/// A file opened for reading.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// At its beginning.
+    pub file: File,
+    /// `fstat` of it when it was opened.
+    pub stat: Stat,
+}
+
+impl OpenFile {
+    /// `fstat` of it now: compare with [`Stat::unchanged_since`] when all was read.
+    pub fn stat_now(file: &File) -> std::io::Result<Stat> {
+        Ok(stat_from(&fstat(file)?))
+    }
+}
+
+impl FileSystem {
+    /// The tree below `root`, whose symbolic links are resolved now and never again.
+    pub fn open(root: &Path) -> Result<Self, SourceError> {
+        let path = || root.to_owned();
+        let canonical = root.canonicalize().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => SourceError::RootMissing { path: path() },
+            std::io::ErrorKind::NotADirectory => SourceError::RootNotADirectory { path: path() },
+            _ => io_error("open", path(), error),
+        })?;
+        let source = Self { root: canonical };
+        source.open_root().map(|_| source)
+    }
+
+    /// The tree whose root is `root`, which is canonical already (another process called [`FileSystem::open`]). Nothing is
+    /// checked: a root that is missing is found by whatever is done next.
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The root: absolute, without links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The absolute path of what lies at `relative`; the root itself for the empty path.
+    pub fn absolute(&self, relative: &Path) -> PathBuf {
+        match relative.as_os_str().is_empty() {
+            true => self.root.clone(),
+            false => self.root.join(relative),
+        }
+    }
+
+    /// Opens the directory at `relative`, the empty path being the root.
+    pub fn directory(&self, relative: &Path) -> Result<Directory, SourceError> {
+        let mut path = self.root.clone();
+        let mut fd = self.open_root()?;
+        for component in relative.components() {
+            let Component::Normal(name) = component else {
+                return Err(SourceError::OutsideTree {
+                    path: relative.to_owned(),
+                });
+            };
+            path.push(name);
+            fd = open_directory(&fd, name, &path)?;
+        }
+        Ok(Directory { fd, path })
+    }
+
+    /// Lists the directory at `relative`: see [`Directory::list`].
+    pub fn list(&self, relative: &Path) -> Result<Listing, SourceError> {
+        self.directory(relative)?.list()
+    }
+
+    /// `lstat` of what lies at `relative`; of the root for the empty path.
+    pub fn stat(&self, relative: &Path) -> Result<Stat, SourceError> {
+        match self.split(relative)? {
+            None => self.directory(relative)?.stat_self(),
+            Some((parent, name)) => self.directory(parent)?.stat(name.as_bytes()),
+        }
+    }
+
+    /// Opens the file at `relative`: see [`Directory::open_regular`].
+    pub fn open_regular(&self, relative: &Path) -> Result<OpenFile, SourceError> {
+        match self.split(relative)? {
+            None => Err(SourceError::NotRegular {
+                path: self.root.clone(),
+                kind: EntryKind::Directory,
+            }),
+            Some((parent, name)) => self.directory(parent)?.open_regular(name.as_bytes()),
+        }
+    }
+
+    /// Where the directory at `relative` sits among the mounts.
+    pub fn mount_facts(&self, relative: &Path) -> Result<MountFacts, SourceError> {
+        let directory = self.directory(relative)?;
+        let dev = directory.stat_self()?.dev;
+        let parent = statat(&directory.fd, c"..", AtFlags::empty())
+            .map_err(|errno| from_errno("stat", directory.path.join(".."), errno))?;
+        Ok(MountFacts {
+            dev,
+            is_mount_point: stat_from(&parent).dev != dev,
+        })
+    }
+
+    fn open_root(&self) -> Result<OwnedFd, SourceError> {
+        open_directory(CWD, self.root.as_os_str(), &self.root).map_err(|error| match error {
+            SourceError::Vanished { path } => SourceError::RootMissing { path },
+            SourceError::NotADirectory { path } => SourceError::RootNotADirectory { path },
+            error => error,
+        })
+    }
+
+    fn split<'a>(&self, relative: &'a Path) -> Result<Option<(&'a Path, &'a OsStr)>, SourceError> {
+        if relative.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        match (relative.parent(), relative.components().next_back()) {
+            (Some(parent), Some(Component::Normal(name))) => Ok(Some((parent, name))),
+            _ => Err(SourceError::OutsideTree {
+                path: relative.to_owned(),
+            }),
+        }
+    }
+}
+
+/// An open directory; its entries are asked about by name, relative to it.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Its absolute path when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its own facts.
+    pub fn stat_self(&self) -> Result<Stat, SourceError> {
+        match fstat(&self.fd) {
+            Ok(stat) => Ok(stat_from(&stat)),
+            Err(errno) => Err(from_errno("stat", self.path.clone(), errno)),
+        }
+    }
+
+    /// All entries, each with its `lstat`. Complete or an error: if reading the directory stops half-way, there is no
+    /// listing. A single entry that cannot be looked at is reported beside the others.
+    pub fn list(&self) -> Result<Listing, SourceError> {
+        let failed = |errno| from_errno("list", self.path.clone(), errno);
+        let mut listing = Listing {
+            entries: Vec::new(),
+            vanished: Vec::new(),
+            errors: Vec::new(),
+            directory: self.stat_self()?,
+            seen_at: Timestamp::now(),
+        };
+        for item in Dir::read_from(&self.fd).map_err(failed)? {
+            let item = item.map_err(failed)?;
+            let name = item.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let name = BString::from(name);
+            match self.stat(&name) {
+                Ok(stat) => listing.entries.push(Entry { name, stat }),
+                Err(SourceError::Vanished { .. }) => listing.vanished.push(name),
+                Err(error) => listing.errors.push((name, error)),
+            }
+        }
+        listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        listing.errors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(listing)
+    }
+
+    /// `lstat` of the entry of that name.
+    pub fn stat(&self, name: &[u8]) -> Result<Stat, SourceError> {
+        let path = self.child(name)?;
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(stat_from(&stat)),
+            Err(errno) => Err(from_errno("stat", path, errno)),
+        }
+    }
+
+    /// What an upload of the entry would read: its own facts, or those of the file that a link leads to.
+    pub fn stat_content(&self, name: &[u8]) -> Result<Stat, SourceError> {
+        let path = self.child(name)?;
+        let stat = match statat(&self.fd, name, AtFlags::empty()) {
+            Ok(stat) => stat_from(&stat),
+            Err(errno) => return Err(from_errno("stat", path, errno)),
+        };
+        match stat.kind {
+            EntryKind::Regular => Ok(stat),
+            kind => Err(SourceError::NotRegular { path, kind }),
+        }
+    }
+
+    /// Whether this process may read the entry, by its effective user and groups: a file's content, a directory's names
+    /// and entries. A link is always readable (what it leads to is found out by opening it); so are sockets, pipes and
+    /// devices, which are registered and never read.
+    ///
+    /// This is the access check of the operating system, where the group-read bit used to be looked at: a `0600` file of
+    /// the worker's own user is ingested, a `0040` file that it cannot open is reported.
+    pub fn is_readable(&self, name: &[u8], kind: EntryKind) -> Result<bool, SourceError> {
+        let path = self.child(name)?;
+        let wanted = match kind {
+            EntryKind::Regular => Access::READ_OK,
+            EntryKind::Directory => Access::READ_OK | Access::EXEC_OK,
+            _ => return Ok(true),
+        };
+        let access = accessat(&self.fd, name, wanted, AtFlags::EACCESS);
+        match access.map_err(|errno| from_errno("access", path, errno)) {
+            Ok(()) => Ok(true),
+            Err(SourceError::Unreadable { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The text of a symbolic link.
+    pub fn read_link(&self, name: &[u8]) -> Result<BString, SourceError> {
+        let path = self.child(name)?;
+        match readlinkat(&self.fd, name, Vec::new()) {
+            Ok(text) => Ok(text.into_bytes().into()),
+            Err(errno) => Err(from_errno("read link", path, errno)),
+        }
+    }
+
+    /// Opens a regular file, or the regular file that a link leads to, for reading. Never blocks on a pipe, and opens no
+    /// device: what it is is looked at before, and again when it is open.
+    pub fn open_regular(&self, name: &[u8]) -> Result<OpenFile, SourceError> {
+        let path = self.child(name)?;
+        let follow = match self.stat(name)?.kind {
+            EntryKind::Symlink => {
+                self.stat_content(name)?;
+                OFlags::empty()
+            }
+            EntryKind::Regular => OFlags::NOFOLLOW,
+            kind => return Err(SourceError::NotRegular { path, kind }),
+        };
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | follow;
+        let fd = openat(&self.fd, name, flags, Mode::empty())
+            .map_err(|errno| from_errno("open", path.clone(), errno))?;
+        let stat = match fstat(&fd) {
+            Ok(stat) => stat_from(&stat),
+            Err(errno) => return Err(from_errno("stat", path, errno)),
+        };
+        match stat.kind {
+            EntryKind::Regular => Ok(OpenFile {
+                file: File::from(fd),
+                stat,
+            }),
+            kind => Err(SourceError::NotRegular { path, kind }),
+        }
+    }
+
+    /// The path of an entry, whose name must be a single element: names come from task queues as well.
+    fn child(&self, name: &[u8]) -> Result<PathBuf, SourceError> {
+        let path = self.path.join(OsStr::from_bytes(name));
+        match name {
+            b"" | b"." | b".." => Err(SourceError::OutsideTree { path }),
+            _ if name.contains_str("/") || name.contains_str("\0") => {
+                Err(SourceError::OutsideTree { path })
+            }
+            _ => Ok(path),
+        }
+    }
+}
+
+fn open_directory(
+    parent: impl rustix::fd::AsFd,
+    name: &OsStr,
+    path: &Path,
+) -> Result<OwnedFd, SourceError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+        .map_err(|errno| from_errno("open", path.to_owned(), errno))
+}
+
+fn from_errno(doing: &'static str, path: PathBuf, errno: Errno) -> SourceError {
+    match errno {
+        Errno::NOENT => SourceError::Vanished { path },
+        Errno::NOTDIR | Errno::LOOP => SourceError::NotADirectory { path },
+        Errno::ACCESS | Errno::PERM => SourceError::Unreadable { path },
+        errno => io_error(doing, path, errno.into()),
+    }
+}
+
+fn io_error(doing: &'static str, path: PathBuf, source: std::io::Error) -> SourceError {
+    SourceError::Io {
+        doing,
+        path,
+        source,
+    }
+}
+
+/// The widths and signs of these fields differ between platforms.
+#[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
+fn stat_from(stat: &rustix::fs::Stat) -> Stat {
+    Stat {
+        kind: match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => EntryKind::Regular,
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Symlink,
+            FileType::Socket => EntryKind::Socket,
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::BlockDevice => EntryKind::BlockDevice,
+            _ => EntryKind::CharDevice,
+        },
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        mtime: timestamp(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+        ctime: timestamp(stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+        mode: stat.st_mode as u32,
+        dev: stat.st_dev as u64,
+    }
+}
+
+fn timestamp(seconds: i64, nanos: u32) -> Timestamp {
+    Timestamp { seconds, nanos }
+}
+
+#[cfg(test)]
+mod tests;
