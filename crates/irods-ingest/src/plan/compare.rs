@@ -137,8 +137,8 @@ impl CatalogNames {
 /// Against the catalog (`--compare_catalog`). `logical_name` gives the name that an entry has in the zone.
 ///
 /// An entry that the catalog already holds as the operation would leave it is unchanged. Every other one is new, with
-/// what is known of its name; the decision, made with the full state, tells how it differs. Links are uploaded from
-/// elsewhere, so a listing cannot tell that they are unchanged. NO_OP leaves nothing that could be compared.
+/// what is known of its name; the decision, made with the full state, tells how it differs. NO_OP leaves nothing that
+/// could be compared.
 pub fn with_catalog<N: AsRef<[u8]>>(
     entries: impl IntoIterator<Item = Entry>,
     catalog: &CatalogNames,
@@ -164,7 +164,6 @@ fn holds(name: &Name, entry: &Entry, operation: Operation) -> bool {
             return kind == EntryKind::Directory && operation != Operation::NoOp;
         }
         (Name::DataObject(_), EntryKind::Directory) => return false,
-        (Name::DataObject(_), EntryKind::Symlink) if operation.uploads() => return false,
         (Name::DataObject(rows), _) => rows,
     };
     rows.iter()

@@ -3,7 +3,7 @@
 //! Plain data, gathered by others. Catalog times are whole seconds since 1970, as the catalog stores them.
 
 use crate::signature::Verdict;
-use crate::source::{EntryKind, Stat};
+use crate::source::Stat;
 
 use super::Operation;
 
@@ -101,10 +101,8 @@ pub struct Options {
 pub struct FileFacts<'a> {
     /// The operation for this file.
     pub operation: Operation,
-    /// What `lstat` says; for a symbolic link that is to be uploaded, size and times of the file it leads to.
+    /// What the source says of it, with [`Operation::links`].
     pub stat: &'a Stat,
-    /// What it is by itself (`stat.kind` of the file it leads to is `Regular`).
-    pub kind: EntryKind,
     /// How it compares with what is remembered.
     pub verdict: Verdict,
     /// What the catalog holds.

@@ -1,7 +1,7 @@
 //! The decision: entry + what is remembered + catalog state + options -> [`Decision`]. Pure, no I/O.
 //!
 //! [`decide_file`] and [`decide_directory`] are the only places where it is decided what happens to an entry; what acts and
-//! what only prints both call them. The rules:
+//! what only prints both call them; [`table`] prints them as Markdown. The rules:
 //!
 //! - *Optimistic.* With the catalog [`Unknown`](CatalogState::Unknown) the plan takes the likely case, where the
 //!   operation's own error says otherwise. When the zone then says that the name exists (or does not), the
@@ -25,6 +25,7 @@ pub mod compare;
 mod facts;
 pub mod guard;
 mod operation;
+pub mod table;
 
 pub use facts::{
     CatalogState, Checksums, DirectoryFacts, FileFacts, Options, Replica, ReplicaStatus,
@@ -180,8 +181,9 @@ pub fn decide_file(facts: &FileFacts<'_>) -> Decision {
         Verdict::Unchanged => return Skip(Reason::Unchanged),
         verdict => verdict,
     };
-    if facts.operation.uploads() && !matches!(facts.kind, EntryKind::Regular | EntryKind::Symlink) {
-        return Refuse(Refusal::NotUploadable(facts.kind));
+    let kind = facts.stat.kind;
+    if facts.operation.uploads() && !matches!(kind, EntryKind::Regular | EntryKind::Symlink) {
+        return Refuse(Refusal::NotUploadable(kind));
     }
     match facts.catalog {
         CatalogState::Collection => Refuse(Refusal::FileOverCollection),
@@ -217,12 +219,8 @@ pub fn decide_directory(facts: &DirectoryFacts<'_>) -> Decision {
             }
         }
         (CatalogState::Unknown, Operation::NoOp) if !facts.options.hooks => Skip(Reason::NoOp),
-        (CatalogState::Unknown, operation) => match (facts.options.initial_ingest, operation) {
-            (true, Operation::NoOp) => act(Create, Effect::Nothing),
-            (true, _) => create,
-            (false, _) if facts.options.hooks => Look,
-            (false, _) => create,
-        },
+        (CatalogState::Unknown, _) if facts.options.hooks => Look,
+        (CatalogState::Unknown, _) => create,
     }
 }
 
@@ -302,8 +300,8 @@ fn guess(facts: &FileFacts<'_>, verdict: Verdict) -> Decision {
         (Operation::NoOp, _) if !options.hooks => Skip(Reason::NoOp),
         (operation, _) if options.initial_ingest => make(operation),
         _ if options.hooks => Look,
-        (Operation::RegisterSync | Operation::Put, Verdict::New) => make(facts.operation),
-        (Operation::PutSync | Operation::PutAppend, Verdict::New) => make(facts.operation),
+        (Operation::RegisterAsReplicaSync, _) => Look,
+        (operation, Verdict::New) => make(operation),
         (Operation::PutSync, Verdict::DataChanged) => act(Modify, Effect::PutOver),
         _ => Look,
     }
@@ -366,18 +364,14 @@ fn put_existing(facts: &FileFacts<'_>, verdict: Verdict, replicas: &[Replica]) -
         .iter()
         .find(|replica| replica.status == ReplicaStatus::Good);
     let options = facts.options;
+    // Somebody is at work on it, unless the writer is the attempt that this one repeats.
+    let busy =
+        has(ReplicaStatus::Locked) || (has(ReplicaStatus::Intermediate) && !options.redelivered);
+    let left_alone = facts.operation == Operation::Put && good.is_some();
+    if busy && !left_alone {
+        return Refuse(Refusal::Busy);
+    }
     match (facts.operation, good) {
-        // Whoever locks or writes it now is at work on it, unless it was the attempt that this one repeats.
-        (Operation::Put, _) if has(ReplicaStatus::Locked) => Skip(Reason::Exists),
-        (_, _) if has(ReplicaStatus::Locked) => Refuse(Refusal::Busy),
-        (Operation::PutSync | Operation::PutAppend, _)
-            if has(ReplicaStatus::Intermediate) && !options.redelivered =>
-        {
-            Refuse(Refusal::Busy)
-        }
-        (Operation::Put, None) if has(ReplicaStatus::Intermediate) && !options.redelivered => {
-            Refuse(Refusal::Busy)
-        }
         // What an interrupted upload left: the file has all of it.
         (_, None) if verdict == Verdict::New => act(Create, Effect::PutOver),
         (_, None) => act(Modify, Effect::PutOver),

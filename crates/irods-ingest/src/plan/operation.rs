@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::source::Links;
+
 /// What is done with an entry that is new or changed.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -81,6 +83,14 @@ impl Operation {
     /// The operation registers the file where it is.
     pub fn registers(self) -> bool {
         matches!(self, Self::RegisterSync | Self::RegisterAsReplicaSync)
+    }
+
+    /// Whose size and times count where an entry is a symbolic link: uploading one uploads what it leads to.
+    pub fn links(self) -> Links {
+        match self.uploads() {
+            true => Links::Content,
+            false => Links::Themselves,
+        }
     }
 
     /// Whether this operation and that delete mode may be used together.

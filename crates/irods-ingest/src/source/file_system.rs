@@ -21,6 +21,15 @@ use rustix::io::Errno;
 
 use super::{Entry, EntryKind, MountFacts, SourceError, Stat, Timestamp};
 
+/// Whose size and times count where the entry is a symbolic link. Its kind is [`EntryKind::Symlink`] in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Those of the link: for registering it.
+    Themselves,
+    /// Those of the regular file that it leads to, for uploading that; those of the link where it leads to none.
+    Content,
+}
+
 /// A directory tree, by its root.
 #[derive(Clone, Debug)]
 pub struct FileSystem {
@@ -62,7 +71,7 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// `fstat` of it now: compare with [`Stat::unchanged_since`] when all was read.
+    /// `fstat` of an open file now, for [`Stat::unchanged_since`] when all was read.
     pub fn stat_now(file: &File) -> std::io::Result<Stat> {
         Ok(stat_from(&fstat(file)?))
     }
@@ -117,15 +126,15 @@ impl FileSystem {
     }
 
     /// Lists the directory at `relative`: see [`Directory::list`].
-    pub fn list(&self, relative: &Path) -> Result<Listing, SourceError> {
-        self.directory(relative)?.list()
+    pub fn list(&self, relative: &Path, links: Links) -> Result<Listing, SourceError> {
+        self.directory(relative)?.list(links)
     }
 
-    /// `lstat` of what lies at `relative`; of the root for the empty path.
-    pub fn stat(&self, relative: &Path) -> Result<Stat, SourceError> {
+    /// Facts of what lies at `relative`, or of the root for the empty path: see [`Directory::stat`].
+    pub fn stat(&self, relative: &Path, links: Links) -> Result<Stat, SourceError> {
         match self.split(relative)? {
             None => self.directory(relative)?.stat_self(),
-            Some((parent, name)) => self.directory(parent)?.stat(name.as_bytes()),
+            Some((parent, name)) => self.directory(parent)?.stat(name.as_bytes(), links),
         }
     }
 
@@ -196,7 +205,7 @@ impl Directory {
 
     /// All entries, each with its `lstat`. Complete or an error: if reading the directory stops half-way, there is no
     /// listing. A single entry that cannot be looked at is reported beside the others.
-    pub fn list(&self) -> Result<Listing, SourceError> {
+    pub fn list(&self, links: Links) -> Result<Listing, SourceError> {
         let failed = |errno| from_errno("list", self.path.clone(), errno);
         let mut listing = Listing {
             entries: Vec::new(),
@@ -212,7 +221,7 @@ impl Directory {
                 continue;
             }
             let name = BString::from(name);
-            match self.stat(&name) {
+            match self.stat(&name, links) {
                 Ok(stat) => listing.entries.push(Entry { name, stat }),
                 Err(SourceError::Vanished { .. }) => listing.vanished.push(name),
                 Err(error) => listing.errors.push((name, error)),
@@ -223,25 +232,31 @@ impl Directory {
         Ok(listing)
     }
 
-    /// `lstat` of the entry of that name.
-    pub fn stat(&self, name: &[u8]) -> Result<Stat, SourceError> {
+    /// Facts of the entry of that name: `lstat`, with what `links` says of symbolic links.
+    pub fn stat(&self, name: &[u8], links: Links) -> Result<Stat, SourceError> {
         let path = self.child(name)?;
-        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(stat_from(&stat)),
-            Err(errno) => Err(from_errno("stat", path, errno)),
-        }
-    }
-
-    /// What an upload of the entry would read: its own facts, or those of the file that a link leads to.
-    pub fn stat_content(&self, name: &[u8]) -> Result<Stat, SourceError> {
-        let path = self.child(name)?;
-        let stat = match statat(&self.fd, name, AtFlags::empty()) {
+        let stat = match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat_from(&stat),
             Err(errno) => return Err(from_errno("stat", path, errno)),
         };
-        match stat.kind {
-            EntryKind::Regular => Ok(stat),
-            kind => Err(SourceError::NotRegular { path, kind }),
+        if stat.kind != EntryKind::Symlink || links == Links::Themselves {
+            return Ok(stat);
+        }
+        match self.stat_beyond(name, path) {
+            Ok(content) if content.kind == EntryKind::Regular => Ok(Stat {
+                kind: EntryKind::Symlink,
+                ..content
+            }),
+            _ => Ok(stat),
+        }
+    }
+
+    /// What a link leads to, anywhere.
+    fn stat_beyond(&self, name: &[u8], path: PathBuf) -> Result<Stat, SourceError> {
+        match statat(&self.fd, name, AtFlags::empty()) {
+            Ok(stat) => Ok(stat_from(&stat)),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Err(SourceError::Dangling { path }),
+            Err(errno) => Err(from_errno("stat", path, errno)),
         }
     }
 
@@ -279,17 +294,25 @@ impl Directory {
     /// device: what it is is looked at before, and again when it is open.
     pub fn open_regular(&self, name: &[u8]) -> Result<OpenFile, SourceError> {
         let path = self.child(name)?;
-        let follow = match self.stat(name)?.kind {
-            EntryKind::Symlink => {
-                self.stat_content(name)?;
-                OFlags::empty()
-            }
-            EntryKind::Regular => OFlags::NOFOLLOW,
-            kind => return Err(SourceError::NotRegular { path, kind }),
+        let (follow, kind) = match self.stat(name, Links::Themselves)?.kind {
+            EntryKind::Symlink => (OFlags::empty(), self.stat_beyond(name, path.clone())?.kind),
+            kind => (OFlags::NOFOLLOW, kind),
         };
+        if kind != EntryKind::Regular {
+            return Err(SourceError::NotRegular { path, kind });
+        }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | follow;
-        let fd = openat(&self.fd, name, flags, Mode::empty())
-            .map_err(|errno| from_errno("open", path.clone(), errno))?;
+        let fd = match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            // It became a link just now.
+            Err(Errno::LOOP) => {
+                return Err(SourceError::NotRegular {
+                    path,
+                    kind: EntryKind::Symlink,
+                });
+            }
+            Err(errno) => return Err(from_errno("open", path, errno)),
+        };
         let stat = match fstat(&fd) {
             Ok(stat) => stat_from(&stat),
             Err(errno) => return Err(from_errno("stat", path, errno)),

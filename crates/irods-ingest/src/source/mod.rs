@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 mod file_system;
 mod filter;
 
-pub use file_system::{Directory, FileSystem, Listing, OpenFile};
+pub use file_system::{Directory, FileSystem, Links, Listing, OpenFile};
 pub use filter::{Filter, FilterError};
 
 /// What an entry is by itself: a symbolic link is a link, whatever it points to.
@@ -111,7 +111,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// What one `lstat` (or `fstat`) says of an entry.
+/// What one `lstat` (or `fstat`) says of an entry; see [`Links`] for symbolic links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// What it is.
@@ -132,8 +132,7 @@ impl Stat {
     /// True if nothing happened to the file between the two looks, as far as its size and times can tell. Taken before
     /// and after an action: only then may a signature of it be remembered.
     pub fn unchanged_since(&self, earlier: &Self) -> bool {
-        (self.kind, self.size, self.mtime, self.ctime)
-            == (earlier.kind, earlier.size, earlier.mtime, earlier.ctime)
+        (self.size, self.mtime, self.ctime) == (earlier.size, earlier.mtime, earlier.ctime)
     }
 }
 
@@ -188,6 +187,12 @@ pub enum SourceError {
     #[error("{} is not a directory (links are not followed)", path.display())]
     NotADirectory {
         /// The element.
+        path: PathBuf,
+    },
+    /// A symbolic link that leads to nothing, or round in circles. The link itself is there.
+    #[error("{} is a link that leads nowhere", path.display())]
+    Dangling {
+        /// The link.
         path: PathBuf,
     },
     /// It is no regular file (nor a link to one), so it has no content to read.
