@@ -1,1 +1,40 @@
+//! An asynchronous iRODS client.
+//!
+//! ```no_run
+//! use irods_client::{ConnectOptions, Environment, Pool, PoolOptions};
+//!
+//! # async fn example() -> irods_client::Result<()> {
+//! let environment = Environment::load()?;
+//! let pool = Pool::new(environment, ConnectOptions::default(), PoolOptions::default());
+//! let mut connection = pool.get().await?;
+//! connection.create_collection("/tempZone/home/rods/a/b", true).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Connection`] makes one call at a time; a [`Pool`] keeps several and hands them out. Every wait has a limit
+//! ([`Timeouts`]). Nothing is retried here: an [`Error`] says whether the server said no or could not be asked, whether the
+//! request may have been carried out all the same, and how far the trouble reaches ([`Scope`]).
+//!
+//! Requests take names as text, since no iRODS client can send others reliably; answers give names as bytes, since a catalog
+//! may hold anything.
 
+pub mod collection;
+mod connect;
+pub mod connection;
+mod counts;
+pub mod environment;
+pub mod error;
+mod pool;
+pub mod query;
+pub mod register;
+mod wire;
+
+pub use connect::ConnectOptions;
+pub use connection::Connection;
+pub use counts::CallCounts;
+pub use environment::{Environment, EnvironmentError};
+pub use error::{Error, Result, Scope};
+pub use irods_protocol as protocol;
+pub use pool::{Pool, PoolOptions, Pooled};
+pub use wire::Timeouts;

@@ -1,0 +1,224 @@
+//! Connections kept for the next who needs one: never more than a bound, none idle for long.
+//!
+//! A handle gives its connection back when it is dropped; one that is broken, or was left in the middle of a request, is closed
+//! instead. Before an idle connection is handed out it is checked, without a round trip, for having been closed by the
+//! server. Nothing is retried: who gets a connection error asks again.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as Slot, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use crate::connect::ConnectOptions;
+use crate::connection::Connection;
+use crate::counts::CallCounts;
+use crate::environment::Environment;
+use crate::error::Result;
+
+/// How many connections, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Most connections at once, at least 1; who wants another one waits.
+    pub size: usize,
+    /// Idle connections are closed after this long; [`Duration::MAX`] keeps them.
+    pub idle: Duration,
+}
+
+impl Default for PoolOptions {
+    /// 4 connections, 60 s (the default of `--irods_idle_disconnect_seconds`).
+    fn default() -> Self {
+        PoolOptions {
+            size: 4,
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A bounded pool of connections as one user. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    environment: Environment,
+    connect: ConnectOptions,
+    idle_for: Duration,
+    permits: Arc<Semaphore>,
+    slots: Mutex<Slots>,
+}
+
+/// All connections of a pool. One that is on loan is locked by its handle.
+#[derive(Debug, Default)]
+struct Slots {
+    all: Vec<Arc<Slot<Connection>>>,
+    /// Whether a task waits for idle connections to expire.
+    reaper: bool,
+}
+
+impl Pool {
+    /// A pool without connections; the first is made when it is needed.
+    pub fn new(environment: Environment, connect: ConnectOptions, options: PoolOptions) -> Self {
+        Pool(Arc::new(Inner {
+            environment,
+            connect,
+            idle_for: options.idle,
+            permits: Arc::new(Semaphore::new(options.size.max(1))),
+            slots: Mutex::default(),
+        }))
+    }
+
+    /// Whom this pool's connections log in as.
+    pub fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    /// The counters of all connections of this pool.
+    pub fn counts(&self) -> &Arc<CallCounts> {
+        &self.0.connect.counts
+    }
+
+    /// A connection: an idle one, or a new one. Waits while all are in use.
+    ///
+    /// # Errors
+    /// Those of connecting.
+    pub async fn get(&self) -> Result<Pooled> {
+        // The semaphore is never closed, so there always is a permit.
+        let permit = self.0.permits.clone().acquire_owned().await.ok();
+        let connection = match self.0.take_idle() {
+            Some(connection) => connection,
+            None => {
+                let new = Connection::open(&self.0.environment, &self.0.connect).await?;
+                self.0.lend_new(new).await
+            }
+        };
+        Ok(Pooled {
+            connection,
+            pool: Arc::downgrade(&self.0),
+            _permit: permit,
+        })
+    }
+
+    /// Number of idle connections.
+    pub fn idle(&self) -> usize {
+        let slots = self.0.lock();
+        slots.all.iter().filter(|s| s.try_lock().is_ok()).count()
+    }
+
+    /// Says goodbye on all idle connections and closes them.
+    pub async fn close_idle(&self) {
+        self.0.close(|_| true).await;
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The oldest connection that is free and good, so that the surplus of a busy time ages; bad ones are dropped.
+    fn take_idle(&self) -> Option<OwnedMutexGuard<Connection>> {
+        let mut taken = None;
+        self.lock().all.retain(|slot| {
+            if taken.is_some() {
+                return true;
+            }
+            let Ok(connection) = slot.clone().try_lock_owned() else {
+                return true;
+            };
+            if connection.idle_time() < self.idle_for && connection.is_quiet() {
+                taken = Some(connection);
+                return true;
+            }
+            false
+        });
+        taken
+    }
+
+    async fn lend_new(self: &Arc<Self>, connection: Connection) -> OwnedMutexGuard<Connection> {
+        let slot = Arc::new(Slot::new(connection));
+        let loan = slot.clone().lock_owned().await;
+        let start_reaper = {
+            let mut slots = self.lock();
+            slots.all.push(slot);
+            let needed = !slots.reaper && self.idle_for != Duration::MAX;
+            slots.reaper |= needed;
+            needed
+        };
+        if start_reaper {
+            tokio::spawn(reap(Arc::downgrade(self), self.idle_for));
+        }
+        loan
+    }
+
+    /// Closes the idle connections that `unwanted` says.
+    async fn close(&self, unwanted: impl Fn(&Connection) -> bool) {
+        let mut closing = Vec::new();
+        self.lock().all.retain(|slot| match slot.try_lock() {
+            Ok(connection) if unwanted(&connection) => {
+                closing.push(slot.clone());
+                false
+            }
+            _ => true,
+        });
+        for connection in closing.into_iter().filter_map(Arc::into_inner) {
+            connection.into_inner().disconnect().await;
+        }
+    }
+}
+
+/// Closes connections as they expire, until there are none or the pool is gone.
+async fn reap(pool: Weak<Inner>, idle_for: Duration) {
+    let mut next = idle_for;
+    loop {
+        tokio::time::sleep(next).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.close(|c| c.idle_time() >= idle_for).await;
+        let mut slots = pool.lock();
+        if slots.all.is_empty() {
+            slots.reaper = false;
+            return;
+        }
+        let ages = slots
+            .all
+            .iter()
+            .filter_map(|s| Some(s.try_lock().ok()?.idle_time()));
+        let oldest = ages.max().unwrap_or(Duration::ZERO);
+        next = idle_for.saturating_sub(oldest);
+    }
+}
+
+/// A connection on loan.
+#[derive(Debug)]
+pub struct Pooled {
+    connection: OwnedMutexGuard<Connection>,
+    pool: Weak<Inner>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Deref for Pooled {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        self.connection.touch();
+        if self.connection.is_usable() {
+            return;
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            let lent = OwnedMutexGuard::mutex(&self.connection);
+            pool.lock().all.retain(|slot| !Arc::ptr_eq(slot, lent));
+        }
+    }
+}
