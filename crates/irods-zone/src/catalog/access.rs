@@ -3,10 +3,11 @@
 //! A user's level on an object is the highest of his own and his groups'. `public` is a group like
 //! any other; every user but `anonymous` is made its member. Tickets are not looked at.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
-use super::Identity;
 use super::error::{CatalogError, Result, code};
+use super::tokens::ACCESS_LEVELS;
+use super::{Identity, collections, data_objects, paths, time, users};
 
 /// An access level: its token id, ordered by power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,13 +44,30 @@ impl Level {
     /// # Errors
     /// `CAT_INVALID_ARGUMENT` for any other word.
     pub fn parse(text: &str) -> Result<Self> {
-        Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+        let name = match text {
+            "read" => "read_object".to_owned(),
+            "write" => "modify_object".to_owned(),
+            other => other.replace(' ', "_"),
+        };
+        ACCESS_LEVELS
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(id, _)| Self(*id))
+            .ok_or_else(|| {
+                CatalogError::new(
+                    code::CAT_INVALID_ARGUMENT,
+                    format!("no such access level: {text:?}"),
+                )
+            })
     }
 
     /// Token name, e.g. `read_object`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        ""
+        ACCESS_LEVELS
+            .iter()
+            .find(|(id, _)| *id == self.0)
+            .map_or("null", |(_, name)| name)
     }
 }
 
@@ -70,17 +88,57 @@ pub struct Entry {
 
 /// The user's level on an object (data object, collection or resource id); `OWN` in admin mode.
 pub fn level_of(conn: &Connection, who: &Identity, object_id: i64) -> Result<Level> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    if who.admin {
+        return Ok(Level::OWN);
+    }
+    let id: Option<i64> = conn
+        .prepare_cached(
+            "SELECT max(a.access_type_id) FROM r_objt_access a
+             JOIN r_user_group g ON g.group_user_id = a.user_id
+             WHERE a.object_id = ?1 AND g.user_id = ?2",
+        )?
+        .query_row(params![object_id, who.user_id], |row| row.get(0))?;
+    Ok(id.map_or(Level::NULL, Level))
 }
 
 /// Fails with `CAT_NO_ACCESS_PERMISSION` unless the user has at least that level on the object.
 pub fn require(conn: &Connection, who: &Identity, object_id: i64, level: Level) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    if level_of(conn, who, object_id)? >= level {
+        return Ok(());
+    }
+    Err(denied(who, level))
+}
+
+/// The error of a user who lacks a level.
+fn denied(who: &Identity, level: Level) -> CatalogError {
+    CatalogError::new(
+        code::CAT_NO_ACCESS_PERMISSION,
+        format!(
+            "{}#{} has no {} permission",
+            who.name,
+            who.zone,
+            level.name()
+        ),
+    )
 }
 
 /// All permissions on an object, by user name.
 pub fn list(conn: &Connection, object_id: i64) -> Result<Vec<Entry>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let mut statement = conn.prepare_cached(
+        "SELECT u.user_id, u.user_name, u.zone_name, u.user_type_name, a.access_type_id
+         FROM r_objt_access a JOIN r_user_main u ON u.user_id = a.user_id
+         WHERE a.object_id = ?1 ORDER BY u.user_name, u.zone_name",
+    )?;
+    let rows = statement.query_map([object_id], |row| {
+        Ok(Entry {
+            user_id: row.get(0)?,
+            user_name: row.get(1)?,
+            zone: row.get(2)?,
+            user_type: row.get(3)?,
+            level: Level(row.get(4)?),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// What `MOD_ACCESS_CONTROL` can do to an object.
@@ -110,7 +168,154 @@ pub fn modify(
     change: &Change,
     recursive: bool,
 ) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let path = paths::checked(path)?;
+    let collection = collections::find(conn, path)?;
+    let object_id = match &collection {
+        Some(collection) => collection.id,
+        None => data_objects::find(conn, path)?
+            .map(|object| object.id)
+            .ok_or_else(|| {
+                CatalogError::new(
+                    code::CAT_INVALID_ARGUMENT,
+                    format!("Input path is not a collection and not a dataObj: {path}"),
+                )
+            })?,
+    };
+    require(conn, who, object_id, Level::OWN)?;
+    let subtree = recursive && collection.is_some();
+    match change {
+        Change::Grant { user, zone, level } => {
+            let user = users::find(conn, user, zone)?.ok_or_else(|| users::unknown(user))?;
+            if subtree {
+                set_below(conn, path, user.id, *level)?;
+            }
+            set(conn, object_id, user.id, *level)
+        }
+        Change::Inherit | Change::NoInherit if collection.is_none() => Err(CatalogError::new(
+            code::CAT_INVALID_ARGUMENT,
+            "a data object has no inheritance",
+        )),
+        Change::Inherit => set_inheritance(conn, path, "1", subtree),
+        Change::NoInherit => set_inheritance(conn, path, "0", subtree),
+    }
+}
+
+/// Sets one entry; `NULL` removes it. Nothing is checked.
+pub(crate) fn set(conn: &Connection, object_id: i64, user_id: i64, level: Level) -> Result<()> {
+    if level == Level::NULL {
+        conn.prepare_cached("DELETE FROM r_objt_access WHERE object_id = ?1 AND user_id = ?2")?
+            .execute(params![object_id, user_id])?;
+    } else {
+        conn.prepare_cached(
+            "INSERT INTO r_objt_access (object_id, user_id, access_type_id, create_ts, modify_ts)
+             VALUES (?1, ?2, ?3, ?4, ?4)
+             ON CONFLICT (object_id, user_id)
+             DO UPDATE SET access_type_id = excluded.access_type_id, modify_ts = excluded.modify_ts",
+        )?
+        .execute(params![object_id, user_id, level.id(), time::now()])?;
+    }
+    Ok(())
+}
+
+/// Gives a new object its first permissions: those of the parent if it hands them on, else `OWN`
+/// for the creator.
+pub(crate) fn initialise(
+    conn: &Connection,
+    parent: &collections::Collection,
+    object_id: i64,
+    creator: i64,
+) -> Result<()> {
+    if !parent.inherit {
+        return set(conn, object_id, creator, Level::OWN);
+    }
+    conn.prepare_cached(
+        "INSERT INTO r_objt_access (object_id, user_id, access_type_id, create_ts, modify_ts)
+         SELECT ?1, user_id, access_type_id, ?3, ?3 FROM r_objt_access WHERE object_id = ?2",
+    )?
+    .execute(params![object_id, parent.id, time::now()])?;
+    Ok(())
+}
+
+/// Removes every permission on an object that is about to go.
+pub(crate) fn forget(conn: &Connection, object_id: i64) -> Result<()> {
+    conn.prepare_cached("DELETE FROM r_objt_access WHERE object_id = ?1")?
+        .execute([object_id])?;
+    Ok(())
+}
+
+/// Ids of all collections below `?1..?2` and of all data objects in them and in the collection `?3`.
+macro_rules! ids_below {
+    () => {
+        "SELECT coll_id AS id FROM r_coll_main WHERE coll_name >= ?1 AND coll_name < ?2
+         UNION ALL
+         SELECT DISTINCT d.data_id FROM r_data_main d JOIN r_coll_main c ON c.coll_id = d.coll_id
+         WHERE (c.coll_name >= ?1 AND c.coll_name < ?2) OR c.coll_name = ?3"
+    };
+}
+
+fn set_below(conn: &Connection, path: &str, user_id: i64, level: Level) -> Result<()> {
+    let (from, to) = paths::below_bounds(path);
+    if level == Level::NULL {
+        conn.prepare_cached(concat!(
+            "DELETE FROM r_objt_access WHERE user_id = ?4 AND object_id IN (",
+            ids_below!(),
+            ")"
+        ))?
+        .execute(params![from, to, path, user_id])?;
+    } else {
+        conn.prepare_cached(concat!(
+            "INSERT INTO r_objt_access (object_id, user_id, access_type_id, create_ts, modify_ts)
+             SELECT id, ?4, ?5, ?6, ?6 FROM (",
+            ids_below!(),
+            ") WHERE true
+             ON CONFLICT (object_id, user_id)
+             DO UPDATE SET access_type_id = excluded.access_type_id, modify_ts = excluded.modify_ts"
+        ))?
+        .execute(params![from, to, path, user_id, level.id(), time::now()])?;
+    }
+    Ok(())
+}
+
+fn set_inheritance(conn: &Connection, path: &str, value: &str, subtree: bool) -> Result<()> {
+    let now = time::now();
+    conn.prepare_cached(
+        "UPDATE r_coll_main SET coll_inheritance = ?2, modify_ts = ?3 WHERE coll_name = ?1",
+    )?
+    .execute(params![path, value, now])?;
+    if subtree {
+        let (from, to) = paths::below_bounds(path);
+        conn.prepare_cached(
+            "UPDATE r_coll_main SET coll_inheritance = ?3, modify_ts = ?4
+             WHERE coll_name >= ?1 AND coll_name < ?2",
+        )?
+        .execute(params![from, to, value, now])?;
+    }
+    Ok(())
+}
+
+/// True if the user has the level on everything below a collection, itself not counted.
+pub(crate) fn everywhere_below(
+    conn: &Connection,
+    who: &Identity,
+    path: &str,
+    level: Level,
+) -> Result<bool> {
+    if who.admin {
+        return Ok(true);
+    }
+    let (from, to) = paths::below_bounds(path);
+    let lacking: bool = conn
+        .prepare_cached(concat!(
+            "SELECT EXISTS (SELECT 1 FROM (",
+            ids_below!(),
+            ") below WHERE coalesce((SELECT max(a.access_type_id) FROM r_objt_access a
+               JOIN r_user_group g ON g.group_user_id = a.user_id
+               WHERE a.object_id = below.id AND g.user_id = ?4), 0) < ?5)"
+        ))?
+        .query_row(params![from, to, path, who.user_id, level.id()], |row| {
+            row.get(0)
+        })?;
+    Ok(!lacking)
 }
 
 /// Applies several grants to one object, all or none. The error names the operation that failed.

@@ -1,8 +1,10 @@
 //! Replicas: their rows, their states, and what opening for writing does to them.
 
-use rusqlite::Connection;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::error::{CatalogError, Result, code};
+use super::{time, tokens};
 
 /// State of a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,9 +194,55 @@ pub enum Field {
     AccessTime,
 }
 
+/// The columns of a [`Replica`] and where they come from.
+macro_rules! select_replicas {
+    ($tail:literal) => {
+        concat!(
+            "SELECT d.data_id, d.data_repl_num, d.coll_id, d.data_name, d.data_version, d.data_type_name,
+             d.data_size, d.resc_id, r.resc_name, r.resc_hier, d.data_path, d.data_owner_name,
+             d.data_owner_zone, d.data_is_dirty, d.data_checksum, d.data_expiry_ts, d.data_mode,
+             d.r_comment, d.create_ts, d.modify_ts, d.access_ts
+             FROM r_data_main d JOIN r_resc_main r ON r.resc_id = d.resc_id ",
+            $tail
+        )
+    };
+}
+pub(crate) use select_replicas;
+
+/// Reads a row of [`select_replicas`].
+pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Replica> {
+    Ok(Replica {
+        data_id: row.get(0)?,
+        number: row.get(1)?,
+        coll_id: row.get(2)?,
+        name: row.get(3)?,
+        version: row.get(4)?,
+        data_type: row.get(5)?,
+        size: row.get(6)?,
+        resc_id: row.get(7)?,
+        resc_name: row.get(8)?,
+        resc_hier: row.get(9)?,
+        physical_path: row.get(10)?,
+        owner_name: row.get(11)?,
+        owner_zone: row.get(12)?,
+        status: Status::from_number(row.get(13)?),
+        checksum: row.get(14)?,
+        expiry: row.get(15)?,
+        mode: row.get(16)?,
+        comments: row.get(17)?,
+        create_time: row.get(18)?,
+        modify_time: row.get(19)?,
+        access_time: row.get(20)?,
+    })
+}
+
 /// The replicas of an object, ascending by number; empty if there is no such object.
 pub fn list(conn: &Connection, data_id: i64) -> Result<Vec<Replica>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let mut statement = conn.prepare_cached(select_replicas!(
+        "WHERE d.data_id = ?1 ORDER BY d.data_repl_num"
+    ))?;
+    let rows = statement.query_map([data_id], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Adds a replica to an existing object and returns its number (the lowest above all others).
@@ -203,7 +251,78 @@ pub fn list(conn: &Connection, data_id: i64) -> Result<Vec<Replica>> {
 /// # Errors
 /// `CAT_NO_ROWS_FOUND` (no such object), `SYS_COPY_ALREADY_IN_RESC`.
 pub fn add(conn: &Connection, data_id: i64, replica: &NewReplica) -> Result<i64> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let existing = list(conn, data_id)?;
+    let first = existing
+        .first()
+        .ok_or_else(|| CatalogError::no_rows("data object"))?;
+    if existing.iter().any(|r| r.resc_id == replica.resc_id) {
+        return Err(CatalogError::new(
+            code::SYS_COPY_ALREADY_IN_RESC,
+            "the object has a replica on that resource",
+        ));
+    }
+    let number = existing.iter().map(|r| r.number).max().unwrap_or(-1) + 1;
+    let owner = (first.owner_name.as_str(), first.owner_zone.as_str());
+    insert(
+        conn,
+        data_id,
+        number,
+        (first.coll_id, &first.name),
+        owner,
+        replica,
+    )?;
+    Ok(number)
+}
+
+/// Writes the row of a replica; `place` is collection id and name.
+pub(crate) fn insert(
+    conn: &Connection,
+    data_id: i64,
+    number: i64,
+    place: (i64, &str),
+    owner: (&str, &str),
+    replica: &NewReplica,
+) -> Result<()> {
+    let data_type = if replica.data_type.is_empty() {
+        "generic"
+    } else {
+        &replica.data_type
+    };
+    if data_type != "generic" {
+        tokens::require_data_type(conn, data_type)?;
+    }
+    let mode = if replica.mode.is_empty() {
+        "0"
+    } else {
+        &replica.mode
+    };
+    let now = time::now();
+    conn.prepare_cached(
+        "INSERT INTO r_data_main (data_id, data_repl_num, coll_id, data_name, data_type_name, data_size,
+         data_path, data_owner_name, data_owner_zone, data_is_dirty, data_checksum, data_mode, r_comment,
+         create_ts, modify_ts, access_ts, resc_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(params![
+        data_id,
+        number,
+        place.0,
+        place.1,
+        data_type,
+        replica.size,
+        replica.physical_path,
+        owner.0,
+        owner.1,
+        replica.status.number(),
+        replica.checksum,
+        mode,
+        replica.comments,
+        replica.create_time.as_ref().unwrap_or(&now),
+        replica.modify_time.as_ref().unwrap_or(&now),
+        now,
+        replica.resc_id,
+    ])?;
+    Ok(())
 }
 
 /// Changes columns of replicas. Times are padded to 11 digits. Permissions are the caller's.
@@ -217,12 +336,103 @@ pub fn modify(
     which: Which,
     changes: &[(Field, String)],
 ) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let (filter, key) = match which {
+        Which::All => ("?2 = 0", 0),
+        Which::Number(number) => ("data_repl_num = ?2", number),
+        Which::Resource(id) => ("resc_id = ?2", id),
+    };
+    let mut assignments = Vec::new();
+    let mut values = vec![Value::Integer(data_id), Value::Integer(key)];
+    for (field, value) in changes {
+        values.push(field.checked(conn, value)?);
+        assignments.push(format!("{} = ?{}", field.column(), values.len()));
+    }
+    let sql = format!(
+        "UPDATE r_data_main SET {} WHERE data_id = ?1 AND {filter}",
+        assignments.join(", ")
+    );
+    if conn
+        .prepare_cached(&sql)?
+        .execute(params_from_iter(values))?
+        == 0
+    {
+        return Err(CatalogError::no_rows("replica"));
+    }
+    Ok(())
+}
+
+impl Field {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Checksum => "data_checksum",
+            Self::CreateTime => "create_ts",
+            Self::Expiry => "data_expiry_ts",
+            Self::Status => "data_is_dirty",
+            Self::Mode => "data_mode",
+            Self::OwnerName => "data_owner_name",
+            Self::OwnerZone => "data_owner_zone",
+            Self::PhysicalPath => "data_path",
+            Self::Number => "data_repl_num",
+            Self::Size => "data_size",
+            Self::StatusText => "data_status",
+            Self::DataType => "data_type_name",
+            Self::Version => "data_version",
+            Self::ModifyTime => "modify_ts",
+            Self::Comments => "r_comment",
+            Self::ResourceId => "resc_id",
+            Self::AccessTime => "access_ts",
+        }
+    }
+
+    /// The value as the column holds it.
+    fn checked(self, conn: &Connection, value: &str) -> Result<Value> {
+        match self {
+            Self::Status | Self::Number | Self::Size | Self::ResourceId => {
+                let number: i64 = value.trim().parse().map_err(|_| {
+                    CatalogError::new(code::CAT_INVALID_ARGUMENT, format!("no number: {value:?}"))
+                })?;
+                if number < 0 || (self == Self::Status && number > 4) {
+                    return Err(CatalogError::new(
+                        code::CAT_INVALID_ARGUMENT,
+                        format!("out of range: {value:?}"),
+                    ));
+                }
+                if self == Self::ResourceId {
+                    super::resources::by_id(conn, number)?;
+                }
+                Ok(Value::Integer(number))
+            }
+            Self::CreateTime | Self::Expiry | Self::ModifyTime | Self::AccessTime => {
+                Ok(Value::Text(time::padded(value)))
+            }
+            Self::DataType => {
+                tokens::require_data_type(conn, value)?;
+                Ok(Value::Text(value.to_owned()))
+            }
+            _ => Ok(Value::Text(value.to_owned())),
+        }
+    }
 }
 
 /// Makes one replica good and all other replicas at rest stale (`allReplStatus`).
 pub fn make_only_good(conn: &Connection, data_id: i64, number: i64) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let good = conn
+        .prepare_cached(
+            "UPDATE r_data_main SET data_is_dirty = 1 WHERE data_id = ?1 AND data_repl_num = ?2",
+        )?
+        .execute(params![data_id, number])?;
+    if good == 0 {
+        return Err(CatalogError::no_rows("replica"));
+    }
+    conn.prepare_cached(
+        "UPDATE r_data_main SET data_is_dirty = 0
+         WHERE data_id = ?1 AND data_repl_num <> ?2 AND data_is_dirty = 1",
+    )?
+    .execute(params![data_id, number])?;
+    Ok(())
 }
 
 /// Marks an existing replica intermediate and its siblings write-locked, remembering their states.
@@ -231,12 +441,73 @@ pub fn make_only_good(conn: &Connection, data_id: i64, number: i64) -> Result<()
 /// `SYS_REPLICA_DOES_NOT_EXIST`, `INTERMEDIATE_REPLICA_ACCESS` (the replica is being written),
 /// `LOCKED_DATA_OBJECT_ACCESS` (a sibling is).
 pub fn open_for_write(conn: &Connection, data_id: i64, number: i64) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let replicas = list(conn, data_id)?;
+    let replica = replicas
+        .iter()
+        .find(|r| r.number == number)
+        .ok_or_else(|| {
+            CatalogError::new(
+                code::SYS_REPLICA_DOES_NOT_EXIST,
+                format!("no replica {number}"),
+            )
+        })?;
+    require_at_rest(&replicas, replica)?;
+    mark(conn, replica, Status::Intermediate)?;
+    for sibling in replicas.iter().filter(|r| r.number != number) {
+        mark(conn, sibling, Status::WriteLocked)?;
+    }
+    Ok(())
+}
+
+fn require_at_rest(replicas: &[Replica], replica: &Replica) -> Result<()> {
+    if replica.status == Status::Intermediate {
+        return Err(CatalogError::new(
+            code::INTERMEDIATE_REPLICA_ACCESS,
+            format!("replica {} is being written", replica.number),
+        ));
+    }
+    if replicas.iter().all(|r| r.status.at_rest()) {
+        return Ok(());
+    }
+    Err(CatalogError::new(
+        code::LOCKED_DATA_OBJECT_ACCESS,
+        "another replica is being written",
+    ))
+}
+
+/// Gives a replica at rest a passing state and remembers the one it had.
+fn mark(conn: &Connection, replica: &Replica, status: Status) -> Result<()> {
+    conn.prepare_cached(
+        "UPDATE r_data_main SET data_is_dirty = ?3, data_status = ?4
+         WHERE data_id = ?1 AND data_repl_num = ?2",
+    )?
+    .execute(params![
+        replica.data_id,
+        replica.number,
+        status.number(),
+        format!("{{\"original_status\":\"{}\"}}", replica.status.number())
+    ])?;
+    Ok(())
 }
 
 /// Adds an intermediate replica to an existing object and write-locks the others.
 pub fn add_for_write(conn: &Connection, data_id: i64, replica: &NewReplica) -> Result<i64> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let siblings = list(conn, data_id)?;
+    if siblings.iter().any(|r| !r.status.at_rest()) {
+        return Err(CatalogError::new(
+            code::LOCKED_DATA_OBJECT_ACCESS,
+            "another replica is being written",
+        ));
+    }
+    let new = NewReplica {
+        status: Status::Intermediate,
+        ..replica.clone()
+    };
+    let number = add(conn, data_id, &new)?;
+    for sibling in &siblings {
+        mark(conn, sibling, Status::WriteLocked)?;
+    }
+    Ok(number)
 }
 
 /// How a replica that was open for writing ended.
@@ -269,18 +540,70 @@ pub fn close_after_write(
     number: i64,
     outcome: &Outcome,
 ) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let (status, siblings, content) = match outcome {
+        Outcome::Written {
+            size,
+            checksum,
+            modify_time,
+        } => {
+            let time = modify_time.as_deref().map_or_else(time::now, time::padded);
+            (SET_GOOD, SET_STALE, Some((size, checksum, time)))
+        }
+        Outcome::Unchanged => (SET_REMEMBERED, SET_REMEMBERED, None),
+        Outcome::Failed { size, checksum } => (
+            SET_STALE,
+            SET_REMEMBERED,
+            Some((size, checksum, time::now())),
+        ),
+    };
+    let changed = conn
+        .prepare_cached(&format!(
+            "UPDATE r_data_main SET {status}, data_status = '' WHERE data_id = ?1 AND data_repl_num = ?2"
+        ))?
+        .execute(params![data_id, number])?;
+    if changed == 0 {
+        return Err(CatalogError::no_rows("replica"));
+    }
+    if let Some((size, checksum, time)) = content {
+        conn.prepare_cached(
+            "UPDATE r_data_main SET data_size = ?3, data_checksum = ?4, modify_ts = ?5
+             WHERE data_id = ?1 AND data_repl_num = ?2",
+        )?
+        .execute(params![data_id, number, size, checksum, time])?;
+    }
+    conn.prepare_cached(&format!(
+        "UPDATE r_data_main SET {siblings}, data_status = ''
+         WHERE data_id = ?1 AND data_repl_num <> ?2 AND data_is_dirty >= 2"
+    ))?
+    .execute(params![data_id, number])?;
+    Ok(())
 }
+
+const SET_GOOD: &str = "data_is_dirty = 1";
+const SET_STALE: &str = "data_is_dirty = 0";
+/// Gives back the state that [`mark`] remembered; without one the replica cannot be trusted.
+pub(crate) const SET_REMEMBERED: &str =
+    "data_is_dirty = CASE data_status WHEN '{\"original_status\":\"1\"}' THEN 1 ELSE 0 END";
 
 /// Sets the access time of a replica to now.
 pub fn touch_access(conn: &Connection, data_id: i64, number: i64) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    conn.prepare_cached(
+        "UPDATE r_data_main SET access_ts = ?3 WHERE data_id = ?1 AND data_repl_num = ?2",
+    )?
+    .execute(params![data_id, number, time::now()])?;
+    Ok(())
 }
 
 /// Replaces a prefix of the physical paths of a resource's replicas, after the caller has renamed
 /// the directory in the vault. Prefixes are whole directories, without trailing slash. Returns how many changed.
 pub fn move_physical_paths(conn: &Connection, resc_id: i64, from: &str, to: &str) -> Result<usize> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let (low, high) = super::paths::below_bounds(from);
+    Ok(conn
+        .prepare_cached(
+            "UPDATE r_data_main SET data_path = ?5 || substr(data_path, length(?4) + 1)
+             WHERE data_path >= ?1 AND data_path < ?2 AND resc_id = ?3",
+        )?
+        .execute(params![low, high, resc_id, from, to])?)
 }
 
 /// Replicas of the subtree of a collection, ordered by (data id, number), after that pair, at most
@@ -291,10 +614,24 @@ pub fn in_subtree(
     after: (i64, i64),
     limit: usize,
 ) -> Result<Vec<Replica>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let (low, high) = super::paths::below_bounds(path);
+    let mut statement = conn.prepare_cached(select_replicas!(
+        "WHERE d.coll_id IN (SELECT coll_id FROM r_coll_main
+            WHERE coll_name = ?3 OR (coll_name >= ?1 AND coll_name < ?2))
+         AND (d.data_id, d.data_repl_num) > (?4, ?5)
+         ORDER BY d.data_id, d.data_repl_num LIMIT ?6"
+    ))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![low, high, path, after.0, after.1, limit], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The replica that uses a file of a resource, if any.
 pub fn by_physical_path(conn: &Connection, resc_id: i64, path: &str) -> Result<Option<Replica>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    Ok(conn
+        .prepare_cached(select_replicas!(
+            "WHERE d.data_path = ?1 AND d.resc_id = ?2 LIMIT 1"
+        ))?
+        .query_row(params![path, resc_id], from_row)
+        .optional()?)
 }

@@ -1,9 +1,9 @@
 //! Resources and their hierarchies.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::Identity;
 use super::error::{CatalogError, Result, code};
+use super::{Identity, access, ids, metadata, time, tokens, zones};
 
 /// Host name of a resource that has none.
 pub const EMPTY_HOST: &str = "EMPTY_RESC_HOST";
@@ -67,9 +67,51 @@ impl Resource {
     }
 }
 
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT resc_id, resc_name, resc_type_name, resc_net, resc_def_path, free_space, r_comment,
+             resc_info, resc_status, resc_context, resc_parent, resc_parent_context, resc_hier
+             FROM r_resc_main ",
+            $tail
+        )
+    };
+}
+
+/// The ids of a resource `?1` and of all below it.
+macro_rules! below {
+    () => {
+        "WITH RECURSIVE below (id) AS (
+             SELECT ?1
+             UNION
+             SELECT r.resc_id FROM r_resc_main r JOIN below ON r.resc_parent = CAST(below.id AS TEXT)) "
+    };
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Resource> {
+    Ok(Resource {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        resc_type: row.get(2)?,
+        host: row.get(3)?,
+        vault_path: row.get(4)?,
+        free_space: row.get(5)?,
+        comment: row.get(6)?,
+        info: row.get(7)?,
+        status: row.get(8)?,
+        context: row.get(9)?,
+        parent: row.get::<_, String>(10)?.parse().ok(),
+        parent_context: row.get(11)?,
+        hierarchy: row.get(12)?,
+    })
+}
+
 /// The resource of that name.
 pub fn find(conn: &Connection, name: &str) -> Result<Option<Resource>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    Ok(conn
+        .prepare_cached(select!("WHERE resc_name = ?1"))?
+        .query_row([name], from_row)
+        .optional()?)
 }
 
 /// The resource of that name.
@@ -77,7 +119,14 @@ pub fn find(conn: &Connection, name: &str) -> Result<Option<Resource>> {
 /// # Errors
 /// `SYS_RESC_DOES_NOT_EXIST`.
 pub fn get(conn: &Connection, name: &str) -> Result<Resource> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    find(conn, name)?.ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> CatalogError {
+    CatalogError::new(
+        code::SYS_RESC_DOES_NOT_EXIST,
+        format!("no such resource: {name}"),
+    )
 }
 
 /// The resource of that id.
@@ -85,7 +134,10 @@ pub fn get(conn: &Connection, name: &str) -> Result<Resource> {
 /// # Errors
 /// `SYS_RESC_DOES_NOT_EXIST`.
 pub fn by_id(conn: &Connection, id: i64) -> Result<Resource> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    conn.prepare_cached(select!("WHERE resc_id = ?1"))?
+        .query_row([id], from_row)
+        .optional()?
+        .ok_or_else(|| unknown(&id.to_string()))
 }
 
 /// The leaf that a hierarchy string such as `root;mid;leaf` names.
@@ -93,22 +145,46 @@ pub fn by_id(conn: &Connection, id: i64) -> Result<Resource> {
 /// # Errors
 /// `SYS_RESC_DOES_NOT_EXIST`, or `HIERARCHY_ERROR` if the resources are not in that relation.
 pub fn by_hierarchy(conn: &Connection, hierarchy: &str) -> Result<Resource> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let leaf = hierarchy.rsplit(';').next().unwrap_or(hierarchy);
+    for name in hierarchy.split(';') {
+        get(conn, name)?;
+    }
+    let resource = get(conn, leaf)?;
+    if resource.hierarchy == hierarchy && children(conn, resource.id)?.is_empty() {
+        return Ok(resource);
+    }
+    Err(CatalogError::new(
+        code::HIERARCHY_ERROR,
+        format!("{hierarchy:?} is not the hierarchy of a leaf"),
+    ))
 }
 
 /// Children of a resource, by id.
 pub fn children(conn: &Connection, id: i64) -> Result<Vec<Resource>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let mut statement = conn.prepare_cached(select!("WHERE resc_parent = ?1 ORDER BY resc_id"))?;
+    let rows = statement.query_map([id.to_string()], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Resources without children below (or equal to) a resource, by id.
 pub fn leaves(conn: &Connection, id: i64) -> Result<Vec<Resource>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let mut statement = conn.prepare_cached(concat!(
+        below!(),
+        select!(
+            "WHERE resc_id IN (SELECT id FROM below) AND NOT EXISTS
+             (SELECT 1 FROM r_resc_main c WHERE c.resc_parent = CAST(r_resc_main.resc_id AS TEXT))
+             ORDER BY resc_id"
+        )
+    ))?;
+    let rows = statement.query_map([id], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// All resources, by id.
 pub fn list(conn: &Connection) -> Result<Vec<Resource>> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let mut statement = conn.prepare_cached(select!("ORDER BY resc_id"))?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// What a new resource starts with.
@@ -131,7 +207,63 @@ pub struct NewResource {
 /// # Errors
 /// `CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME`, `CAT_INVALID_RESOURCE_TYPE`, `CAT_INVALID_ARGUMENT`.
 pub fn add(conn: &Connection, who: &Identity, new: &NewResource) -> Result<i64> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    who.require_rodsadmin()?;
+    insert(conn, new)
+}
+
+/// Writes the row of a new resource, whoever asks.
+pub(crate) fn insert(conn: &Connection, new: &NewResource) -> Result<i64> {
+    check_name(&new.name)?;
+    check_type(&new.resc_type)?;
+    let host = if new.host.is_empty() {
+        EMPTY_HOST
+    } else {
+        &new.host
+    };
+    let vault_path = if new.vault_path.is_empty() {
+        EMPTY_PATH
+    } else {
+        &new.vault_path
+    };
+    let id = ids::next(conn)?;
+    conn.prepare_cached(
+        "INSERT INTO r_resc_main (resc_id, resc_name, zone_name, resc_type_name, resc_net, resc_def_path,
+         resc_context, create_ts, modify_ts, resc_hier) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?2)",
+    )?
+    .execute(params![
+        id,
+        new.name,
+        zones::local(conn)?,
+        new.resc_type,
+        host,
+        vault_path,
+        new.context,
+        time::now()
+    ])?;
+    Ok(id)
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > 63 || name.contains([';', '/', '\0']) {
+        return Err(CatalogError::new(
+            code::CAT_INVALID_ARGUMENT,
+            format!("no resource name: {name:?}"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_type(name: &str) -> Result<()> {
+    if tokens::RESOURCE_TYPES
+        .iter()
+        .any(|(known, _)| *known == name)
+    {
+        return Ok(());
+    }
+    Err(CatalogError::new(
+        code::CAT_INVALID_RESOURCE_TYPE,
+        format!("this zone has no resources of type {name:?}"),
+    ))
 }
 
 /// Removes a resource, or only checks whether that would do (`dry_run`).
@@ -140,7 +272,37 @@ pub fn add(conn: &Connection, who: &Identity, new: &NewResource) -> Result<i64> 
 /// `CAT_NO_ROWS_FOUND` (recorded exchange icmdxml_iadmin), `CAT_RESOURCE_NOT_EMPTY`, `CHILD_EXISTS`,
 /// `CHILD_HAS_PARENT`.
 pub fn remove(conn: &Connection, who: &Identity, name: &str, dry_run: bool) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    who.require_rodsadmin()?;
+    let resource = find(conn, name)?.ok_or_else(|| CatalogError::no_rows(name))?;
+    let used: bool = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM r_data_main WHERE resc_id = ?1)")?
+        .query_row([resource.id], |row| row.get(0))?;
+    if used {
+        return Err(CatalogError::new(
+            code::CAT_RESOURCE_NOT_EMPTY,
+            format!("the resource has replicas: {name}"),
+        ));
+    }
+    if !children(conn, resource.id)?.is_empty() {
+        return Err(CatalogError::new(
+            code::CHILD_EXISTS,
+            format!("the resource has children: {name}"),
+        ));
+    }
+    if resource.parent.is_some() {
+        return Err(CatalogError::new(
+            code::CHILD_HAS_PARENT,
+            format!("the resource has a parent: {name}"),
+        ));
+    }
+    if dry_run {
+        return Ok(());
+    }
+    metadata::forget(conn, resource.id)?;
+    access::forget(conn, resource.id)?;
+    conn.prepare_cached("DELETE FROM r_resc_main WHERE resc_id = ?1")?
+        .execute([resource.id])?;
+    Ok(())
 }
 
 /// What `iadmin modresc` changes.
@@ -174,7 +336,39 @@ impl ResourceField {
     /// # Errors
     /// `CAT_INVALID_ARGUMENT`.
     pub fn parse(text: &str) -> Result<Self> {
-        Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+        Ok(match text {
+            "name" => Self::Name,
+            "type" => Self::Type,
+            "path" => Self::VaultPath,
+            "host" => Self::Host,
+            "status" => Self::Status,
+            "comment" => Self::Comment,
+            "info" => Self::Info,
+            "context" => Self::Context,
+            "free_space" | "freespace" => Self::FreeSpace,
+            "parent_context" => Self::ParentContext,
+            _ => {
+                return Err(CatalogError::new(
+                    code::CAT_INVALID_ARGUMENT,
+                    format!("a resource has no {text:?} to change"),
+                ));
+            }
+        })
+    }
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Name => "resc_name",
+            Self::Type => "resc_type_name",
+            Self::VaultPath => "resc_def_path",
+            Self::Host => "resc_net",
+            Self::Status => "resc_status",
+            Self::Comment => "r_comment",
+            Self::Info => "resc_info",
+            Self::Context => "resc_context",
+            Self::FreeSpace => "free_space",
+            Self::ParentContext => "resc_parent_context",
+        }
     }
 }
 
@@ -186,7 +380,48 @@ pub fn modify(
     field: ResourceField,
     value: &str,
 ) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    who.require_rodsadmin()?;
+    let resource = get(conn, name)?;
+    match field {
+        ResourceField::Name => check_name(value)?,
+        ResourceField::Type => check_type(value)?,
+        _ => {}
+    }
+    let now = time::now();
+    conn.prepare_cached(&format!(
+        "UPDATE r_resc_main SET {} = ?2, modify_ts = ?3 WHERE resc_id = ?1",
+        field.column()
+    ))?
+    .execute(params![resource.id, value, now])?;
+    match field {
+        ResourceField::Name => refresh_hierarchy(conn, resource.id),
+        ResourceField::FreeSpace => {
+            conn.prepare_cached("UPDATE r_resc_main SET free_space_ts = ?2 WHERE resc_id = ?1")?
+                .execute(params![resource.id, now])?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Rewrites the hierarchy of a resource and of all below it from names and parents.
+fn refresh_hierarchy(conn: &Connection, id: i64) -> Result<()> {
+    let resource = by_id(conn, id)?;
+    let hierarchy = match resource.parent {
+        Some(parent) => format!("{};{}", by_id(conn, parent)?.hierarchy, resource.name),
+        None => resource.name,
+    };
+    conn.prepare_cached(
+        "WITH RECURSIVE below (id, hier) AS (
+             SELECT ?1, ?2
+             UNION ALL
+             SELECT r.resc_id, below.hier || ';' || r.resc_name
+             FROM r_resc_main r JOIN below ON r.resc_parent = CAST(below.id AS TEXT))
+         UPDATE r_resc_main SET resc_hier = (SELECT hier FROM below WHERE id = resc_id)
+         WHERE resc_id IN (SELECT id FROM below)",
+    )?
+    .execute(params![id, hierarchy])?;
+    Ok(())
 }
 
 /// Makes a resource the child of another. Hierarchies of the whole subtree follow.
@@ -200,17 +435,64 @@ pub fn add_child(
     child: &str,
     context: &str,
 ) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    who.require_rodsadmin()?;
+    let (parent, child) = (get(conn, parent)?, get(conn, child)?);
+    if child.parent.is_some() {
+        return Err(CatalogError::new(
+            code::CHILD_HAS_PARENT,
+            format!("the resource has a parent: {}", child.name),
+        ));
+    }
+    if parent.stores() {
+        return Err(CatalogError::new(
+            code::CAT_INVALID_ARGUMENT,
+            format!("a {} has no children", parent.resc_type),
+        ));
+    }
+    let loops: bool = conn
+        .prepare_cached(concat!(
+            below!(),
+            "SELECT EXISTS (SELECT 1 FROM below WHERE id = ?2)"
+        ))?
+        .query_row([child.id, parent.id], |row| row.get(0))?;
+    if loops {
+        return Err(CatalogError::new(
+            code::HIERARCHY_ERROR,
+            format!("{} is below {}", parent.name, child.name),
+        ));
+    }
+    set_parent(conn, child.id, &parent.id.to_string(), context)
+}
+
+fn set_parent(conn: &Connection, child: i64, parent: &str, context: &str) -> Result<()> {
+    conn.prepare_cached(
+        "UPDATE r_resc_main SET resc_parent = ?2, resc_parent_context = ?3, modify_ts = ?4
+         WHERE resc_id = ?1",
+    )?
+    .execute(params![child, parent, context, time::now()])?;
+    refresh_hierarchy(conn, child)
 }
 
 /// Takes a child from its parent.
 pub fn remove_child(conn: &Connection, who: &Identity, parent: &str, child: &str) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    who.require_rodsadmin()?;
+    let (parent, child) = (get(conn, parent)?, get(conn, child)?);
+    if child.parent != Some(parent.id) {
+        return Err(CatalogError::new(
+            code::CHILD_NOT_FOUND,
+            format!("{} is no child of {}", child.name, parent.name),
+        ));
+    }
+    set_parent(conn, child.id, "", "")
 }
 
 /// Records the free bytes of a resource, as its host measured them.
 pub fn set_free_space(conn: &Connection, id: i64, bytes: u64) -> Result<()> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    conn.prepare_cached(
+        "UPDATE r_resc_main SET free_space = ?2, free_space_ts = ?3 WHERE resc_id = ?1",
+    )?
+    .execute(params![id, bytes.to_string(), time::now()])?;
+    Ok(())
 }
 
 /// Rewrites the vault path of a resource's replicas (`iadmin modrescdatapaths`); returns how many.
@@ -221,5 +503,12 @@ pub fn modify_data_paths(
     from: &str,
     to: &str,
 ) -> Result<usize> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    who.require_rodsadmin()?;
+    let resource = get(conn, name)?;
+    super::replicas::move_physical_paths(
+        conn,
+        resource.id,
+        from.trim_end_matches('/'),
+        to.trim_end_matches('/'),
+    )
 }

@@ -104,6 +104,7 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
         .execute_batch(include_str!("schema.sql"))
         .and_then(|()| tokens::insert_all(connection))
         .and_then(|()| super::specific::insert_builtin(connection))
+        .and_then(|()| super::secrets::insert_key(connection))
         .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
         .and_then(|()| connection.pragma_update(None, "user_version", SCHEMA_VERSION));
     match made {

@@ -2,8 +2,9 @@
 
 use rusqlite::Connection;
 
-use super::Identity;
+use super::access::{self, Level};
 use super::error::{CatalogError, Result, code};
+use super::{Identity, collections, data_objects};
 
 /// Data object or collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,5 +48,41 @@ pub fn stat(
     path: &str,
     wanted: Option<ObjectKind>,
 ) -> Result<ObjectStat> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    if wanted != Some(ObjectKind::Collection)
+        && let Some(object) = data_objects::find(conn, path)?
+        && access::level_of(conn, who, object.id)? >= Level::READ_OBJECT
+        && let Some(replica) = object.best()
+    {
+        return Ok(ObjectStat {
+            kind: ObjectKind::DataObject,
+            id: object.id,
+            size: replica.size,
+            mode: replica.mode.parse().unwrap_or(0),
+            checksum: replica.checksum.clone(),
+            owner_name: replica.owner_name.clone(),
+            owner_zone: replica.owner_zone.clone(),
+            create_time: replica.create_time.clone(),
+            modify_time: replica.modify_time.clone(),
+        });
+    }
+    if wanted != Some(ObjectKind::DataObject)
+        && let Some(collection) = collections::find(conn, path)?
+        && access::level_of(conn, who, collection.id)? >= Level::READ_OBJECT
+    {
+        return Ok(ObjectStat {
+            kind: ObjectKind::Collection,
+            id: collection.id,
+            size: 0,
+            mode: 0,
+            checksum: String::new(),
+            owner_name: collection.owner_name,
+            owner_zone: collection.owner_zone,
+            create_time: collection.create_time,
+            modify_time: collection.modify_time,
+        });
+    }
+    Err(CatalogError::new(
+        code::USER_FILE_DOES_NOT_EXIST,
+        format!("no such path: {path}"),
+    ))
 }
