@@ -181,3 +181,190 @@ fn append_elements(mut logical: String, mut absolute: Vec<u8>, relative: &[u8]) 
     }
     logical
 }
+
+/// The AVU of a data object that was made from a symbolic link: where it leads, beside the link where its text is
+/// relative; not normalised. `directory` is the absolute path of the link's directory.
+pub fn link_target_avu(directory: &[u8], text: &[u8]) -> Avu {
+    let target = match text.first() {
+        Some(b'/') => text.to_vec(),
+        _ => [directory, b"/", text].concat(),
+    };
+    Avu {
+        attribute: "link_target".into(),
+        value: physical_path(&target),
+        units: "automated_ingest".into(),
+    }
+}
+
+/// The AVU of a data object that was made from a socket.
+pub fn socket_target_avu() -> Avu {
+    Avu {
+        attribute: "socket_target".into(),
+        value: "socket".into(),
+        units: "automated_ingest".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn good_names_stay_as_they_are() {
+        for name in [
+            "a",
+            " ",
+            "'",
+            "\"",
+            "&<>",
+            "`",
+            "naïve 日本語",
+            "a\nb",
+            "...",
+            "-",
+        ] {
+            let absolute = format!("/src/{name}");
+            assert_eq!(element(name.as_bytes(), absolute.as_bytes()), name);
+            assert_eq!(unencodable_avu(name.as_bytes(), absolute.as_bytes()), None);
+            let logical = logical_path("/z/t", b"/src", name.as_bytes());
+            assert_eq!(logical, format!("/z/t/{name}"));
+            assert_eq!(check(&logical, Placement::Vault), Ok(()));
+            assert_eq!(physical_path(absolute.as_bytes()), absolute);
+        }
+        assert_eq!(logical_path("/z/t", b"/src", b""), "/z/t");
+        assert_eq!(logical_path("/z/t", b"/", b"etc/hosts"), "/z/t/etc/hosts");
+        assert_eq!(
+            logical_path("/z/t", b"/src", b".hidden/x"),
+            "/z/t/.hidden/x"
+        );
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_those_of_existing_catalogs() {
+        let absolute = b"/a/bad\xe1\x80";
+        let name = "irods_UnicodeEncodeError_L2EvYmFk4YA=";
+        assert_eq!(element(b"bad\xe1\x80", absolute), name);
+        assert_eq!(
+            logical_path("/z/t", b"/a", b"bad\xe1\x80"),
+            format!("/z/t/{name}")
+        );
+        assert_eq!(physical_path(absolute), format!("/a/{name}"));
+        let avu = unencodable_avu(b"bad\xe1\x80", absolute).unwrap();
+        assert_eq!(avu.attribute, "irods::automated_ingest::UnicodeEncodeError");
+        assert_eq!(avu.value, "L2EvYmFk4YA=");
+        assert_eq!(
+            avu.units,
+            "python3.base64.b64encode(full_path_of_source_file)"
+        );
+    }
+
+    #[test]
+    fn they_work_at_any_depth_and_stay_one_element() {
+        // The base64 of this path has a slash and a plus: `L2EvPz8/+w==`.
+        let absolute = b"/a/???\xfb";
+        assert_eq!(STANDARD.encode(absolute), "L2EvPz8/+w==");
+        let name = "irods_UnicodeEncodeError_L2EvPz8_+w==";
+        assert_eq!(element(b"???\xfb", absolute), name);
+        assert_eq!(
+            unencodable_avu(b"???\xfb", absolute).unwrap().value,
+            "L2EvPz8/+w=="
+        );
+        let logical = logical_path("/z/t", b"/a", b"???\xfb/sub/good");
+        assert_eq!(logical, format!("/z/t/{name}/sub/good"));
+        assert_eq!(
+            physical_path(b"/a/???\xfb/sub/good"),
+            format!("/a/{name}/sub/good")
+        );
+    }
+
+    #[test]
+    fn what_irods_refuses_is_refused_with_its_reason() {
+        let long = "x".repeat(256);
+        let placed = |path: &str, placement| check(path, placement).map_err(|e| e.to_string());
+        assert!(placed(&format!("/z/{long}"), Placement::InPlace).is_ok());
+        assert!(
+            placed(&format!("/z/{long}"), Placement::Vault)
+                .unwrap_err()
+                .starts_with("name is 256 bytes long, a vault takes 255")
+        );
+        let deep = "/elements".repeat(200);
+        assert!(placed(&deep[..1023], Placement::Vault).is_ok());
+        assert!(
+            placed(&deep[..1024], Placement::Vault)
+                .unwrap_err()
+                .starts_with("logical path is 1024 bytes long, iRODS takes 1023")
+        );
+        for bad in ["/z//a", "/z/./a", "/z/a/..", "/z/a/", "", "/", "/z/a\0b"] {
+            let error = check(bad, Placement::InPlace).unwrap_err();
+            assert!(
+                matches!(error, NameError::BadElement { .. }),
+                "{bad:?} {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn targets() {
+        for (given, normal) in [
+            ("/z/home", "/z/home"),
+            ("/z/home/", "/z/home"),
+            ("//z///home//rods//", "/z/home/rods"),
+            ("/z/my coll`", "/z/my coll`"),
+        ] {
+            assert_eq!(target_collection(given).as_deref(), Ok(normal));
+        }
+        for relative in ["", "z/home", "."] {
+            let error = target_collection(relative).unwrap_err();
+            assert!(matches!(error, NameError::Relative { .. }), "{error}");
+        }
+        for high in ["/", "//", "/z", "/z/"] {
+            let error = target_collection(high).unwrap_err().to_string();
+            assert!(
+                error.contains("Root may only contain collections which represent zones"),
+                "{error}"
+            );
+        }
+        for bad in ["/z/../y", "/z/a/..", "/z/./a", "/z/a\0"] {
+            let error = target_collection(bad).unwrap_err();
+            assert!(
+                matches!(error, NameError::BadElement { .. }),
+                "{bad:?} {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn links_and_sockets_are_described() {
+        let target = |text: &[u8]| link_target_avu(b"/src/d", text).value;
+        assert_eq!(target(b"x/../y"), "/src/d/x/../y");
+        assert_eq!(target(b"/abs"), "/abs");
+        assert_eq!(socket_target_avu().value, "socket");
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_is_one_element_that_irods_takes(
+            name in "[^/\0]{1,12}|.{0,3}", raw in prop::collection::vec(1u8..=255, 1..20),
+        ) {
+            let raw: Vec<u8> = raw.into_iter().filter(|byte| *byte != b'/').collect();
+            for name in [name.as_bytes(), &raw] {
+                if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
+                    continue;
+                }
+                let logical = logical_path("/z/t", b"/src", name);
+                prop_assert_eq!(logical.matches('/').count(), 3);
+                prop_assert_eq!(check(&logical, Placement::InPlace), Ok(()));
+            }
+        }
+
+        #[test]
+        fn different_bad_names_stay_different(
+            a in prop::collection::vec(0x80u8..=0xff, 1..6), b in prop::collection::vec(0x80u8..=0xff, 1..6),
+        ) {
+            prop_assert_eq!(a == b, logical_path("/z/t", b"/s", &a) == logical_path("/z/t", b"/s", &b));
+        }
+    }
+}

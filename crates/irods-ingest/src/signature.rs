@@ -53,11 +53,11 @@ impl Verdict {
 
 /// Collects entries into the bytes of one segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SegmentWriter {
+pub struct Segment {
     bytes: Vec<u8>,
 }
 
-impl SegmentWriter {
+impl Segment {
     /// An empty segment.
     pub fn new() -> Self {
         Self::default()
@@ -158,10 +158,7 @@ impl Record {
 
     /// One segment that says the same of the given names and forgets all others. Entries are in the order of their
     /// name hash, so equal records have equal bytes.
-    pub fn compacted<'a>(
-        &self,
-        names_in_listing: impl IntoIterator<Item = &'a [u8]>,
-    ) -> SegmentWriter {
+    pub fn compacted<'a>(&self, names_in_listing: impl IntoIterator<Item = &'a [u8]>) -> Segment {
         let keep: HashSet<u64> = names_in_listing.into_iter().map(name_hash).collect();
         let mut kept: Vec<_> = self
             .entries
@@ -169,7 +166,7 @@ impl Record {
             .filter(|(name, _)| keep.contains(name))
             .collect();
         kept.sort_unstable_by_key(|(name, _)| **name);
-        let mut segment = SegmentWriter::new();
+        let mut segment = Segment::new();
         for (name, (content, change)) in kept {
             segment.push_hashes(*name, *content, *change);
         }
@@ -299,7 +296,7 @@ mod tests {
     }
 
     fn segment(entries: &[(&[u8], Stat)]) -> Vec<u8> {
-        let mut segment = SegmentWriter::new();
+        let mut segment = Segment::new();
         for (name, stat) in entries {
             segment.push(name, stat, LATER);
         }
@@ -362,7 +359,7 @@ mod tests {
         // Dated in the future by hand, long ago: a write would change its mtime, so it does not need doing for ever.
         assert!(!is_racy(&stat(4_000_000_000, 1, 50), now));
 
-        let mut segment = SegmentWriter::new();
+        let mut segment = Segment::new();
         let racy = fine(499_000_000);
         segment.push(b"x", &racy, now);
         let record = Record::read([&segment.into_bytes()[..]]);
@@ -466,7 +463,7 @@ mod tests {
             let mut last = HashMap::new();
             let mut segments = Vec::new();
             for run in &runs {
-                let mut segment = SegmentWriter::new();
+                let mut segment = Segment::new();
                 for (name, mtime, size, ctime) in run {
                     segment.push(&[*name], &stat(*mtime, *size, *ctime), LATER);
                     last.insert(*name, stat(*mtime, *size, *ctime));

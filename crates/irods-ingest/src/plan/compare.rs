@@ -178,3 +178,181 @@ fn holds(name: &Name, entry: &Entry, operation: Operation) -> bool {
             Operation::NoOp => false,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::plan::CLOCK_MARGIN_SECONDS;
+    use crate::signature::Segment;
+    use crate::source::{Stat, Timestamp};
+
+    const TIME: i64 = 1_000_000;
+    const LATER: Timestamp = Timestamp {
+        seconds: TIME * 2,
+        nanos: 0,
+    };
+
+    fn entry(name: &str, kind: EntryKind, size: u64) -> Entry {
+        let time = Timestamp {
+            seconds: TIME,
+            nanos: 1,
+        };
+        Entry {
+            name: name.into(),
+            stat: Stat {
+                kind,
+                size,
+                mtime: time,
+                ctime: time,
+                mode: 0,
+                dev: 0,
+            },
+        }
+    }
+
+    fn file(name: &str, size: u64) -> Entry {
+        entry(name, EntryKind::Regular, size)
+    }
+
+    fn names(items: &[Item]) -> Vec<(String, Verdict, Presence)> {
+        let row = |item: &Item| (item.entry.name.to_string(), item.verdict, item.presence);
+        items.iter().map(row).collect()
+    }
+
+    #[test]
+    fn unchanged_files_are_only_counted_and_directories_always_returned() {
+        let mut segment = Segment::new();
+        for known in [
+            file("same", 1),
+            file("grown", 1),
+            entry("dir", EntryKind::Directory, 9),
+        ] {
+            segment.push(&known.name, &known.stat, LATER);
+        }
+        let bytes = segment.into_bytes();
+        let record = Record::read([&bytes[..]]);
+        let entries = || {
+            [
+                entry("dir", EntryKind::Directory, 9),
+                file("grown", 2),
+                entry("newdir", EntryKind::Directory, 9),
+                file("new", 1),
+                file("same", 1),
+            ]
+        };
+        let work = with_record(entries(), &record, Options::default());
+        assert_eq!(work.unchanged_files, 1);
+        assert_eq!(
+            names(&work.files),
+            [
+                ("grown".into(), Verdict::DataChanged, Presence::Unknown),
+                ("new".into(), Verdict::New, Presence::Unknown),
+            ]
+        );
+        assert_eq!(
+            names(&work.directories),
+            [
+                ("dir".into(), Verdict::Unchanged, Presence::Unknown),
+                ("newdir".into(), Verdict::New, Presence::Unknown),
+            ]
+        );
+        let ignoring = Options {
+            ignore_cache: true,
+            ..Options::default()
+        };
+        let work = with_record(entries(), &record, ignoring);
+        assert_eq!((work.unchanged_files, work.files.len()), (0, 3));
+        assert_eq!(work.directories[0].verdict, Verdict::DataChanged);
+        assert_eq!(work.files[1].verdict, Verdict::New);
+    }
+
+    #[test]
+    fn the_catalog_answers_what_each_operation_would_leave() {
+        let long_after = TIME + CLOCK_MARGIN_SECONDS + 1;
+        let mut catalog = CatalogNames::default();
+        catalog.add_replica(b"registered", 1, TIME, ReplicaStatus::Good);
+        catalog.add_replica(b"uploaded", 1, long_after, ReplicaStatus::Good);
+        catalog.add_replica(b"shorter", 0, long_after, ReplicaStatus::Good);
+        catalog.add_replica(b"stale", 1, TIME, ReplicaStatus::Stale);
+        catalog.add_replica(b"two", 0, 5, ReplicaStatus::Stale);
+        catalog.add_replica(b"two", 1, TIME, ReplicaStatus::Good);
+        catalog.add_collection(b"coll");
+        let unchanged = |operation| {
+            let work = with_catalog(
+                [
+                    "coll",
+                    "none",
+                    "registered",
+                    "shorter",
+                    "stale",
+                    "two",
+                    "uploaded",
+                ]
+                .map(|n| file(n, 1)),
+                &catalog,
+                operation,
+                |entry| entry.name.clone(),
+            );
+            let presence = |name: &str| {
+                let item = work.files.iter().find(|item| item.entry.name == name);
+                item.map(|item| item.presence)
+            };
+            assert_eq!(presence("none"), Some(Presence::Absent));
+            assert_eq!(presence("coll"), Some(Presence::Exists));
+            assert!(work.files.iter().all(|item| item.verdict == Verdict::New));
+            assert_eq!(work.unchanged_files as usize + work.files.len(), 7);
+            ["registered", "shorter", "stale", "two", "uploaded"]
+                .into_iter()
+                .filter(|name| presence(name).is_none())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(unchanged(Operation::RegisterSync), ["registered", "two"]);
+        assert_eq!(
+            unchanged(Operation::RegisterAsReplicaSync),
+            ["registered", "two"]
+        );
+        assert_eq!(
+            unchanged(Operation::Put),
+            ["registered", "shorter", "two", "uploaded"]
+        );
+        assert_eq!(unchanged(Operation::PutSync), ["uploaded"]);
+        assert_eq!(
+            unchanged(Operation::PutAppend),
+            ["registered", "two", "uploaded"]
+        );
+        assert!(unchanged(Operation::NoOp).is_empty());
+    }
+
+    #[test]
+    fn directories_are_compared_with_collections() {
+        let mut catalog = CatalogNames::default();
+        catalog.add_collection(b"coll");
+        catalog.add_replica(b"object", 0, 0, ReplicaStatus::Good);
+        let entries = ["coll", "none", "object"].map(|n| entry(n, EntryKind::Directory, 0));
+        let work = with_catalog(entries, &catalog, Operation::PutSync, |e| e.name.clone());
+        assert_eq!(
+            names(&work.directories),
+            [
+                ("coll".into(), Verdict::Unchanged, Presence::Exists),
+                ("none".into(), Verdict::New, Presence::Absent),
+                ("object".into(), Verdict::New, Presence::Exists),
+            ]
+        );
+    }
+
+    #[test]
+    fn logical_names_are_what_is_compared() {
+        let mut catalog = CatalogNames::default();
+        catalog.add_replica(b"mapped", 1, TIME, ReplicaStatus::Good);
+        let work = with_catalog(
+            [file("x", 1)],
+            &catalog,
+            Operation::RegisterSync,
+            |_| "mapped",
+        );
+        assert_eq!(work.unchanged_files, 1);
+        assert_eq!(catalog.data_objects().collect::<Vec<_>>(), [b"mapped"]);
+        assert_eq!(catalog.collections().count(), 0);
+    }
+}

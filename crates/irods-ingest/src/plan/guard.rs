@@ -117,3 +117,155 @@ pub fn check_last_look(look: &Result<Stat, SourceError>) -> Result<(), Kept> {
         _ => Err(Kept::NotCertainlyGone),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::{EntryKind, Timestamp};
+
+    const PLAIN: Option<MountFacts> = Some(MountFacts {
+        dev: 1,
+        is_mount_point: false,
+    });
+    const MOUNTED: Option<MountFacts> = Some(MountFacts {
+        dev: 7,
+        is_mount_point: true,
+    });
+    const MOUNTED_AGAIN: Option<MountFacts> = Some(MountFacts {
+        dev: 8,
+        is_mount_point: true,
+    });
+
+    #[test]
+    fn a_root_that_is_missing_empty_or_mounted_otherwise_deletes_nothing() {
+        assert_eq!(check_root(PLAIN, PLAIN, PLAIN, false), Ok(()));
+        assert_eq!(check_root(None, PLAIN, PLAIN, false), Ok(()));
+        assert_eq!(
+            check_root(PLAIN, PLAIN, None, false),
+            Err(Kept::RootMissing)
+        );
+        assert_eq!(check_root(PLAIN, PLAIN, PLAIN, true), Err(Kept::RootEmpty));
+        assert_eq!(
+            check_root(MOUNTED, PLAIN, PLAIN, false),
+            Err(Kept::NoLongerMounted)
+        );
+        assert_eq!(
+            check_root(None, MOUNTED, PLAIN, false),
+            Err(Kept::NoLongerMounted)
+        );
+        assert_eq!(
+            check_root(MOUNTED, MOUNTED, MOUNTED_AGAIN, false),
+            Err(Kept::OtherMount)
+        );
+        assert_eq!(
+            check_root(PLAIN, PLAIN, MOUNTED, false),
+            Err(Kept::OtherMount)
+        );
+        // Mounted again between passes, under another device number.
+        assert_eq!(
+            check_root(MOUNTED, MOUNTED_AGAIN, MOUNTED_AGAIN, false),
+            Ok(())
+        );
+        // Which of several reasons is named: the one that explains the emptiness.
+        assert_eq!(
+            check_root(MOUNTED, PLAIN, PLAIN, true),
+            Err(Kept::NoLongerMounted)
+        );
+    }
+
+    #[test]
+    fn a_directory_must_be_listed_completely_and_stay_mounted() {
+        assert_eq!(check_directory(PLAIN, PLAIN, PLAIN, true), Ok(()));
+        assert_eq!(
+            check_directory(PLAIN, PLAIN, PLAIN, false),
+            Err(Kept::ListingIncomplete)
+        );
+        assert_eq!(
+            check_directory(PLAIN, PLAIN, None, true),
+            Err(Kept::ListingIncomplete)
+        );
+        assert_eq!(
+            check_directory(MOUNTED, PLAIN, PLAIN, true),
+            Err(Kept::NoLongerMounted)
+        );
+        assert_eq!(
+            check_directory(None, MOUNTED, MOUNTED_AGAIN, true),
+            Err(Kept::OtherMount)
+        );
+    }
+
+    #[test]
+    fn a_limit_counts_the_whole_job() {
+        assert_eq!(check_limit(None, u64::MAX, 1), Ok(()));
+        assert_eq!(check_limit(Some(10), 4, 6), Ok(()));
+        assert_eq!(
+            check_limit(Some(10), 5, 6),
+            Err(Kept::TooMany {
+                wanted: 11,
+                limit: 10
+            })
+        );
+        assert_eq!(
+            check_limit(Some(0), 0, 1),
+            Err(Kept::TooMany {
+                wanted: 1,
+                limit: 0
+            })
+        );
+    }
+
+    #[test]
+    fn only_no_such_entry_counts_as_gone() {
+        let path = || "/src/x".into();
+        assert_eq!(
+            check_last_look(&Err(SourceError::Vanished { path: path() })),
+            Ok(())
+        );
+        let there = Stat {
+            kind: EntryKind::Regular,
+            size: 0,
+            mtime: Timestamp::default(),
+            ctime: Timestamp::default(),
+            mode: 0,
+            dev: 0,
+        };
+        let stale = std::io::Error::from_raw_os_error(116);
+        for look in [
+            Ok(there),
+            Err(SourceError::Unreadable { path: path() }),
+            Err(SourceError::NotADirectory { path: path() }),
+            Err(SourceError::RootMissing { path: path() }),
+            Err(SourceError::Io {
+                doing: "stat",
+                path: path(),
+                source: stale,
+            }),
+        ] {
+            assert_eq!(check_last_look(&look), Err(Kept::NotCertainlyGone));
+        }
+    }
+
+    #[test]
+    fn a_hidden_name_is_not_the_name_without_its_dot() {
+        let catalog = [&b".hidden"[..], b"hidden", b"b", b"a"];
+        let present: [&[u8]; 2] = [b".hidden", b"a"];
+        assert_eq!(gone(catalog, present), [&b"b"[..], b"hidden"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_was_listed_is_gone(
+            catalog in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3), 0..20),
+            present in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3), 0..20),
+        ) {
+            let gone = gone(catalog.iter().map(Vec::as_slice), &present);
+            prop_assert!(gone.is_sorted());
+            for name in &catalog {
+                prop_assert_ne!(gone.contains(&&name[..]), present.contains(name));
+            }
+        }
+    }
+}

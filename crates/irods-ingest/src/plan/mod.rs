@@ -6,7 +6,8 @@
 //! - *Optimistic.* With the catalog [`Unknown`](CatalogState::Unknown) the plan takes the likely case, where the
 //!   operation's own error says otherwise. When the zone then says that the name exists (or does not), the
 //!   executor looks and decides again with the known state. [`Decision::Look`] is for where no such error would come: the
-//!   choice among replicas, changes that call no operation, and hooks, which run before the operation.
+//!   choice among replicas, changes that call no operation, hooks (which run before the operation), and entries whose
+//!   last attempt may have been done.
 //! - *PUT never overwrites* an object that has a good replica; no operation touches a replica that is locked.
 //! - *An interrupted upload*, an object without a good replica, is uploaded again as a whole. An intermediate
 //!   replica may have a live writer: only a redelivered entry, whose own last attempt may be that writer, replaces it.
@@ -187,16 +188,27 @@ pub fn decide_file(facts: &FileFacts<'_>) -> Decision {
     }
     match facts.catalog {
         CatalogState::Collection => Refuse(Refusal::FileOverCollection),
-        CatalogState::Absent => make(facts.operation),
+        CatalogState::Absent => make(facts.operation, facts.options),
         CatalogState::Unknown => guess(facts, verdict),
-        CatalogState::DataObject(replicas) => match facts.operation {
-            Operation::NoOp => no_op(facts.options, event_of_existing(facts.options, verdict)),
-            Operation::RegisterSync => register_existing(facts, verdict, replicas),
-            Operation::RegisterAsReplicaSync => replica_of_existing(facts, verdict, replicas),
-            Operation::Put | Operation::PutSync | Operation::PutAppend => {
-                put_existing(facts, verdict, replicas)
+        CatalogState::DataObject(replicas) => {
+            let verdict = match facts.options {
+                // It exists, so `--ignore_cache` makes it changed; unless the last attempt may have made it.
+                Options {
+                    ignore_cache: true,
+                    redelivered: false,
+                    ..
+                } => Verdict::DataChanged,
+                _ => verdict,
+            };
+            match facts.operation {
+                Operation::NoOp => no_op(facts.options, event_of_existing(facts.options, verdict)),
+                Operation::RegisterSync => register_existing(facts, verdict, replicas),
+                Operation::RegisterAsReplicaSync => replica_of_existing(facts, verdict, replicas),
+                Operation::Put | Operation::PutSync | Operation::PutAppend => {
+                    put_existing(facts, verdict, replicas)
+                }
             }
-        },
+        }
     }
 }
 
@@ -284,13 +296,12 @@ fn event_of_existing(options: Options, verdict: Verdict) -> Event {
 }
 
 /// The name is free.
-fn make(operation: Operation) -> Decision {
-    let effect = match operation {
-        Operation::RegisterSync | Operation::RegisterAsReplicaSync => Effect::Register,
-        Operation::Put | Operation::PutSync | Operation::PutAppend => Effect::PutNew,
-        Operation::NoOp => Effect::Nothing,
-    };
-    act(Create, effect)
+fn make(operation: Operation, options: Options) -> Decision {
+    match operation {
+        Operation::RegisterSync | Operation::RegisterAsReplicaSync => act(Create, Effect::Register),
+        Operation::Put | Operation::PutSync | Operation::PutAppend => act(Create, Effect::PutNew),
+        Operation::NoOp => no_op(options, Create),
+    }
 }
 
 /// Nobody knows what the catalog holds: take the likely case if a wrong guess does no harm.
@@ -298,10 +309,11 @@ fn guess(facts: &FileFacts<'_>, verdict: Verdict) -> Decision {
     let options = facts.options;
     match (facts.operation, verdict) {
         (Operation::NoOp, _) if !options.hooks => Skip(Reason::NoOp),
-        (operation, _) if options.initial_ingest => make(operation),
+        _ if options.redelivered => Look,
+        (operation, _) if options.initial_ingest => make(operation, options),
         _ if options.hooks => Look,
         (Operation::RegisterAsReplicaSync, _) => Look,
-        (operation, Verdict::New) => make(operation),
+        (operation, Verdict::New) => make(operation, options),
         (Operation::PutSync, Verdict::DataChanged) => act(Modify, Effect::PutOver),
         _ => Look,
     }

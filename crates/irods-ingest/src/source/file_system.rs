@@ -234,15 +234,15 @@ impl Directory {
 
     /// Facts of the entry of that name: `lstat`, with what `links` says of symbolic links.
     pub fn stat(&self, name: &[u8], links: Links) -> Result<Stat, SourceError> {
-        let path = self.child(name)?;
+        self.check_name(name)?;
         let stat = match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat_from(&stat),
-            Err(errno) => return Err(from_errno("stat", path, errno)),
+            Err(errno) => return Err(from_errno("stat", self.child(name), errno)),
         };
         if stat.kind != EntryKind::Symlink || links == Links::Themselves {
             return Ok(stat);
         }
-        match self.stat_beyond(name, path) {
+        match self.stat_beyond(name) {
             Ok(content) if content.kind == EntryKind::Regular => Ok(Stat {
                 kind: EntryKind::Symlink,
                 ..content
@@ -252,11 +252,13 @@ impl Directory {
     }
 
     /// What a link leads to, anywhere.
-    fn stat_beyond(&self, name: &[u8], path: PathBuf) -> Result<Stat, SourceError> {
+    fn stat_beyond(&self, name: &[u8]) -> Result<Stat, SourceError> {
         match statat(&self.fd, name, AtFlags::empty()) {
             Ok(stat) => Ok(stat_from(&stat)),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Err(SourceError::Dangling { path }),
-            Err(errno) => Err(from_errno("stat", path, errno)),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Err(SourceError::Dangling {
+                path: self.child(name),
+            }),
+            Err(errno) => Err(from_errno("stat", self.child(name), errno)),
         }
     }
 
@@ -267,35 +269,34 @@ impl Directory {
     /// This is the access check of the operating system, where the group-read bit used to be looked at: a `0600` file of
     /// the worker's own user is ingested, a `0040` file that it cannot open is reported.
     pub fn is_readable(&self, name: &[u8], kind: EntryKind) -> Result<bool, SourceError> {
-        let path = self.child(name)?;
+        self.check_name(name)?;
         let wanted = match kind {
             EntryKind::Regular => Access::READ_OK,
             EntryKind::Directory => Access::READ_OK | Access::EXEC_OK,
             _ => return Ok(true),
         };
-        let access = accessat(&self.fd, name, wanted, AtFlags::EACCESS);
-        match access.map_err(|errno| from_errno("access", path, errno)) {
+        match accessat(&self.fd, name, wanted, AtFlags::EACCESS) {
             Ok(()) => Ok(true),
-            Err(SourceError::Unreadable { .. }) => Ok(false),
-            Err(error) => Err(error),
+            Err(Errno::ACCESS | Errno::PERM) => Ok(false),
+            Err(errno) => Err(from_errno("check access to", self.child(name), errno)),
         }
     }
 
     /// The text of a symbolic link.
     pub fn read_link(&self, name: &[u8]) -> Result<BString, SourceError> {
-        let path = self.child(name)?;
+        self.check_name(name)?;
         match readlinkat(&self.fd, name, Vec::new()) {
             Ok(text) => Ok(text.into_bytes().into()),
-            Err(errno) => Err(from_errno("read link", path, errno)),
+            Err(errno) => Err(from_errno("read link", self.child(name), errno)),
         }
     }
 
     /// Opens a regular file, or the regular file that a link leads to, for reading. Never blocks on a pipe, and opens no
     /// device: what it is is looked at before, and again when it is open.
     pub fn open_regular(&self, name: &[u8]) -> Result<OpenFile, SourceError> {
-        let path = self.child(name)?;
+        let path = self.child(name);
         let (follow, kind) = match self.stat(name, Links::Themselves)?.kind {
-            EntryKind::Symlink => (OFlags::empty(), self.stat_beyond(name, path.clone())?.kind),
+            EntryKind::Symlink => (OFlags::empty(), self.stat_beyond(name)?.kind),
             kind => (OFlags::NOFOLLOW, kind),
         };
         if kind != EntryKind::Regular {
@@ -326,16 +327,19 @@ impl Directory {
         }
     }
 
-    /// The path of an entry, whose name must be a single element: names come from task queues as well.
-    fn child(&self, name: &[u8]) -> Result<PathBuf, SourceError> {
-        let path = self.path.join(OsStr::from_bytes(name));
-        match name {
-            b"" | b"." | b".." => Err(SourceError::OutsideTree { path }),
-            _ if name.contains_str("/") || name.contains_str("\0") => {
-                Err(SourceError::OutsideTree { path })
-            }
-            _ => Ok(path),
+    /// A name must be a single element: names come from task queues as well.
+    fn check_name(&self, name: &[u8]) -> Result<(), SourceError> {
+        let single = !matches!(name, b"" | b"." | b"..") && !name.contains_str("/");
+        match single && !name.contains_str("\0") {
+            true => Ok(()),
+            false => Err(SourceError::OutsideTree {
+                path: self.child(name),
+            }),
         }
+    }
+
+    fn child(&self, name: &[u8]) -> PathBuf {
+        self.path.join(OsStr::from_bytes(name))
     }
 }
 
