@@ -226,7 +226,7 @@ impl Connection {
     pub async fn list_subcollections(&mut self, collection: &str) -> Result<Vec<BString>> {
         let query =
             Query::select(&[columns::COLL_NAME]).equals(columns::COLL_PARENT_NAME, collection);
-        let names = self.query(query).all(|row| last_element(row)).await?;
+        let names = self.query(query).all(last_element).await?;
         // The root collection is its own parent.
         Ok(names.into_iter().filter(|n| !n.is_empty()).collect())
     }

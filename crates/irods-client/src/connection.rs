@@ -159,7 +159,7 @@ impl Connection {
     }
 
     /// It has just been in use.
-    pub(crate) fn touch(&mut self) {
+    pub(crate) fn mark_used(&mut self) {
         self.last_used = Instant::now();
     }
 

@@ -121,8 +121,6 @@ pub enum Error {
 pub enum Left {
     /// Nothing: the object was not made, or has been removed again.
     Nothing,
-    /// The object as it was before.
-    Untouched,
     /// An object that is there and incomplete.
     Incomplete,
     /// The connection went away before that could be known; a stale or intermediate replica may be there.
@@ -133,7 +131,6 @@ impl fmt::Display for Left {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Left::Nothing => "nothing was left behind",
-            Left::Untouched => "the object is as it was",
             Left::Incomplete => "an incomplete data object was left behind",
             Left::Unknown => "an incomplete data object may have been left behind",
         })

@@ -19,16 +19,23 @@
 //! Requests take names as text, since no iRODS client can send others reliably; answers give names as bytes, since a catalog
 //! may hold anything.
 
+pub mod access;
 pub mod collection;
 mod connect;
 pub mod connection;
 mod counts;
+pub mod data_object;
 pub mod environment;
 pub mod error;
+mod json;
+pub mod metadata;
 mod pool;
 pub mod query;
 pub mod register;
+pub mod replica;
+pub mod transfer;
 mod wire;
+pub mod zone_info;
 
 pub use connect::ConnectOptions;
 pub use connection::Connection;

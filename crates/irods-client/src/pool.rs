@@ -212,7 +212,7 @@ impl DerefMut for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        self.connection.touch();
+        self.connection.mark_used();
         if self.connection.is_usable() {
             return;
         }

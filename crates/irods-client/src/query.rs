@@ -1,8 +1,9 @@
 //! Catalog queries (GenQuery, call 702), page by page.
 //!
-//! A literal extends to the last quote of its condition and nothing escapes a quote, so any text can be compared *alone* (`=
-//! 'it's'`) but not joined with another by `||`, `in` or `between`: each [`Condition`] here is one comparison, and all of
-//! them must hold. Rows come in the database's order, which is not the order of bytes: sort what must be sorted.
+//! A literal extends to the last quote of its condition and nothing escapes a quote, so a text can be compared *alone* (`=
+//! 'it's'`) but not joined with another by `||`, `in` or `between`: each condition here is one comparison, and all of them
+//! must hold. Servers look for `||` and `&&` wherever an even number of quotes came before, so a text with an odd number of
+//! apostrophes and one of these behind cannot be asked for at all; that is [`Error::Input`]. Rows come in the database's order, which is not the order of bytes: sort what must be sorted.
 
 use bstr::{BStr, BString, ByteSlice};
 use irods_protocol::columns::{self, select};
@@ -23,6 +24,8 @@ pub struct Query {
     zone: Option<String>,
     options: i32,
     rows: i32,
+    /// A text that no condition can express.
+    impossible: Option<String>,
 }
 
 impl Query {
@@ -34,6 +37,7 @@ impl Query {
             zone: None,
             options: 0,
             rows: ROWS_PER_PAGE,
+            impossible: None,
         }
     }
 
@@ -44,7 +48,7 @@ impl Query {
         self
     }
 
-    /// The column equals the text, whatever the text contains.
+    /// The column equals the text.
     #[must_use]
     pub fn equals(self, column: i32, text: &str) -> Self {
         self.compare(column, "=", text)
@@ -52,7 +56,10 @@ impl Query {
 
     /// The column compared with the text by one operator (`=`, `<>`, `<`, `like`, `n>` ...).
     #[must_use]
-    pub fn compare(self, column: i32, operator: &str, text: &str) -> Self {
+    pub fn compare(mut self, column: i32, operator: &str, text: &str) -> Self {
+        if !is_expressible(text) {
+            self.impossible = Some(text.to_owned());
+        }
         self.raw(column, format!("{operator} '{text}'"))
     }
 
@@ -188,6 +195,13 @@ impl Pages<'_> {
             Progress::At(inx) => inx,
             Progress::End => return Ok(None),
         };
+        if let Some(text) = &self.query.impossible {
+            return Err(Error::Input {
+                call: Call::Api(api::GEN_QUERY),
+                path: text.clone(),
+                reason: "no query can express an apostrophe with || or && behind it".to_owned(),
+            });
+        }
         // Whatever goes wrong from here on, there is no cursor worth closing.
         self.cursor = Progress::End;
         let input = self.query.input(self.query.rows, inx);
@@ -227,6 +241,16 @@ impl Drop for Pages<'_> {
     }
 }
 
+/// Whether a server takes the text as one literal: it looks for `||` and `&&` outside quotes, and takes each apostrophe for a
+/// quote (server source 4.2 to 5.0).
+fn is_expressible(text: &str) -> bool {
+    // Outside the literal's own quotes are the pieces at odd positions between the apostrophes of the text.
+    let outside = text.split('\'').skip(1).step_by(2);
+    !outside
+        .into_iter()
+        .any(|piece| piece.contains("||") || piece.contains("&&"))
+}
+
 impl Connection {
     /// Starts a query; nothing is sent before [`Pages::next`].
     pub fn query(&mut self, query: Query) -> Pages<'_> {
@@ -263,5 +287,78 @@ impl Connection {
             );
         }
         Ok(Some(Rows(page)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_packed_as_other_clients_do() {
+        let query = Query::select(&[columns::COLL_ID])
+            .column(columns::DATA_SIZE, select::SUM)
+            .equals(columns::COLL_NAME, "/z/it's")
+            .compare(columns::DATA_SIZE, "n>", "7")
+            .zone("z")
+            .rows_per_page(0);
+        let input = query.input(query.rows, 0);
+        assert_eq!(input.max_rows, 1, "0 would close the query");
+        assert_eq!(input.selects.0, [(500, 1), (407, 4)]);
+        assert_eq!(
+            input.conditions.0,
+            [(501, "= '/z/it's'".to_owned()), (407, "n> '7'".to_owned())]
+        );
+        assert_eq!(input.cond_input.get("zone"), Some("z"));
+    }
+
+    #[test]
+    fn texts_that_a_server_would_take_apart_are_refused() {
+        for good in [
+            "", "a", "it's", "a || b", "a && 'b'", "'a' && b", "''", "'||'||''",
+        ] {
+            let inside_only = !good.starts_with("'||");
+            assert_eq!(is_expressible(good), inside_only, "{good:?}");
+        }
+        for bad in ["it's || x", "'&&", "a'b||c'd"] {
+            assert!(!is_expressible(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rows_give_bytes_text_and_numbers() {
+        let column = |inx, values: &[&[u8]]| irods_protocol::message::SqlResult {
+            attri_inx: inx,
+            reslen: 50,
+            values: values.iter().map(|&v| BString::from(v)).collect(),
+        };
+        let rows = Rows(GenQueryOut {
+            row_cnt: 2,
+            continue_inx: 0,
+            total_row_count: 0,
+            columns: vec![
+                column(403, &[b"a\xff", b"b"]),
+                column(420, &[b"01700000000", b""]),
+            ],
+        });
+        let got: Vec<_> = rows
+            .iter()
+            .map(|r| (r.name(403), r.number(420), r.text(401)))
+            .collect();
+        assert_eq!(
+            got,
+            [
+                (
+                    BString::from(&b"a\xff"[..]),
+                    Some(1_700_000_000),
+                    String::new()
+                ),
+                (BString::from("b"), None, String::new())
+            ]
+        );
+        assert_eq!(
+            rows.iter().next().map(|r| r.text(403)).as_deref(),
+            Some("a\u{fffd}")
+        );
     }
 }

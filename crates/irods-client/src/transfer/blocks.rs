@@ -1,0 +1,185 @@
+//! Reading a source ahead of the network, on a thread of its own, hashing on the way.
+
+use std::io::{self, Read};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::BLOCK;
+
+/// Blocks read and not yet sent.
+const AHEAD: usize = 2;
+
+/// A checksum in the form of the catalog: `sha2:` and base64.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sha2(Sha256);
+
+impl Sha2 {
+    pub(super) fn of(bytes: &[u8]) -> String {
+        let mut sha2 = Sha2::default();
+        sha2.update(bytes);
+        sha2.text()
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn text(self) -> String {
+        format!("sha2:{}", STANDARD.encode(self.0.finalize()))
+    }
+}
+
+/// What was read in the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Summary {
+    /// Bytes read, at most the size that was asked for.
+    pub(super) bytes: u64,
+    /// There was more.
+    pub(super) more: bool,
+    /// Checksum of what was read, if wanted.
+    pub(super) sha2: Option<String>,
+}
+
+/// A source being read ahead. Dropping it ends the reading at the next block.
+#[derive(Debug)]
+pub(super) struct ReadAhead {
+    blocks: mpsc::Receiver<Vec<u8>>,
+    reader: JoinHandle<io::Result<Summary>>,
+}
+
+impl ReadAhead {
+    /// Reads up to `size` bytes; whether there are more is found out too.
+    pub(super) fn start(source: impl Read + Send + 'static, size: u64, hash: bool) -> Self {
+        let (sender, blocks) = mpsc::channel(AHEAD);
+        let reader = tokio::task::spawn_blocking(move || read(source, size, hash, &sender));
+        ReadAhead { blocks, reader }
+    }
+
+    /// The next block, never empty; `None` at the end, and after a failure.
+    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+        self.blocks.recv().await
+    }
+
+    /// What was read; to be asked after the last block.
+    pub(super) async fn finish(self) -> io::Result<Summary> {
+        drop(self.blocks);
+        self.reader
+            .await
+            .unwrap_or_else(|e| Err(io::Error::other(e)))
+    }
+}
+
+/// Reads everything into memory at once: for what goes into one message.
+pub(super) async fn read_whole(
+    source: impl Read + Send + 'static,
+    size: u64,
+    hash: bool,
+) -> io::Result<(Vec<u8>, Summary)> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut source = source;
+        let bytes = read_block(&mut source, size, usize::MAX)?;
+        let summary = Summary {
+            bytes: bytes.len() as u64,
+            more: bytes.len() as u64 == size && has_more(&mut source)?,
+            sha2: hash.then(|| Sha2::of(&bytes)),
+        };
+        Ok((bytes, summary))
+    });
+    reading.await.unwrap_or_else(|e| Err(io::Error::other(e)))
+}
+
+fn read(
+    mut source: impl Read,
+    size: u64,
+    hash: bool,
+    sender: &mpsc::Sender<Vec<u8>>,
+) -> io::Result<Summary> {
+    let mut sha2 = hash.then(Sha2::default);
+    let mut left = size;
+    while left > 0 {
+        let block = read_block(&mut source, left, BLOCK)?;
+        if block.is_empty() {
+            break;
+        }
+        left -= block.len() as u64;
+        if let Some(sha2) = &mut sha2 {
+            sha2.update(&block);
+        }
+        if sender.blocking_send(block).is_err() {
+            // Nobody wants the rest.
+            break;
+        }
+    }
+    Ok(Summary {
+        bytes: size - left,
+        more: left == 0 && has_more(&mut source)?,
+        sha2: sha2.map(Sha2::text),
+    })
+}
+
+/// Reads until the block is full, `size` bytes are there, or the source ends. Memory follows what was read.
+fn read_block(source: &mut impl Read, size: u64, block: usize) -> io::Result<Vec<u8>> {
+    let want = usize::try_from(size).unwrap_or(usize::MAX).min(block);
+    let mut bytes = Vec::with_capacity(want.min(BLOCK));
+    source.take(want as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn has_more(source: &mut impl Read) -> io::Result<bool> {
+    let mut byte = [0];
+    loop {
+        match source.read(&mut byte) {
+            Ok(n) => return Ok(n > 0),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    async fn all(bytes: Vec<u8>, size: u64) -> (Vec<usize>, Summary) {
+        let mut ahead = ReadAhead::start(io::Cursor::new(bytes), size, true);
+        let mut blocks = Vec::new();
+        while let Some(block) = ahead.next().await {
+            blocks.push(block.len());
+        }
+        (blocks, ahead.finish().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn reads_what_was_announced_and_tells_when_that_was_wrong() {
+        let five = 5 * 1024 * 1024;
+        let (blocks, summary) = all(vec![7; five], five as u64).await;
+        assert_eq!(blocks, [BLOCK, five - BLOCK]);
+        assert!(summary.bytes == five as u64 && !summary.more);
+        assert_eq!(summary.sha2.unwrap(), Sha2::of(&vec![7; five]));
+
+        let (_, grown) = all(vec![7; 20], 10).await;
+        assert!(grown.bytes == 10 && grown.more);
+        let (_, shrunk) = all(vec![7; 5], 10).await;
+        assert!(shrunk.bytes == 5 && !shrunk.more);
+        let (blocks, empty) = all(Vec::new(), 0).await;
+        assert!(blocks.is_empty() && empty.bytes == 0 && !empty.more);
+        let (bytes, whole) = read_whole(io::Cursor::new(vec![1; 9]), 8, false)
+            .await
+            .unwrap();
+        assert!(bytes.len() == 8 && whole.more && whole.sha2.is_none());
+    }
+
+    #[test]
+    fn checksums_have_the_catalog_s_form() {
+        // Recorded exchange prc_checksum has the same form; this is the well-known value of no bytes.
+        assert_eq!(
+            Sha2::of(b""),
+            "sha2:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        );
+    }
+}

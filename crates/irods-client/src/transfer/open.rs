@@ -1,0 +1,228 @@
+//! An open replica: read, write, seek, close.
+//!
+//! The descriptor lives on one connection and borrows it. An [`OpenReplica`] that is dropped instead of closed takes its
+//! connection with it: the server then closes the replica as failed (what was being written becomes stale), which is what an
+//! abandoned write should become.
+
+use bytes::Bytes;
+use irods_protocol::message::{FileLseekOut, IntPi, KeyValPair, OpenedDataObjInp};
+use irods_protocol::{api, keywords, path};
+
+use crate::collection::bad_path;
+use crate::connection::{Connection, Request, State};
+use crate::data_object::object_input;
+use crate::error::{Call, Error, Result, Violation};
+use crate::register::Target;
+
+/// `O_WRONLY`, `O_RDWR`, `O_CREAT`, `O_TRUNC` as on Linux, whatever this machine is.
+const WRITE_ONLY: i32 = 1;
+const READ_WRITE: i32 = 2;
+const CREATE: i32 = 64;
+const TRUNCATE: i32 = 512;
+
+/// What to open a data object for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OpenHow {
+    /// Reading; it must exist.
+    Read,
+    /// Reading and writing what is there; it must exist.
+    Update,
+    /// Writing; made if missing, kept as it is if not.
+    Create,
+    /// Writing from the start. **An existing object is emptied at once**, whoever made it.
+    Overwrite,
+}
+
+/// What a seek counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whence {
+    /// The start.
+    Start,
+    /// Where one is.
+    Current,
+    /// The end.
+    End,
+}
+
+/// An open replica.
+#[derive(Debug)]
+pub struct OpenReplica<'c> {
+    connection: &'c mut Connection,
+    path: String,
+    descriptor: i32,
+    /// Ended by `OPR_COMPLETE` instead of a close: it was opened by a put.
+    put: bool,
+    closed: bool,
+}
+
+impl Connection {
+    /// Opens a data object. `target` is where a new one goes, or which replica of an existing one is meant.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`]; `HIERARCHY_ERROR`, `INTERMEDIATE_REPLICA_ACCESS` or `LOCKED_DATA_OBJECT_ACCESS` while somebody else
+    /// writes it.
+    pub async fn open_data_object(
+        &mut self,
+        object: &str,
+        how: OpenHow,
+        target: Option<&Target>,
+    ) -> Result<OpenReplica<'_>> {
+        let call = Call::Api(api::DATA_OBJ_OPEN);
+        path::check(object).map_err(|e| bad_path(call, object, &e))?;
+        let mut keywords = KeyValPair::new();
+        if let Some(target) = target {
+            target.set(&mut keywords);
+        }
+        let mut input = object_input(object, keywords);
+        input.data_size = -1;
+        input.open_flags = match how {
+            OpenHow::Read => 0,
+            OpenHow::Update => READ_WRITE,
+            OpenHow::Create => WRITE_ONLY | CREATE,
+            OpenHow::Overwrite => WRITE_ONLY | CREATE | TRUNCATE,
+        };
+        let request = Request::new(api::DATA_OBJ_OPEN, object);
+        let reply = self.call(request, Some(&input)).await?;
+        Ok(OpenReplica {
+            descriptor: reply.code,
+            path: object.to_owned(),
+            connection: self,
+            put: false,
+            closed: false,
+        })
+    }
+}
+
+impl<'c> OpenReplica<'c> {
+    /// What a put opened.
+    pub(super) fn of_put(connection: &'c mut Connection, path: &str, descriptor: i32) -> Self {
+        OpenReplica {
+            connection,
+            path: path.to_owned(),
+            descriptor,
+            put: true,
+            closed: false,
+        }
+    }
+
+    /// The server's number for it on this connection.
+    pub fn descriptor(&self) -> i32 {
+        self.descriptor
+    }
+
+    fn input(&self) -> OpenedDataObjInp {
+        OpenedDataObjInp {
+            l1desc_inx: self.descriptor,
+            ..OpenedDataObjInp::default()
+        }
+    }
+
+    /// Reads up to `len` bytes from where one is; empty at the end.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn read(&mut self, len: usize) -> Result<Bytes> {
+        let mut input = self.input();
+        input.len = i32::try_from(len).unwrap_or(i32::MAX);
+        let request = Request::new(api::DATA_OBJ_READ, &self.path);
+        let reply = self.connection.call(request, Some(&input)).await?;
+        if reply.bytes.len() > len {
+            let what = format!(
+                "{} bytes where at most {len} were asked for",
+                reply.bytes.len()
+            );
+            let call = Call::Api(api::DATA_OBJ_READ);
+            return Err(self.connection.violation(call, Violation::Content(what)));
+        }
+        Ok(reply.bytes)
+    }
+
+    /// Writes all the bytes from where one is.
+    ///
+    /// # Errors
+    /// As [`Connection::call`]; [`Error::Mismatch`] where the server wrote less than it was given.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut input = self.input();
+        input.len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+        let request = Request::new(api::DATA_OBJ_WRITE, &self.path).bytes(bytes);
+        let reply = self.connection.call(request, Some(&input)).await?;
+        if usize::try_from(reply.code).ok() != Some(bytes.len()) {
+            return Err(Error::Mismatch {
+                path: self.path.clone(),
+                what: "bytes written",
+                expected: bytes.len().to_string(),
+                found: reply.code.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Moves, and returns where one is now, in bytes from the start.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn seek(&mut self, offset: i64, whence: Whence) -> Result<u64> {
+        let mut input = self.input();
+        input.offset = offset;
+        input.whence = match whence {
+            Whence::Start => 0,
+            Whence::Current => 1,
+            Whence::End => 2,
+        };
+        let request = Request::new(api::DATA_OBJ_LSEEK, &self.path);
+        let out: FileLseekOut = self.connection.ask(request, Some(&input)).await?;
+        u64::try_from(out.offset).map_err(|_| {
+            let what = Violation::Content("a position before the start".to_owned());
+            self.connection
+                .violation(Call::Api(api::DATA_OBJ_LSEEK), what)
+        })
+    }
+
+    /// Closes. What was written counts only now: the server takes size and time, makes the replica good and the others stale.
+    ///
+    /// # Errors
+    /// As [`Connection::call`]; [`Error::Mismatch`] where the server found another size than was announced: from 4.2.12 to 5.0.2
+    /// it says so by a positive result.
+    pub async fn close(mut self) -> Result<()> {
+        self.closed = true;
+        let reply = if self.put {
+            let request = Request::new(api::OPR_COMPLETE, &self.path).patient();
+            let input = IntPi {
+                my_int: self.descriptor,
+            };
+            self.connection.call(request, Some(&input)).await?
+        } else {
+            // Closing may compute a checksum or replicate.
+            let request = Request::new(api::DATA_OBJ_CLOSE, &self.path).patient();
+            let input = self.input();
+            self.connection.call(request, Some(&input)).await?
+        };
+        if reply.code > 0 {
+            return Err(Error::Mismatch {
+                path: self.path.clone(),
+                what: "size",
+                expected: "the announced one".to_owned(),
+                found: reply.code.to_string(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OpenReplica<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.connection.state = State::Dead;
+        }
+    }
+}
+
+/// Keyword lists of a write that brings metadata and permissions along.
+pub(super) fn set_included(keywords: &mut KeyValPair, metadata: &str, access: &str) {
+    if !metadata.is_empty() {
+        keywords.set(keywords::METADATA_INCLUDED, metadata);
+    }
+    if !access.is_empty() {
+        keywords.set(keywords::ACL_INCLUDED, access);
+    }
+}

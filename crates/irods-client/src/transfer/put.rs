@@ -1,0 +1,362 @@
+//! Whole files into data objects.
+//!
+//! What fails is not left to look whole. A *new* object that a put made and could not finish is removed again; an *overwritten*
+//! one is gone as it was, and its replica is left stale. [`Error::Transfer`] says which ([`Left`]).
+
+use std::io::Read;
+
+use irods_protocol::limits::SINGLE_BUFFER_MAX;
+use irods_protocol::message::{DataObjInp, KeyValPair, PortalOprOut};
+use irods_protocol::{api, codes, keywords, path};
+
+use super::blocks::{self, ReadAhead, Sha2, Summary};
+use super::open::{OpenReplica, set_included};
+use crate::collection::bad_path;
+use crate::connection::{Connection, Request};
+use crate::data_object::{ChecksumMode, Remove, object_input};
+use crate::error::{Call, Error, Left, Result, Violation};
+use crate::metadata::Avu;
+use crate::register::Target;
+
+/// `oprType` of a put.
+const PUT: i32 = 1;
+/// Mode of new files, `rw-r--r--`.
+const MODE: i32 = 0o644;
+
+/// How to put a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// Where the object goes; the server's default if not given.
+    pub target: Option<Target>,
+    /// An existing object may be overwritten. Otherwise it is an error, and the object stays untouched.
+    pub overwrite: bool,
+    /// What to do about a checksum.
+    pub checksum: PutChecksum,
+    /// Data type; `generic` if not given.
+    pub data_type: Option<String>,
+    /// AVUs that the object gets along.
+    pub metadata: Vec<Avu>,
+    /// (level, user or group) that it gets along.
+    pub access: Vec<(String, String)>,
+    /// Files up to this size go in one message, and through memory as a whole; at most 32 MiB.
+    pub single_message_max: u64,
+}
+
+impl Default for Put {
+    fn default() -> Self {
+        Put {
+            target: None,
+            overwrite: false,
+            checksum: PutChecksum::None,
+            data_type: None,
+            metadata: Vec::new(),
+            access: Vec::new(),
+            single_message_max: SINGLE_BUFFER_MAX,
+        }
+    }
+}
+
+/// What to do about a checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PutChecksum {
+    /// Nothing; an object that had one gets a new one from the server.
+    None,
+    /// The server computes and stores one.
+    Register,
+    /// So it does, and it is compared with one that is computed here on the way (SHA-256).
+    Verify,
+}
+
+/// What was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes.
+    pub size: u64,
+    /// The checksum that both sides agree on (`sha2:...`), for [`PutChecksum::Verify`].
+    pub checksum: Option<String>,
+}
+
+impl Connection {
+    /// Puts bytes that are in memory, in one message.
+    ///
+    /// # Errors
+    /// As [`Connection::put`].
+    pub async fn put_bytes(&mut self, object: &str, bytes: &[u8], how: &Put) -> Result<Stored> {
+        let sha2 = (how.checksum == PutChecksum::Verify).then(|| Sha2::of(bytes));
+        let mut input = put_input(object, bytes.len() as u64, how)?;
+        input.cond_input.set(keywords::DATA_INCLUDED, "");
+        match (how.checksum, &sha2) {
+            (_, Some(sha2)) => input.cond_input.set(keywords::VERIFY_CHKSUM, sha2.clone()),
+            (PutChecksum::Register, None) => input.cond_input.set(keywords::REG_CHKSUM, ""),
+            _ => {}
+        }
+        let request = Request::new(api::DATA_OBJ_PUT, object)
+            .bytes(bytes)
+            .patient();
+        let outcome = self.call(request, Some(&input)).await;
+        match outcome {
+            Ok(_) => Ok(Stored {
+                size: bytes.len() as u64,
+                checksum: sha2,
+            }),
+            Err(cause) if is_before_the_data(&cause) => Err(cause),
+            Err(cause) => {
+                let wrote =
+                    cause.is(codes::SYS_COPY_LEN_ERR) || cause.is(codes::USER_CHKSUM_MISMATCH);
+                Err(self.clean_up(object, how, wrote, cause).await)
+            }
+        }
+    }
+
+    /// Puts `size` bytes from `source` (read on another thread). A source with fewer or more bytes is an error: it changed
+    /// while it was read.
+    ///
+    /// # Errors
+    /// [`Error::already_exists`] where the name is taken and `overwrite` is not set (also where a collection has it);
+    /// [`Error::is_not_found`] where the collection is missing: in both cases nothing happened. [`Error::Local`] or
+    /// [`Error::Mismatch`] where a small source was found wrong before anything was sent. [`Error::Transfer`] where the
+    /// transfer had begun.
+    pub async fn put(
+        &mut self,
+        object: &str,
+        source: impl Read + Send + 'static,
+        size: u64,
+        how: &Put,
+    ) -> Result<Stored> {
+        if size <= how.single_message_max.min(SINGLE_BUFFER_MAX) {
+            let (bytes, summary) = blocks::read_whole(source, size, false)
+                .await
+                .map_err(|source| local(object, source))?;
+            check_source(object, size, &summary)?;
+            return self.put_bytes(object, &bytes, how).await;
+        }
+        let mut input = put_input(object, size, how)?;
+        if how.checksum != PutChecksum::None {
+            input.cond_input.set(keywords::REG_CHKSUM, "");
+        }
+        let open = self.begin_put(object, &input).await?;
+        match stream(open, object, source, size, how).await {
+            Ok(Some(sha2)) => self.compare_checksum(object, how, size, sha2).await,
+            Ok(None) => Ok(Stored {
+                size,
+                checksum: None,
+            }),
+            Err(cause) => Err(self.clean_up(object, how, true, cause).await),
+        }
+    }
+
+    /// Announces a put whose bytes follow over this connection.
+    async fn begin_put(&mut self, object: &str, input: &DataObjInp) -> Result<OpenReplica<'_>> {
+        let request = Request::new(api::DATA_OBJ_PUT, object);
+        let out: PortalOprOut = self.ask(request, Some(input)).await?;
+        if out.num_threads > 0 {
+            let what = "a transfer over other ports, which was not asked for".to_owned();
+            let call = Call::Api(api::DATA_OBJ_PUT);
+            return Err(self.violation(call, Violation::Content(what)));
+        }
+        Ok(OpenReplica::of_put(self, object, out.l1desc_inx))
+    }
+
+    /// The stored checksum against ours.
+    async fn compare_checksum(
+        &mut self,
+        object: &str,
+        how: &Put,
+        size: u64,
+        ours: String,
+    ) -> Result<Stored> {
+        let theirs = self.checksum(object, ChecksumMode::Stored).await;
+        let cause = match theirs {
+            Ok(theirs) if theirs == ours => {
+                return Ok(Stored {
+                    size,
+                    checksum: Some(ours),
+                });
+            }
+            Ok(theirs) => Error::Mismatch {
+                path: object.to_owned(),
+                what: "checksum",
+                expected: ours,
+                found: theirs,
+            },
+            Err(e) => e,
+        };
+        Err(self.clean_up(object, how, true, cause).await)
+    }
+
+    /// Removes what a failed put made, and says what is there now. Only where the put is known to have got as far as writing
+    /// (`wrote`) is what bears the name its own: a policy that refuses a put may do so before the server looks whether the
+    /// name is taken.
+    async fn clean_up(&mut self, object: &str, how: &Put, wrote: bool, cause: Error) -> Error {
+        let left = if cause.is_connection_loss() {
+            Left::Unknown
+        } else if how.overwrite {
+            if wrote {
+                Left::Incomplete
+            } else {
+                Left::Unknown
+            }
+        } else if !self.is_usable() {
+            Left::Unknown
+        } else if wrote {
+            match self.remove_data_object(object, Remove::Force).await {
+                Ok(()) => Left::Nothing,
+                Err(e) if e.is_not_found() => Left::Nothing,
+                Err(e) if e.is_connection_loss() => Left::Unknown,
+                Err(_) => Left::Incomplete,
+            }
+        } else {
+            match self.stat(object).await {
+                Ok(None) => Left::Nothing,
+                _ => Left::Unknown,
+            }
+        };
+        Error::Transfer {
+            cause: Box::new(cause),
+            left,
+        }
+    }
+}
+
+/// Sends the blocks and closes. A failure of a new object ends with a close as well, so that it can be removed: its size is
+/// not the announced one, for which the server makes it stale. The failure of an overwrite ends with the connection.
+async fn stream(
+    mut open: OpenReplica<'_>,
+    object: &str,
+    source: impl Read + Send + 'static,
+    size: u64,
+    how: &Put,
+) -> Result<Option<String>> {
+    let mut ahead = ReadAhead::start(source, size, how.checksum == PutChecksum::Verify);
+    let mut failure = None;
+    while let Some(block) = ahead.next().await {
+        if let Err(e) = open.write(&block).await {
+            failure = Some(e);
+            break;
+        }
+    }
+    let summary = match failure {
+        Some(e) => Err(e),
+        None => match ahead.finish().await {
+            Ok(summary) => check_source(object, size, &summary).map(|()| summary),
+            Err(source) => Err(local(object, source)),
+        },
+    };
+    match summary {
+        Ok(summary) => open.close().await.map(|()| summary.sha2),
+        Err(cause) => {
+            if !how.overwrite && !cause.is_connection_loss() {
+                // Fails for the wrong size, as it should.
+                let _ = open.close().await;
+            }
+            Err(cause)
+        }
+    }
+}
+
+fn put_input(object: &str, size: u64, how: &Put) -> Result<DataObjInp> {
+    let call = Call::Api(api::DATA_OBJ_PUT);
+    path::check(object).map_err(|e| bad_path(call, object, &e))?;
+    let mut keywords = KeyValPair::new();
+    keywords.set(
+        keywords::DATA_TYPE,
+        how.data_type.as_deref().unwrap_or("generic"),
+    );
+    if how.overwrite {
+        keywords.set(keywords::FORCE_FLAG, "");
+    }
+    if let Some(target) = &how.target {
+        target.set(&mut keywords);
+    }
+    keywords.set(keywords::DATA_SIZE, size.to_string());
+    set_included(
+        &mut keywords,
+        &included_metadata(&how.metadata),
+        &included_access(&how.access),
+    );
+    let mut input = object_input(object, keywords);
+    input.create_mode = MODE;
+    input.opr_type = PUT;
+    input.data_size = i64::try_from(size).unwrap_or(i64::MAX);
+    // Over this connection, not over ports that a firewall may close.
+    input.num_threads = -1;
+    Ok(input)
+}
+
+/// `attribute;value;units` triples, `;`-joined, special characters behind a backslash.
+fn included_metadata(avus: &[Avu]) -> String {
+    let fields = avus.iter().flat_map(|a| [&a.attribute, &a.value, &a.units]);
+    fields.map(|f| escape(f)).collect::<Vec<_>>().join(";")
+}
+
+/// `level user` pairs, `;`-joined; the level comes first (seen on a 5.0.90 server).
+fn included_access(access: &[(String, String)]) -> String {
+    let pairs = access.iter();
+    pairs
+        .map(|(level, user)| format!("{} {}", escape(level), escape(user)))
+        .collect::<Vec<_>>()
+        .join(";")
+}
+
+fn escape(field: &str) -> String {
+    field.replace('\\', "\\\\").replace(';', "\\;")
+}
+
+/// Whether the server refused before it made or touched anything.
+fn is_before_the_data(error: &Error) -> bool {
+    if error.already_exists() || error.is_not_found() {
+        return true;
+    }
+    [
+        codes::CAT_NO_ACCESS_PERMISSION,
+        codes::SYS_BAD_INPUT,
+        codes::SYS_RESC_DOES_NOT_EXIST,
+        codes::HIERARCHY_ERROR,
+        codes::SYS_NO_API_PRIV,
+        codes::LOCKED_DATA_OBJECT_ACCESS,
+        codes::INTERMEDIATE_REPLICA_ACCESS,
+    ]
+    .iter()
+    .any(|&c| error.is(c))
+        || matches!(error, Error::Input { .. } | Error::Unsupported { .. })
+}
+
+fn check_source(object: &str, size: u64, summary: &Summary) -> Result<()> {
+    if summary.bytes == size && !summary.more {
+        return Ok(());
+    }
+    Err(Error::Mismatch {
+        path: object.to_owned(),
+        what: "size of the source",
+        expected: size.to_string(),
+        found: if summary.more {
+            "more".to_owned()
+        } else {
+            summary.bytes.to_string()
+        },
+    })
+}
+
+fn local(object: &str, source: std::io::Error) -> Error {
+    Error::Local {
+        path: object.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_and_permissions_are_written_as_servers_read_them() {
+        let avus = [Avu::new("a1", "v1", "u1"), Avu::new("a;2", "v\\2", "")];
+        assert_eq!(included_metadata(&avus), "a1;v1;u1;a\\;2;v\\\\2;");
+        let access = [
+            ("read".to_owned(), "public".to_owned()),
+            ("write".to_owned(), "alice".to_owned()),
+        ];
+        assert_eq!(included_access(&access), "read public;write alice");
+        assert_eq!(included_metadata(&[]), "");
+    }
+}
