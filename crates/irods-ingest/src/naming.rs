@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use irods_client::metadata::Avu;
 
 /// What begins the name of an entry whose own name is not UTF-8.
 pub const UNENCODABLE_PREFIX: &str = "irods_UnicodeEncodeError_";
@@ -20,17 +21,6 @@ pub const MAX_PATH_BYTES: usize = 1023;
 
 /// Longest path element, in bytes, that a vault can hold: an uploaded object's file has its name.
 pub const MAX_ELEMENT_BYTES: usize = 255;
-
-/// An attribute, value, unit triple to attach to what was created.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Avu {
-    /// Attribute.
-    pub attribute: String,
-    /// Value.
-    pub value: String,
-    /// Units; empty for none.
-    pub units: String,
-}
 
 /// Why a name or path cannot be used in the zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,236 @@
+//! Events on data objects and collections, and the hooks around them.
+//!
+//! This module is the only caller of hooks. Each event runs `pre`, the action, `post`, in this order and once: a `pre` that
+//! fails keeps the action from happening, an action that fails keeps `post` from happening.
+
+use std::fmt;
+use std::future::Future;
+
+use async_trait::async_trait;
+
+use crate::error::{EntryError, SyncError};
+use crate::plan::Operation;
+
+/// What happens to an entry of the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A data object comes into being, or gets a replica registered.
+    DataObjCreate,
+    /// A data object's bytes or system metadata change.
+    DataObjModify,
+    /// A data object goes.
+    DataObjDelete,
+    /// A collection comes into being.
+    CollCreate,
+    /// A collection's directory changed.
+    CollModify,
+    /// A collection goes.
+    CollDelete,
+}
+
+impl Event {
+    /// The name that hooks carry after `pre_` and `post_`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Event::DataObjCreate => "data_obj_create",
+            Event::DataObjModify => "data_obj_modify",
+            Event::DataObjDelete => "data_obj_delete",
+            Event::CollCreate => "coll_create",
+            Event::CollModify => "coll_modify",
+            Event::CollDelete => "coll_delete",
+        }
+    }
+}
+
+/// What an event happens to.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Absolute path in the source.
+    pub path: &'a [u8],
+    /// Logical path.
+    pub target: &'a str,
+    /// The operation of the job.
+    pub operation: Operation,
+}
+
+/// A hook that failed, in its own words.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct HookError {
+    /// What it says; may have several lines.
+    pub message: String,
+}
+
+/// What a site wants to happen around events.
+#[async_trait]
+pub trait EventHandler: fmt::Debug + Send + Sync {
+    /// Whether there is any hook around this event. Decisions differ where one has to know before.
+    fn has_hooks(&self, event: Event) -> bool;
+
+    /// Runs before the action.
+    async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+
+    /// Runs after the action.
+    async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+}
+
+/// No hooks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHandler;
+
+#[async_trait]
+impl EventHandler for NoHandler {
+    fn has_hooks(&self, _: Event) -> bool {
+        false
+    }
+
+    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident $event:ident;)*) => {$(
+        $(#[$doc])*
+        pub async fn $name<T>(
+            handler: &dyn EventHandler,
+            subject: Subject<'_>,
+            action: impl Future<Output = Result<T, SyncError>>,
+        ) -> Result<T, SyncError> {
+            around(handler, Event::$event, subject, action).await
+        }
+    )*};
+}
+
+events! {
+    /// A data object is created by `action`.
+    on_data_obj_create DataObjCreate;
+    /// A data object is modified by `action`.
+    on_data_obj_modify DataObjModify;
+    /// A data object is deleted by `action`.
+    on_data_obj_delete DataObjDelete;
+    /// A collection is created by `action`.
+    on_coll_create CollCreate;
+    /// A collection is modified by `action`.
+    on_coll_modify CollModify;
+    /// A collection is deleted by `action`.
+    on_coll_delete CollDelete;
+}
+
+async fn around<T>(
+    handler: &dyn EventHandler,
+    event: Event,
+    subject: Subject<'_>,
+    action: impl Future<Output = Result<T, SyncError>>,
+) -> Result<T, SyncError> {
+    let failed = |when: &str, error: HookError| {
+        SyncError::Entry(EntryError::new(
+            "HOOK_FAILED",
+            format!("{when}_{}: {error}", event.name()),
+        ))
+    };
+    let hooks = handler.has_hooks(event);
+    if hooks {
+        handler
+            .pre(event, subject)
+            .await
+            .map_err(|e| failed("pre", e))?;
+    }
+    let value = action.await?;
+    if hooks {
+        handler
+            .post(event, subject)
+            .await
+            .map_err(|e| failed("post", e))?;
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Recorder {
+        seen: Mutex<Vec<String>>,
+        fail_pre: bool,
+    }
+
+    impl Recorder {
+        fn note(&self, when: &str, event: Event) {
+            self.seen
+                .lock()
+                .unwrap()
+                .push(format!("{when}_{}", event.name()));
+        }
+    }
+
+    #[async_trait]
+    impl EventHandler for Recorder {
+        fn has_hooks(&self, _: Event) -> bool {
+            true
+        }
+        async fn pre(&self, event: Event, _: Subject<'_>) -> Result<(), HookError> {
+            self.note("pre", event);
+            match self.fail_pre {
+                true => Err(HookError {
+                    message: "no".into(),
+                }),
+                false => Ok(()),
+            }
+        }
+        async fn post(&self, event: Event, _: Subject<'_>) -> Result<(), HookError> {
+            self.note("post", event);
+            Ok(())
+        }
+    }
+
+    const SUBJECT: Subject<'_> = Subject {
+        path: b"/data/a",
+        target: "/tempZone/a",
+        operation: Operation::Put,
+    };
+
+    fn run(recorder: &Recorder, ok: bool) -> (Vec<String>, bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let done = runtime.block_on(on_coll_create(recorder, SUBJECT, async {
+            recorder.seen.lock().unwrap().push("action".into());
+            match ok {
+                true => Ok(()),
+                false => Err(SyncError::Entry(EntryError::new("X", "failed"))),
+            }
+        }));
+        (recorder.seen.lock().unwrap().clone(), done.is_ok())
+    }
+
+    #[test]
+    fn pre_then_action_then_post() {
+        let seen = run(&Recorder::default(), true);
+        let order = ["pre_coll_create", "action", "post_coll_create"];
+        assert_eq!(seen, (order.map(String::from).to_vec(), true));
+    }
+
+    #[test]
+    fn a_failed_action_has_no_post_and_a_failed_pre_no_action() {
+        let seen = run(&Recorder::default(), false);
+        let order = ["pre_coll_create", "action"];
+        assert_eq!(seen, (order.map(String::from).to_vec(), false));
+        let refusing = Recorder {
+            fail_pre: true,
+            ..Recorder::default()
+        };
+        assert_eq!(
+            run(&refusing, true),
+            (vec!["pre_coll_create".into()], false)
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! Errors by scope: what is wrong with one entry must not end a job, and what is wrong with the job must not be found a
+//! million times.
+//!
+//! - **Entry**: this file or directory alone; retried, then in the ledger.
+//! - **Worker**: this process cannot do this job (other zone, no such source here, credentials refused); the task goes back
+//!   and others may do it.
+//! - **Job**: no worker can; the job ends with one message.
+//! - **Lost**: the zone does not answer; waited out, counted as no attempt.
+//! - **Broker**: see [`BrokerError`].
+//! - **Drained**: nothing is wrong, the worker was asked to leave.
+
+use irods_client::error::Scope;
+use irods_client::protocol::codes;
+
+use crate::broker::BrokerError;
+
+/// What went wrong, by scope.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// One entry.
+    #[error("{0}")]
+    Entry(EntryError),
+    /// This worker.
+    #[error("{0}")]
+    Worker(String),
+    /// Every worker.
+    #[error("{0}")]
+    Job(String),
+    /// The zone does not answer.
+    #[error("{0}")]
+    Lost(irods_client::Error),
+    /// The broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The worker leaves.
+    #[error("the worker is leaving")]
+    Drained,
+}
+
+/// What is wrong with one entry, as the ledger shows it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EntryError {
+    /// The iRODS code, if the zone answered one.
+    pub code: Option<i32>,
+    /// The name of that code, or a word of ours in the same style.
+    pub name: String,
+    /// What the operator should read.
+    pub message: String,
+}
+
+impl EntryError {
+    /// An error of ours.
+    pub fn new(name: &str, message: impl Into<String>) -> Self {
+        EntryError {
+            code: None,
+            name: name.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// The zone has something of that name already.
+    pub fn is_name_taken(&self) -> bool {
+        matches!(
+            self.code,
+            Some(
+                codes::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME
+                    | codes::CAT_NAME_EXISTS_AS_COLLECTION
+                    | codes::CAT_NAME_EXISTS_AS_DATAOBJ
+                    | codes::OVERWRITE_WITHOUT_FORCE_FLAG
+            )
+        )
+    }
+
+    /// The collection that it should be in is not there.
+    pub fn is_collection_missing(&self) -> bool {
+        self.code == Some(codes::CAT_UNKNOWN_COLLECTION)
+    }
+}
+
+/// The name of a client error in the ledger.
+fn name(error: &irods_client::Error) -> String {
+    use irods_client::Error;
+    if let Some(code) = error.code() {
+        return codes::name_of(code).map_or_else(|| code.to_string(), str::to_owned);
+    }
+    match error {
+        Error::Transfer { cause, .. } => return name(cause),
+        Error::Mismatch { .. } => "CONTENT_MISMATCH",
+        Error::Local { .. } => "SOURCE_ERROR",
+        Error::Input { .. } => "BAD_NAME",
+        Error::Unsupported { .. } => "UNSUPPORTED_BY_SERVER",
+        Error::Protocol { .. } => "PROTOCOL_ERROR",
+        _ => "CLIENT_ERROR",
+    }
+    .to_owned()
+}
+
+impl From<irods_client::Error> for SyncError {
+    fn from(error: irods_client::Error) -> Self {
+        match error.scope() {
+            Scope::Entry => SyncError::Entry(EntryError {
+                code: error.code(),
+                name: name(&error),
+                message: error.to_string(),
+            }),
+            Scope::Worker => SyncError::Worker(error.to_string()),
+            Scope::Job => SyncError::Job(error.to_string()),
+            Scope::ConnectionLost => SyncError::Lost(error),
+        }
+    }
+}

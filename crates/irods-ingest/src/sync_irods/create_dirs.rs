@@ -1,0 +1,84 @@
+//! Collections on the way to where something belongs. No lock: who comes second finds that the collection is there, which
+//! is what was wanted.
+
+use irods_client::Pooled;
+use irods_client::protocol::path;
+
+use crate::broker::Counts;
+use crate::core::{Subject, on_coll_create};
+use crate::error::{EntryError, SyncError};
+use crate::sync_task::JobContext;
+
+/// Makes the collection of a source directory, and whatever is missing above it, one by one from the top, each with its
+/// hooks.
+///
+/// # Errors
+/// [`EntryError::is_name_taken`] if the collection itself is there already, or a data object in its place.
+pub(crate) async fn create_dirs(
+    context: &JobContext,
+    zone: &mut Pooled,
+    directory: &[u8],
+) -> Result<Counts, SyncError> {
+    let wanted = context.logical(directory);
+    let mut source = context.absolute(directory);
+    // Names still to be made, the innermost first.
+    let mut missing = vec![(wanted.clone(), source.clone())];
+    let mut counts = Counts::default();
+    while let Some((collection, source_path)) = missing.last() {
+        match create_dir(context, zone, collection, source_path).await {
+            Ok(()) => {
+                counts.collections_created += 1;
+                missing.pop();
+            }
+            Err(SyncError::Entry(error)) if error.is_name_taken() && *collection != wanted => {
+                missing.pop();
+            }
+            Err(SyncError::Entry(error)) if error.is_collection_missing() => {
+                let parent =
+                    path::parent(collection).filter(|parent| path::parent(parent).is_some());
+                let Some(parent) = parent.map(str::to_owned) else {
+                    return Err(SyncError::Entry(error));
+                };
+                if missing.len() > MAX_DEPTH {
+                    return Err(SyncError::Entry(EntryError::new(
+                        "UNSTABLE",
+                        format!("the collections above {wanted} keep disappearing"),
+                    )));
+                }
+                source = source_parent(&source);
+                missing.push((parent, source.clone()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(counts)
+}
+
+/// A logical path has at most 1023 bytes, so at most half as many elements; more steps mean that somebody removes what we
+/// make.
+const MAX_DEPTH: usize = 512;
+
+/// Makes one collection whose parent is there.
+async fn create_dir(
+    context: &JobContext,
+    zone: &mut Pooled,
+    collection: &str,
+    source: &[u8],
+) -> Result<(), SyncError> {
+    let subject = Subject {
+        path: source,
+        target: collection,
+        operation: context.spec.options.operation,
+    };
+    on_coll_create(context.handler.as_ref(), subject, async {
+        Ok(zone.create_collection(collection, false).await?)
+    })
+    .await
+}
+
+fn source_parent(path: &[u8]) -> Vec<u8> {
+    match path.iter().rposition(|&b| b == b'/') {
+        None | Some(0) => b"/".to_vec(),
+        Some(at) => path[..at].to_vec(),
+    }
+}

@@ -1,0 +1,230 @@
+//! The actions, as calls to the zone. Each is one event with its hooks around it, and each leaves the zone as it was or as
+//! it should be, never something that looks whole and is not.
+//!
+//! What a crash may leave: a registered object without its AVUs (they are added when the entry is redelivered); an object
+//! that is being uploaded, which the server makes stale; nothing else.
+
+use irods_client::{Pool, Pooled};
+
+use crate::broker::Counts;
+use crate::core::Subject;
+use crate::error::{EntryError, SyncError};
+use crate::patience::Backoff;
+use crate::plan::compare::CatalogNames;
+use crate::plan::{CatalogState, Effect, Event, Operation, Replica, ReplicaStatus};
+use crate::shutdown::Urgency;
+use crate::source::{EntryKind, Stat};
+use crate::sync_task::JobContext;
+
+mod annotate;
+mod compare_checksums;
+mod create_dirs;
+mod register_file;
+mod sync_file;
+mod update_metadata;
+mod upload_file;
+
+pub(crate) use compare_checksums::compare_checksums;
+pub(crate) use create_dirs::create_dirs;
+
+/// A file that something is to be done with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileAction<'a> {
+    pub(crate) context: &'a JobContext,
+    /// Directory and name in the source.
+    pub(crate) directory: &'a [u8],
+    pub(crate) name: &'a [u8],
+    pub(crate) subject: Subject<'a>,
+    /// Absolute path as it is registered.
+    pub(crate) physical: &'a str,
+    pub(crate) kind: EntryKind,
+    /// Of what is registered, or of what an upload reads.
+    pub(crate) stat: &'a Stat,
+    /// The text of a link.
+    pub(crate) link: Option<&'a [u8]>,
+}
+
+/// Does what the plan decided.
+pub(crate) async fn apply(
+    zone: &mut Pooled,
+    action: &FileAction<'_>,
+    event: Event,
+    effect: Effect,
+) -> Result<Counts, SyncError> {
+    let handler = action.context.handler.as_ref();
+    let deed = perform(zone, action, effect, event == Event::Create);
+    match event {
+        Event::Create => crate::core::on_data_obj_create(handler, action.subject, deed).await,
+        Event::Modify => crate::core::on_data_obj_modify(handler, action.subject, deed).await,
+    }
+}
+
+/// The effect, once more with its collection made where that was missing.
+async fn perform(
+    zone: &mut Pooled,
+    action: &FileAction<'_>,
+    effect: Effect,
+    created: bool,
+) -> Result<Counts, SyncError> {
+    if created && effect == Effect::Nothing {
+        // Found as it should be: an earlier attempt, whose end nobody saw, made it.
+        annotate::annotate(zone, action).await?;
+        return Ok(made(action));
+    }
+    let counts = match once(zone, action, effect).await {
+        Err(SyncError::Entry(error)) if error.is_collection_missing() => {
+            let mut counts = create_dirs(action.context, zone, action.directory).await?;
+            counts += once(zone, action, effect).await?;
+            counts
+        }
+        done => done?,
+    };
+    if created {
+        annotate::annotate(zone, action).await?;
+    }
+    Ok(counts)
+}
+
+async fn once(
+    zone: &mut Pooled,
+    action: &FileAction<'_>,
+    effect: Effect,
+) -> Result<Counts, SyncError> {
+    match effect {
+        Effect::Nothing => Ok(Counts {
+            metadata_only: u64::from(action.subject.operation != Operation::NoOp),
+            ..Counts::default()
+        }),
+        Effect::CreateCollection => create_dirs(action.context, zone, action.directory).await,
+        Effect::Register => register_file::register_file(zone, action, false).await,
+        Effect::RegisterReplica => register_file::register_file(zone, action, true).await,
+        Effect::UpdateReplica { number } => {
+            update_metadata::update_metadata(zone, action, number).await
+        }
+        Effect::PutNew => upload_file::upload_file(zone, action, false).await,
+        Effect::PutOver => upload_file::upload_file(zone, action, true).await,
+        Effect::Append { from } => sync_file::sync_file(zone, action, from).await,
+    }
+}
+
+/// What the catalog holds under a logical path.
+pub(crate) async fn look(zone: &mut Pooled, logical: &str) -> Result<CatalogState, SyncError> {
+    let replicas = zone.replicas(logical).await?;
+    if !replicas.is_empty() {
+        return Ok(CatalogState::DataObject(
+            replicas.into_iter().map(replica).collect(),
+        ));
+    }
+    match zone.collection_exists(logical).await? {
+        true => Ok(CatalogState::Collection),
+        false => Ok(CatalogState::Absent),
+    }
+}
+
+/// All names of a collection with what comparing needs.
+pub(crate) async fn list_collection(
+    context: &JobContext,
+    collection: &str,
+) -> Result<CatalogNames, SyncError> {
+    patiently(context, |mut zone, _| async move {
+        let mut names = CatalogNames::default();
+        {
+            let mut pages = zone.list_replicas(collection);
+            while let Some(page) = pages.next().await? {
+                for (name, row) in page {
+                    names.add_replica(&name, row.size, row.mtime, status(row.status));
+                }
+            }
+        }
+        for name in zone.list_subcollections(collection).await? {
+            names.add_collection(&name);
+        }
+        Ok(names)
+    })
+    .await
+}
+
+fn replica(row: irods_client::collection::Replica) -> Replica {
+    Replica {
+        number: u32::try_from(row.number).unwrap_or(u32::MAX),
+        status: status(row.status),
+        size: row.size,
+        mtime: row.mtime,
+        checksum: Some(row.checksum).filter(|checksum| !checksum.is_empty()),
+        hierarchy: row.hierarchy,
+        physical_path: row.path.to_string(),
+    }
+}
+
+fn status(status: irods_client::collection::ReplicaStatus) -> ReplicaStatus {
+    use irods_client::collection::ReplicaStatus as Row;
+    match status {
+        Row::Stale => ReplicaStatus::Stale,
+        Row::Good => ReplicaStatus::Good,
+        Row::Intermediate => ReplicaStatus::Intermediate,
+        Row::ReadLocked | Row::WriteLocked | Row::Other(_) => ReplicaStatus::Locked,
+    }
+}
+
+/// Counts of one file that came into being.
+fn made(action: &FileAction<'_>) -> Counts {
+    let size = action.stat.size;
+    match action.subject.operation.uploads() {
+        true => Counts {
+            uploaded: 1,
+            bytes_uploaded: size,
+            ..Counts::default()
+        },
+        false if action.subject.operation.registers() => Counts {
+            registered: 1,
+            bytes_registered: size,
+            ..Counts::default()
+        },
+        false => Counts::default(),
+    }
+}
+
+/// So often may a connection that was made break during the same piece of work before that counts as its failure: some
+/// inputs make real servers drop the connection, and waiting would be for ever.
+const MAX_BROKEN: u32 = 5;
+
+/// Does a piece of work on a connection, waiting while the zone is not there. The work is told whether it may have been done
+/// already, in part or whole.
+pub(crate) async fn patiently<T, F>(
+    context: &JobContext,
+    mut work: impl FnMut(Pooled, bool) -> F,
+) -> Result<T, SyncError>
+where
+    F: Future<Output = Result<T, SyncError>>,
+{
+    let mut backoff = Backoff::new();
+    let mut broken = 0;
+    loop {
+        let lost = match connection(&context.zone).await {
+            Ok(zone) => match work(zone, broken > 0).await {
+                Err(SyncError::Lost(error)) => {
+                    broken += 1;
+                    if broken >= MAX_BROKEN {
+                        return Err(SyncError::Entry(EntryError::new(
+                            "CONNECTION_BROKEN",
+                            format!("the connection broke {broken} times: {error}"),
+                        )));
+                    }
+                    error
+                }
+                done => return done,
+            },
+            Err(SyncError::Lost(error)) => error,
+            Err(other) => return Err(other),
+        };
+        tracing::warn!(error = %lost, "waiting for the zone");
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
+        }
+    }
+}
+
+async fn connection(zone: &Pool) -> Result<Pooled, SyncError> {
+    Ok(zone.get().await?)
+}

@@ -1,0 +1,98 @@
+//! Uploading a file, whole or its new end. What the source held is checked when it has been read: a file that changed on the
+//! way is an error, and what was made of it is not left to look whole.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use irods_client::Pooled;
+use irods_client::register::Target;
+use irods_client::transfer::{Put, PutChecksum};
+
+use super::{FileAction, made};
+use crate::broker::Counts;
+use crate::error::{EntryError, SyncError};
+use crate::source::Stat;
+use crate::sync_task::source_error;
+
+/// Files up to this size go in one message and through memory as a whole; a worker has as many of them in hand as it
+/// has tasks.
+const SINGLE_MESSAGE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Uploads the file: as a new object, or `over` whatever is there.
+pub(super) async fn upload_file(
+    zone: &mut Pooled,
+    action: &FileAction<'_>,
+    over: bool,
+) -> Result<Counts, SyncError> {
+    let options = &action.context.spec.options;
+    let file = open(action, 0).await?;
+    let how = Put {
+        target: options.resource.clone().map(Target::Resource),
+        overwrite: over,
+        checksum: match options.checksum {
+            true => PutChecksum::Verify,
+            false => PutChecksum::None,
+        },
+        single_message_max: SINGLE_MESSAGE_MAX,
+        ..Put::default()
+    };
+    let size = action.stat.size;
+    zone.put(action.subject.target, file, size, &how).await?;
+    Ok(made(action))
+}
+
+/// Writes what the file has beyond `from`, the object's size; answers how many bytes that is.
+pub(super) async fn append(
+    zone: &mut Pooled,
+    action: &FileAction<'_>,
+    from: u64,
+) -> Result<u64, SyncError> {
+    let target = action
+        .context
+        .spec
+        .options
+        .resource
+        .clone()
+        .map(Target::Resource);
+    let file = open(action, from).await?;
+    let size = action.stat.size.saturating_sub(from);
+    zone.append(
+        action.subject.target,
+        file,
+        size,
+        Some(from),
+        target.as_ref(),
+    )
+    .await?;
+    Ok(size)
+}
+
+/// Opens the file for reading from an offset on, if it still is what was looked at.
+pub(super) async fn open(action: &FileAction<'_>, from: u64) -> Result<File, SyncError> {
+    let source = action.context.source.clone();
+    let directory = Path::new(OsStr::from_bytes(action.directory)).to_owned();
+    let (name, seen): (Vec<u8>, Stat) = (action.name.to_vec(), *action.stat);
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut open = source.directory(&directory)?.open_regular(&name)?;
+        let same = open.stat.unchanged_since(&seen);
+        let at = open.file.seek(SeekFrom::Start(from));
+        Ok((open.file, same, at))
+    });
+    let (file, same, at) = opened
+        .await
+        .map_err(|_| SyncError::Worker("opening a file did not end".into()))?
+        .map_err(source_error)?;
+    if !same || at.is_err() {
+        return Err(SyncError::Entry(EntryError::new(
+            "SOURCE_CHANGED",
+            format!(
+                "{} changed while it was looked at",
+                bstr::BStr::new(action.subject.path)
+            ),
+        )));
+    }
+    Ok(file)
+}

@@ -1,0 +1,212 @@
+//! Failed entries: tried again as long as the job says, then in the ledger.
+
+use std::time::Duration;
+
+use super::task::join;
+use super::{FileItem, FilesTask, JobContext, PathTask, Task};
+use crate::broker::{Completion, Failure, NewTask};
+use crate::error::EntryError;
+
+/// What a directory that could not be scanned is called in the ledger, after its own error.
+const SUBTREE: &str = "subtree not scanned";
+
+/// Longest delay between two attempts.
+const MAX_DELAY: Duration = Duration::from_secs(6 * 3600);
+
+/// Accounts for a file that failed: as one more attempt, or as a failure.
+pub(super) fn file(
+    context: &JobContext,
+    directory: &[u8],
+    item: &FileItem,
+    error: &EntryError,
+    completion: &mut Completion,
+    again: &mut Vec<FileItem>,
+) {
+    let attempts = item.attempts + 1;
+    let tried = FileItem {
+        attempts,
+        redelivered: true,
+        ..item.clone()
+    };
+    if attempts <= context.spec.options.max_retries {
+        completion.counts.retried += 1;
+        again.push(tried);
+        return;
+    }
+    completion.counts.failed += 1;
+    let fresh = Task::SyncFiles(FilesTask {
+        directory: directory.to_vec(),
+        files: vec![FileItem {
+            attempts: 0,
+            ..tried
+        }],
+    });
+    let operation = context.spec.options.operation.name();
+    let path = context.absolute(&join(directory, &item.name));
+    completion
+        .failures
+        .push(record(path, operation, error, attempts, &fresh));
+}
+
+/// Queues the files that are tried again, as one delayed task.
+pub(super) fn retry_files(
+    context: &JobContext,
+    directory: &[u8],
+    again: Vec<FileItem>,
+    completion: &mut Completion,
+) {
+    let Some(attempts) = again.iter().map(|item| item.attempts).min() else {
+        return;
+    };
+    let task = Task::SyncFiles(FilesTask {
+        directory: directory.to_vec(),
+        files: again,
+    });
+    completion.retries.extend(delayed(context, &task, attempts));
+}
+
+/// Accounts for a directory whose contents could not be seen.
+pub(super) fn directory(
+    context: &JobContext,
+    task: &PathTask,
+    error: &EntryError,
+    completion: &mut Completion,
+) {
+    let attempts = task.attempts + 1;
+    if attempts <= context.spec.options.max_retries {
+        completion.counts.retried += 1;
+        let again = Task::SyncPath(PathTask {
+            attempts,
+            ..task.clone()
+        });
+        completion
+            .retries
+            .extend(delayed(context, &again, attempts));
+        return;
+    }
+    completion.counts.failed += 1;
+    let fresh = Task::SyncPath(PathTask {
+        attempts: 0,
+        ..task.clone()
+    });
+    let path = context.absolute(&task.directory);
+    let mut failure = record(path, "sync_path", error, attempts, &fresh);
+    failure.message = format!("{SUBTREE}: {}", failure.message);
+    completion.failures.push(failure);
+}
+
+/// Accounts for a name whose facts the scan could not learn.
+pub(super) fn unknown_entry(
+    context: &JobContext,
+    path: &PathTask,
+    name: &[u8],
+    error: &EntryError,
+    completion: &mut Completion,
+) {
+    completion.counts.failed += 1;
+    let absolute = context.absolute(&join(&path.directory, name));
+    let again = Task::SyncPath(path.clone());
+    completion
+        .failures
+        .push(record(absolute, "sync_path", error, 1, &again));
+}
+
+/// A task whose lease ran out too often: files are tried one by one, a single entry is given up.
+pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Completion {
+    let mut completion = Completion::default();
+    let error = EntryError::new(
+        "WORKER_LOST",
+        format!("{expiries} workers were lost while they worked on it"),
+    );
+    match task {
+        Task::SyncFiles(task) if task.files.len() > 1 => {
+            completion.retries = task
+                .files
+                .into_iter()
+                .filter_map(|item| {
+                    let single = Task::SyncFiles(FilesTask {
+                        directory: task.directory.clone(),
+                        files: vec![item],
+                    });
+                    single.to_new_task().ok()
+                })
+                .collect();
+        }
+        Task::SyncFiles(task) => {
+            for item in &task.files {
+                let given_up = FileItem {
+                    attempts: context.spec.options.max_retries,
+                    ..item.clone()
+                };
+                let mut none = Vec::new();
+                file(
+                    context,
+                    &task.directory,
+                    &given_up,
+                    &error,
+                    &mut completion,
+                    &mut none,
+                );
+            }
+        }
+        Task::SyncPath(task) => {
+            let given_up = PathTask {
+                attempts: context.spec.options.max_retries,
+                ..task
+            };
+            directory(context, &given_up, &error, &mut completion);
+        }
+        Task::Restart => {
+            completion.fatal = Some(crate::broker::Fatal::Pass(error.message));
+        }
+    }
+    completion
+}
+
+fn record(
+    path: Vec<u8>,
+    operation: &str,
+    error: &EntryError,
+    attempts: u32,
+    again: &Task,
+) -> Failure {
+    Failure {
+        path,
+        operation: operation.to_owned(),
+        code: error.code,
+        code_name: error.name.clone(),
+        message: error.message.clone(),
+        attempts,
+        retry: again.to_new_task().ok(),
+    }
+}
+
+fn delayed(context: &JobContext, task: &Task, attempts: u32) -> Option<NewTask> {
+    let delay = backoff(context.spec.options.delay, attempts, rand::random());
+    task.to_new_task().ok().map(|new| NewTask {
+        delay: Some(delay),
+        ..new
+    })
+}
+
+/// `seconds` before the second attempt, twice as long before each further one, and up to a quarter more by `chance` (0..1)
+/// so that what failed together does not come back together.
+fn backoff(seconds: u64, attempts: u32, chance: f64) -> Duration {
+    let doubled = seconds.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+    let base = Duration::from_secs(doubled).min(MAX_DELAY);
+    base + base.mul_f64(chance.clamp(0.0, 1.0) / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_a_limit() {
+        assert_eq!(backoff(0, 5, 0.9), Duration::ZERO);
+        assert_eq!(backoff(3, 1, 0.0), Duration::from_secs(3));
+        assert_eq!(backoff(3, 3, 0.0), Duration::from_secs(12));
+        assert_eq!(backoff(4, 1, 1.0), Duration::from_secs(5));
+        assert_eq!(backoff(u64::MAX, 40, 0.0), MAX_DELAY);
+    }
+}

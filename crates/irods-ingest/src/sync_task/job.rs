@@ -1,0 +1,216 @@
+//! The life of a job: created by [`start_synchronization`] once everything that can be known beforehand is checked,
+//! begun pass by pass by [`restart`], stopped by [`interrupt`], forgotten by [`cleanup`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use irods_client::Pool;
+use irods_client::data_object::ObjectKind;
+
+use super::{JobContext, JobOptions, JobSpec, PathTask, Task, TaskEnd};
+use crate::broker::limits::MAX_CHILDREN;
+use crate::broker::{
+    Broker, BrokerError, Completion, Counts, Created, JobId, JobState, Leased, NewJob, Spawned,
+    WorkerId,
+};
+use crate::error::SyncError;
+use crate::naming::{self, NameError};
+use crate::source::{FileSystem, FilterError, SourceError};
+
+/// A job as it is asked for.
+#[derive(Debug)]
+pub struct JobRequest<'a> {
+    /// Its name; one is made if there is none.
+    pub name: Option<String>,
+    /// The source directory.
+    pub source: &'a Path,
+    /// The target collection.
+    pub target: &'a str,
+    /// How.
+    pub options: JobOptions,
+    /// For a periodic job, the time between the starts of its passes.
+    pub interval: Option<Duration>,
+    /// The process that runs it to its end, if one does.
+    pub owner: Option<WorkerId>,
+}
+
+/// Why a job is not started. Nothing was queued and nothing changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The target's name.
+    #[error(transparent)]
+    Target(#[from] NameError),
+    /// The target is in another zone than the one we are connected to.
+    #[error("target {target} is not in zone {zone}, which this client is connected to")]
+    OtherZone {
+        /// The target.
+        target: String,
+        /// The zone.
+        zone: String,
+    },
+    /// The target is a data object.
+    #[error("target {0} is a data object; a collection is expected")]
+    NotACollection(String),
+    /// There is no such resource.
+    #[error("resource {0} does not exist")]
+    NoSuchResource(String),
+    /// An exclusion.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// An option outside its range.
+    #[error("{0}")]
+    Option(String),
+    /// The zone.
+    #[error(transparent)]
+    Zone(#[from] irods_client::Error),
+    /// The broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+/// Checks a job and queues it, or goes on with an unfinished one that does the same.
+///
+/// # Errors
+/// The first thing that is wrong; nothing was queued.
+pub async fn start_synchronization(
+    broker: &dyn Broker,
+    zone: &Pool,
+    request: JobRequest<'_>,
+) -> Result<Created, StartError> {
+    let spec = check(zone, &request).await?;
+    Ok(init(broker, &spec, &request).await?)
+}
+
+/// Everything that can be known before anything is queued.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, StartError> {
+    let options = &request.options;
+    if !(1..=MAX_CHILDREN).contains(&options.files_per_task) {
+        return Err(StartError::Option(format!(
+            "files_per_task is {}; 1 to {MAX_CHILDREN} are possible",
+            options.files_per_task
+        )));
+    }
+    options.filter()?;
+    let source = FileSystem::open(request.source)?;
+    let target = naming::target_collection(request.target)?;
+    let mut connection = zone.get().await?;
+    let identity = connection.identity().clone();
+    let zone_name = target.split('/').nth(1).unwrap_or_default();
+    if zone_name != identity.zone {
+        return Err(StartError::OtherZone {
+            target,
+            zone: identity.zone,
+        });
+    }
+    if let Some(stat) = connection.stat(&target).await?
+        && stat.kind != ObjectKind::Collection
+    {
+        return Err(StartError::NotACollection(target));
+    }
+    if let Some(resource) = &options.resource
+        && connection.resource(resource).await?.is_none()
+    {
+        return Err(StartError::NoSuchResource(resource.clone()));
+    }
+    let user = format!("{}#{}", identity.user, identity.zone);
+    Ok(JobSpec::new(
+        source.root(),
+        target,
+        identity.zone,
+        user,
+        request.options.clone(),
+    ))
+}
+
+/// Queues a checked job, or goes on with an unfinished one that does the same.
+///
+/// # Errors
+/// The name is taken, or the broker fails.
+pub async fn init(
+    broker: &dyn Broker,
+    spec: &JobSpec,
+    request: &JobRequest<'_>,
+) -> Result<Created, BrokerError> {
+    let json = serde_json::to_vec(spec).map_err(unwritable)?;
+    let identity = String::from_utf8_lossy(&json).into_owned();
+    broker
+        .create_job(NewJob {
+            name: request.name.clone(),
+            identity: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(identity.as_bytes())),
+            spec: json,
+            first: Task::Restart.to_new_task().map_err(unwritable)?,
+            pre_job: false,
+            post_job: false,
+            interval: request.interval,
+            owner: request.owner.clone(),
+        })
+        .await
+}
+
+fn unwritable(error: serde_json::Error) -> BrokerError {
+    BrokerError::Invalid {
+        what: format!("this job: {error}"),
+    }
+}
+
+/// The first task of each pass: the source root must be there, then it is queued.
+///
+/// # Errors
+/// This worker does not see the source.
+pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<TaskEnd, SyncError> {
+    let root = context.spec.source();
+    let opened = tokio::task::spawn_blocking(move || FileSystem::open(&root).map(|_| ())).await;
+    opened
+        .map_err(|_| SyncError::Worker("the source root did not answer".into()))?
+        .map_err(|error| SyncError::Worker(error.to_string()))?;
+    let mut completion = Completion::default();
+    if leased.cursor.is_empty() {
+        let task = Task::SyncPath(PathTask {
+            directory: Vec::new(),
+            attempts: 0,
+            exists: false,
+        });
+        let new = task
+            .to_new_task()
+            .map_err(|error| SyncError::Job(error.to_string()))?;
+        let spawned = context
+            .broker
+            .spawn(leased.lease, vec![new], b"root".to_vec())
+            .await?;
+        if spawned == Spawned::Stopping {
+            return Ok(TaskEnd::Complete(completion));
+        }
+    }
+    completion.counts = Counts {
+        dirs_seen: 1,
+        ..Counts::default()
+    };
+    Ok(TaskEnd::Complete(completion))
+}
+
+/// Stops a job: nothing new is begun; with `now`, what is in hand is abandoned too.
+///
+/// # Errors
+/// As [`Broker::stop`].
+pub async fn interrupt(
+    broker: &dyn Broker,
+    job: JobId,
+    now: bool,
+) -> Result<JobState, BrokerError> {
+    broker.stop(job, now).await
+}
+
+/// Removes what is left of an ended job: totals, ledger, events. Its signatures stay.
+///
+/// # Errors
+/// As [`Broker::forget`].
+pub async fn cleanup(broker: &dyn Broker, job: JobId) -> Result<(), BrokerError> {
+    broker.forget(job).await
+}

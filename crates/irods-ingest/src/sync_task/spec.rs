@@ -1,0 +1,131 @@
+//! What a job is: source, target, zone and options. It travels with every task, so any worker can do its part.
+//!
+//! Credentials are not part of it: each worker has its own.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes_text;
+use crate::plan::Operation;
+use crate::source::{Filter, FilterError};
+
+/// A job as every worker sees it. Unknown fields are refused: a worker that is too old for an option must not guess.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// The source directory, absolute, links resolved.
+    #[serde(with = "bytes_text")]
+    source: Vec<u8>,
+    /// The collection that mirrors it.
+    pub target: String,
+    /// The zone that the target is in; a worker that is connected to another one does not take the job.
+    pub zone: String,
+    /// As whom entries are applied, `name#zone`.
+    pub user: String,
+    /// How.
+    pub options: JobOptions,
+}
+
+/// What can be chosen for a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobOptions {
+    /// What is done with a new or changed file.
+    pub operation: Operation,
+    /// The resource to register on or upload to; none: the zone chooses.
+    pub resource: Option<String>,
+    /// Files in one task, at least 1.
+    pub files_per_task: usize,
+    /// Treat everything as changed.
+    pub ignore_cache: bool,
+    /// Take names for free until the zone objects.
+    pub initial_ingest: bool,
+    /// Decide from the catalog, without remembered signatures.
+    pub compare_catalog: bool,
+    /// Have the zone compute and keep a checksum of what is registered or uploaded.
+    pub checksum: bool,
+    /// Comma-separated words of [`crate::source::EntryKind::word`] whose entries are left out.
+    pub exclude_file_type: String,
+    /// Regular expressions, anchored at the start of the absolute path, of files that are left out.
+    pub exclude_file_name: Vec<String>,
+    /// The same for directories, with all that is below them.
+    pub exclude_directory_name: Vec<String>,
+    /// How often a failed file is tried again.
+    pub max_retries: u32,
+    /// Seconds before the first of these attempts; each further one waits twice as long.
+    pub delay: u64,
+    /// Seconds that one file may take.
+    pub timeout: u64,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        JobOptions {
+            operation: Operation::default(),
+            resource: None,
+            files_per_task: 50,
+            ignore_cache: false,
+            initial_ingest: false,
+            compare_catalog: false,
+            checksum: false,
+            exclude_file_type: String::new(),
+            exclude_file_name: Vec::new(),
+            exclude_directory_name: Vec::new(),
+            max_retries: 0,
+            delay: 0,
+            timeout: 3600,
+        }
+    }
+}
+
+impl JobOptions {
+    /// The exclusions, ready for use.
+    ///
+    /// # Errors
+    /// An unknown word, or an expression that is none.
+    pub fn filter(&self) -> Result<Filter, FilterError> {
+        Filter::new(
+            &self.exclude_file_type,
+            &self.exclude_file_name,
+            &self.exclude_directory_name,
+        )
+    }
+
+    /// The longest that one file may take.
+    pub fn file_timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout.max(1))
+    }
+}
+
+impl JobSpec {
+    /// A job of `source`, which must be absolute and free of links.
+    pub fn new(
+        source: &Path,
+        target: String,
+        zone: String,
+        user: String,
+        options: JobOptions,
+    ) -> Self {
+        JobSpec {
+            source: source.as_os_str().as_bytes().to_vec(),
+            target,
+            zone,
+            user,
+            options,
+        }
+    }
+
+    /// The source directory.
+    pub fn source(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&self.source))
+    }
+
+    /// The source directory as bytes.
+    pub fn source_bytes(&self) -> &[u8] {
+        &self.source
+    }
+}

@@ -1,0 +1,100 @@
+//! A directory becomes a collection, by itself: its entries are another matter.
+
+use super::JobContext;
+use crate::broker::Counts;
+use crate::core::{self, Event, Subject};
+use crate::error::{EntryError, SyncError};
+use crate::plan::{
+    self, CatalogState, Decision, DirectoryFacts, Effect, Options, decide_directory,
+};
+use crate::signature::Verdict;
+use crate::sync_irods::{self, patiently};
+
+/// What is known of a directory and its collection.
+pub(super) struct Known {
+    pub(super) verdict: Verdict,
+    pub(super) catalog: CatalogState,
+}
+
+/// So many turns may be taken by asking and deciding again. Each turn learns something, so more means that somebody
+/// keeps changing what we look at.
+const MAX_TURNS: usize = 6;
+
+/// Makes the directory's collection, or tells its hooks that the directory changed.
+///
+/// # Errors
+/// A data object is in the way, permission is missing, or something that concerns more than this directory.
+pub(super) async fn sync_dir(
+    context: &JobContext,
+    directory: &[u8],
+    known: Known,
+) -> Result<Counts, SyncError> {
+    let collection = context.logical(directory);
+    let absolute = context.absolute(directory);
+    let handler = context.handler.as_ref();
+    let hooks = [Event::CollCreate, Event::CollModify]
+        .iter()
+        .any(|event| handler.has_hooks(*event));
+    let (collection, absolute, known) = (&collection, &absolute, &known);
+    patiently(context, |mut zone, redelivered| async move {
+        let zone = &mut zone;
+        let mut catalog = match context.spec.options.ignore_cache {
+            true => CatalogState::Unknown,
+            false => known.catalog.clone(),
+        };
+        for _ in 0..MAX_TURNS {
+            let decision = decide_directory(&DirectoryFacts {
+                operation: context.spec.options.operation,
+                verdict: known.verdict,
+                catalog: &catalog,
+                options: Options {
+                    ignore_cache: context.spec.options.ignore_cache,
+                    initial_ingest: context.spec.options.initial_ingest,
+                    hooks,
+                    redelivered,
+                },
+            });
+            let (event, effect) = match decision {
+                Decision::Skip(_) => return Ok(Counts::default()),
+                Decision::Look | Decision::CompareChecksums => {
+                    catalog = sync_irods::look(zone, collection).await?;
+                    continue;
+                }
+                Decision::Refuse(refusal) => {
+                    let message = refusal.describe(absolute, collection);
+                    return Err(SyncError::Entry(EntryError::new("REFUSED", message)));
+                }
+                Decision::Act { event, effect } => (event, effect),
+            };
+            let subject = Subject {
+                path: absolute,
+                target: collection,
+                operation: context.spec.options.operation,
+            };
+            let done = match (event, effect) {
+                (plan::Event::Modify, _) => {
+                    core::on_coll_modify(handler, subject, async { Ok(Counts::default()) }).await
+                }
+                (plan::Event::Create, Effect::CreateCollection) => {
+                    sync_irods::create_dirs(context, zone, directory).await
+                }
+                (plan::Event::Create, _) => {
+                    core::on_coll_create(handler, subject, async { Ok(Counts::default()) }).await
+                }
+            };
+            match done {
+                Err(SyncError::Entry(error))
+                    if error.is_name_taken() && catalog == CatalogState::Unknown =>
+                {
+                    catalog = sync_irods::look(zone, collection).await?;
+                }
+                other => return other,
+            }
+        }
+        Err(SyncError::Entry(EntryError::new(
+            "UNSTABLE",
+            format!("{collection} keeps changing while it is looked at"),
+        )))
+    })
+    .await
+}

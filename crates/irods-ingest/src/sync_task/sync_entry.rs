@@ -1,0 +1,232 @@
+//! One file: look at it again, gather what must be known, ask the plan, act through `core`, look once more.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use irods_client::Pooled;
+
+use super::source_error;
+use super::task::join;
+use super::{FileItem, JobContext};
+use crate::broker::Counts;
+use crate::core::{Event, Subject};
+use crate::error::{EntryError, SyncError};
+use crate::naming::{self, Placement};
+use crate::plan::{CatalogState, Checksums, Decision, FileFacts, Options, Reason, decide_file};
+use crate::signature::Verdict;
+use crate::source::{EntryKind, Stat, Timestamp};
+use crate::sync_irods::{self, FileAction, patiently};
+
+/// What became of one file.
+#[derive(Debug, Default)]
+pub(super) struct FileDone {
+    pub(super) counts: Counts,
+    /// What to remember, and when that was seen; nothing if the file changed while it was worked on.
+    pub(super) signature: Option<(Stat, Timestamp)>,
+}
+
+/// So many turns may be taken by asking and deciding again; see `sync_dir`.
+const MAX_TURNS: usize = 8;
+
+/// A file at the moment it is worked on.
+#[derive(Debug, Clone)]
+struct Look {
+    stat: Stat,
+    /// The text of a link.
+    link: Option<Vec<u8>>,
+    readable: bool,
+}
+
+/// Applies one file.
+///
+/// # Errors
+/// [`SyncError::Entry`] for what concerns this file alone.
+pub(super) async fn sync_entry(
+    context: &JobContext,
+    directory: &[u8],
+    item: &FileItem,
+) -> Result<FileDone, SyncError> {
+    let operation = context.spec.options.operation;
+    let relative = join(directory, &item.name);
+    let absolute = context.absolute(&relative);
+    let logical = context.logical(&relative);
+    let placement = match operation.uploads() {
+        true => Placement::Vault,
+        false => Placement::InPlace,
+    };
+    naming::check(&logical, placement)
+        .map_err(|error| SyncError::Entry(EntryError::new("BAD_NAME", error.to_string())))?;
+    let seen_at = Timestamp::now();
+    let look = look_at(context, directory, &item.name).await?;
+    if !look.readable {
+        return Err(SyncError::Entry(EntryError::new(
+            "SOURCE_UNREADABLE",
+            format!(
+                "physical path is not readable [{}]",
+                bstr::BStr::new(&absolute)
+            ),
+        )));
+    }
+    let file = File {
+        context,
+        directory,
+        item,
+        absolute: &absolute,
+        logical: &logical,
+        physical: naming::physical_path(&absolute),
+        look: &look,
+        // Changed again since the scan: whatever the scan thought of it, its data may differ.
+        verdict: match look.stat.unchanged_since(&item.stat) {
+            true => item.verdict,
+            false => item.verdict.min(Verdict::DataChanged),
+        },
+    };
+    let limit = context.spec.options.file_timeout();
+    let counts = patiently(context, |mut zone, redelivered| {
+        let (file, logical) = (&file, &logical);
+        async move {
+            match tokio::time::timeout(limit, file.decide_and_act(&mut zone, redelivered)).await {
+                Ok(done) => done,
+                Err(_) => Err(SyncError::Entry(EntryError::new(
+                    "TIMED_OUT",
+                    format!("{logical} took more than {} s", limit.as_secs()),
+                ))),
+            }
+        }
+    })
+    .await?;
+    let after = look_at(context, directory, &item.name).await;
+    let same = after.is_ok_and(|after| after.stat.unchanged_since(&look.stat));
+    Ok(FileDone {
+        counts,
+        signature: same.then_some((look.stat, seen_at)),
+    })
+}
+
+async fn look_at(context: &JobContext, directory: &[u8], name: &[u8]) -> Result<Look, SyncError> {
+    let source = context.source.clone();
+    let links = context.spec.options.operation.links();
+    let directory = Path::new(OsStr::from_bytes(directory)).to_owned();
+    let name = name.to_vec();
+    let looked = tokio::task::spawn_blocking(move || {
+        let open = source.directory(&directory)?;
+        let stat = open.stat(&name, links)?;
+        Ok(Look {
+            stat,
+            link: match stat.kind {
+                EntryKind::Symlink => Some(open.read_link(&name)?.into()),
+                _ => None,
+            },
+            readable: open.is_readable(&name, stat.kind)?,
+        })
+    });
+    looked
+        .await
+        .map_err(|_| SyncError::Worker("a look at a file did not end".into()))?
+        .map_err(source_error)
+}
+
+struct File<'a> {
+    context: &'a JobContext,
+    directory: &'a [u8],
+    item: &'a FileItem,
+    absolute: &'a [u8],
+    logical: &'a str,
+    physical: String,
+    look: &'a Look,
+    verdict: Verdict,
+}
+
+impl File<'_> {
+    async fn decide_and_act(
+        &self,
+        zone: &mut Pooled,
+        redelivered: bool,
+    ) -> Result<Counts, SyncError> {
+        let options = &self.context.spec.options;
+        let mut catalog = CatalogState::Unknown;
+        let mut checksums = Checksums::Unknown;
+        for _ in 0..MAX_TURNS {
+            let decision = decide_file(&FileFacts {
+                operation: options.operation,
+                stat: &self.look.stat,
+                verdict: self.verdict,
+                catalog: &catalog,
+                checksums,
+                physical_path: &self.physical,
+                resource: options.resource.as_deref(),
+                options: Options {
+                    ignore_cache: options.ignore_cache,
+                    initial_ingest: options.initial_ingest && catalog == CatalogState::Unknown,
+                    hooks: self.has_hooks(),
+                    redelivered: redelivered || self.item.redelivered,
+                },
+            });
+            match decision {
+                Decision::Skip(reason) => return Ok(skipped(reason)),
+                Decision::Refuse(refusal) => {
+                    let message = refusal.describe(self.absolute, self.logical);
+                    return Err(SyncError::Entry(EntryError::new("REFUSED", message)));
+                }
+                Decision::Look => catalog = sync_irods::look(zone, self.logical).await?,
+                Decision::CompareChecksums => {
+                    checksums = sync_irods::compare_checksums(zone, &self.action()).await?;
+                }
+                Decision::Act { event, effect } => {
+                    match sync_irods::apply(zone, &self.action(), event, effect).await {
+                        Err(SyncError::Entry(error))
+                            if error.is_name_taken() && !is_known(&catalog) =>
+                        {
+                            catalog = sync_irods::look(zone, self.logical).await?;
+                        }
+                        other => return other,
+                    }
+                }
+            }
+        }
+        Err(SyncError::Entry(EntryError::new(
+            "UNSTABLE",
+            format!("{} keeps changing while it is looked at", self.logical),
+        )))
+    }
+
+    fn has_hooks(&self) -> bool {
+        let handler = &self.context.handler;
+        handler.has_hooks(Event::DataObjCreate) || handler.has_hooks(Event::DataObjModify)
+    }
+
+    fn action(&self) -> FileAction<'_> {
+        FileAction {
+            context: self.context,
+            directory: self.directory,
+            name: &self.item.name,
+            subject: Subject {
+                path: self.absolute,
+                target: self.logical,
+                operation: self.context.spec.options.operation,
+            },
+            physical: &self.physical,
+            kind: self.look.stat.kind,
+            stat: &self.look.stat,
+            link: self.look.link.as_deref(),
+        }
+    }
+}
+
+fn is_known(catalog: &CatalogState) -> bool {
+    matches!(
+        catalog,
+        CatalogState::Collection | CatalogState::DataObject(_)
+    )
+}
+
+fn skipped(reason: Reason) -> Counts {
+    match reason {
+        Reason::Unchanged | Reason::AlreadyEqual | Reason::Exists => Counts {
+            skipped_unchanged: 1,
+            ..Counts::default()
+        },
+        Reason::NoOp => Counts::default(),
+    }
+}

@@ -1,0 +1,103 @@
+//! The units of work, as they are queued. What each does stands in the module of its name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{NewTask, TaskClass};
+use crate::bytes_text;
+use crate::signature::Verdict;
+use crate::source::Stat;
+
+/// A queued task. Paths are relative to the source root, bytes, empty for the root itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Begins a pass: looks whether the source is there, then queues its root.
+    Restart,
+    /// Scans one directory and queues what is below it.
+    SyncPath(PathTask),
+    /// Applies some files of one directory.
+    SyncFiles(FilesTask),
+}
+
+/// See [`Task::SyncPath`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathTask {
+    /// The directory.
+    #[serde(with = "bytes_text")]
+    pub directory: Vec<u8>,
+    /// How often it was tried before.
+    pub attempts: u32,
+    /// Whether the catalog was seen to hold its collection.
+    pub exists: bool,
+}
+
+/// See [`Task::SyncFiles`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesTask {
+    /// The directory that the files are in.
+    #[serde(with = "bytes_text")]
+    pub directory: Vec<u8>,
+    /// The files, in byte order of their names.
+    pub files: Vec<FileItem>,
+}
+
+/// One file of a chunk: how the scan found it. It is looked at again before anything is done with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileItem {
+    /// Its name in the directory.
+    #[serde(with = "bytes_text")]
+    pub name: Vec<u8>,
+    /// What `lstat` said.
+    pub stat: Stat,
+    /// How that compares with what is remembered.
+    pub verdict: Verdict,
+    /// How often it was tried before.
+    pub attempts: u32,
+    /// An attempt whose end nobody knows may have left something in the zone.
+    pub redelivered: bool,
+}
+
+impl Task {
+    /// The name in logs and in the failure ledger.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Task::Restart => "restart",
+            Task::SyncPath(_) => "sync_path",
+            Task::SyncFiles(_) => "sync_files",
+        }
+    }
+
+    /// The task as the broker takes it.
+    ///
+    /// # Errors
+    /// Never in practice: every field has a JSON form.
+    pub fn to_new_task(&self) -> Result<NewTask, serde_json::Error> {
+        let (class, depth) = match self {
+            Task::Restart => (TaskClass::Other, 0),
+            Task::SyncPath(task) => (TaskClass::Directory, depth(&task.directory)),
+            Task::SyncFiles(task) => (TaskClass::Files, depth(&task.directory)),
+        };
+        Ok(NewTask {
+            class,
+            depth,
+            payload: serde_json::to_vec(self)?,
+            delay: None,
+        })
+    }
+}
+
+/// Elements of a relative path.
+fn depth(directory: &[u8]) -> u32 {
+    match directory {
+        [] => 0,
+        path => path.iter().filter(|&&b| b == b'/').count() as u32 + 1,
+    }
+}
+
+/// `directory/name`, or the name alone in the root.
+pub(crate) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() {
+        return name.to_vec();
+    }
+    [directory, b"/", name].concat()
+}

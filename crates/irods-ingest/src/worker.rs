@@ -1,0 +1,429 @@
+//! The worker: takes tasks from the broker, does them, completes them; keeps its leases alive meanwhile.
+//!
+//! A task is done by one future that is dropped when its lease is lost or the worker must leave at once; the broker then
+//! hands the task to somebody else. What a job needs is set up once per job. A job that this worker cannot do is noted in the
+//! job's log and not taken again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use irods_client::Pool;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{debug, info, warn};
+
+use crate::broker::{
+    Broker, BrokerError, Completion, Departure, Fatal, JobFilter, JobId, Lease, LeaseRequest,
+    Leased, WorkerInfo,
+};
+use crate::core::EventHandler;
+use crate::error::SyncError;
+use crate::patience::{Backoff, persist};
+use crate::shutdown::{Shutdown, Urgency};
+use crate::source::FileSystem;
+use crate::sync_task::{self, IrodsTask, JobContext, JobSpec, Task, TaskEnd};
+
+/// What a worker needs.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Who it is.
+    pub info: WorkerInfo,
+    /// Tasks at the same time, at least 1.
+    pub concurrency: usize,
+    /// From which jobs it takes tasks.
+    pub filter: JobFilter,
+    /// Leave when this job has ended, or when it cannot be done here.
+    pub until_ended: Option<JobId>,
+    /// How long a lease is good for; it is extended well before it runs out.
+    pub lease_for: Duration,
+}
+
+impl WorkerOptions {
+    /// Leases of 30 s.
+    pub fn new(info: WorkerInfo, concurrency: usize) -> Self {
+        WorkerOptions {
+            info,
+            concurrency,
+            filter: JobFilter::default(),
+            until_ended: None,
+            lease_for: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a worker ends before it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The broker is damaged or gone for good.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The one job that this worker is for cannot be done here.
+    #[error("{0}")]
+    CannotDo(String),
+}
+
+/// A worker, ready to run.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    broker: Arc<dyn Broker>,
+    zone: Pool,
+    handler: Arc<dyn EventHandler>,
+    watcher: Arc<dyn IrodsTask>,
+    options: WorkerOptions,
+    shutdown: Shutdown,
+}
+
+/// What the loop and the keeper of leases share.
+#[derive(Debug, Default)]
+struct InHand(Mutex<HashMap<Lease, AbortHandle>>);
+
+impl InHand {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, AbortHandle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a task left the worker.
+enum Left {
+    Done,
+    Refused(JobId, String),
+    Broken(BrokerError),
+}
+
+impl Worker {
+    /// A worker on `broker` whose tasks act on `zone`.
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        zone: Pool,
+        handler: Arc<dyn EventHandler>,
+        watcher: Arc<dyn IrodsTask>,
+        options: WorkerOptions,
+        shutdown: Shutdown,
+    ) -> Self {
+        Worker {
+            broker,
+            zone,
+            handler,
+            watcher,
+            options,
+            shutdown,
+        }
+    }
+
+    /// Works until asked to leave, or until the job it is for has ended.
+    ///
+    /// # Errors
+    /// The broker cannot be used any more, or the job cannot be done here.
+    pub async fn run(self) -> Result<(), WorkerError> {
+        let in_hand = Arc::new(InHand::default());
+        let keeper = tokio::spawn(keep_alive(self.clone(), in_hand.clone()));
+        let ended = self.work(&in_hand).await;
+        keeper.abort();
+        // Whatever is still in hand is given back at once rather than when its lease runs out.
+        if let Err(error) = self
+            .broker
+            .worker_gone(&self.options.info.id, Departure::Left)
+            .await
+        {
+            debug!(%error, "the broker was not told that this worker leaves");
+        }
+        ended
+    }
+
+    async fn work(&self, in_hand: &Arc<InHand>) -> Result<(), WorkerError> {
+        let mut contexts: HashMap<JobId, Option<JobContext>> = HashMap::new();
+        let mut filter = self.options.filter.clone();
+        let mut tasks: JoinSet<Left> = JoinSet::new();
+        let mut backoff = Backoff::new();
+        loop {
+            while let Some(left) = tasks.try_join_next() {
+                self.settle(left.ok(), &mut contexts, &mut filter).await?;
+            }
+            if self.shutdown.requested() {
+                return self.drain(tasks, in_hand, &mut contexts, &mut filter).await;
+            }
+            let free = self.options.concurrency.max(1).saturating_sub(tasks.len());
+            let leased = match free {
+                0 => Vec::new(),
+                free => self.lease(free, &filter, &mut backoff).await?,
+            };
+            let got = leased.len();
+            for leased in leased {
+                self.begin(leased, &mut contexts, &mut filter, in_hand, &mut tasks)
+                    .await?;
+            }
+            if got == free && free > 0 {
+                continue;
+            }
+            if tasks.is_empty() && self.has_ended().await? {
+                return Ok(());
+            }
+            tokio::select! {
+                Some(left) = tasks.join_next(), if !tasks.is_empty() => {
+                    self.settle(left.ok(), &mut contexts, &mut filter).await?;
+                }
+                _ = self.broker.wait_for_work(&filter, IDLE), if got < free => {}
+                () = self.shutdown.wait_for(Urgency::Drain) => {}
+            }
+        }
+    }
+
+    /// Asks for tasks; none while the broker does not answer.
+    async fn lease(
+        &self,
+        max: usize,
+        filter: &JobFilter,
+        backoff: &mut Backoff,
+    ) -> Result<Vec<Leased>, WorkerError> {
+        let request = LeaseRequest {
+            worker: self.options.info.id.clone(),
+            max,
+            lease_for: self.options.lease_for,
+            filter: filter.clone(),
+        };
+        match self.broker.lease(&request).await {
+            Ok(leased) => {
+                backoff.reset();
+                Ok(leased)
+            }
+            Err(error) if error.is_unavailable() => {
+                warn!(%error, "waiting for the broker");
+                tokio::select! {
+                    () = backoff.wait() => {}
+                    () = self.shutdown.wait_for(Urgency::Drain) => {}
+                }
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Starts a task, or gives it back where its job cannot be done here.
+    async fn begin(
+        &self,
+        leased: Leased,
+        contexts: &mut HashMap<JobId, Option<JobContext>>,
+        filter: &mut JobFilter,
+        in_hand: &Arc<InHand>,
+        tasks: &mut JoinSet<Left>,
+    ) -> Result<(), WorkerError> {
+        if let std::collections::hash_map::Entry::Vacant(slot) = contexts.entry(leased.job) {
+            match self.context(&leased) {
+                Ok(context) => {
+                    slot.insert(Some(context));
+                }
+                Err(why) => {
+                    slot.insert(None);
+                    self.refuse(leased.job, &why, filter).await?;
+                }
+            }
+        }
+        let Some(Some(context)) = contexts.get(&leased.job) else {
+            self.give_back(leased.lease).await;
+            return Ok(());
+        };
+        let (context, worker, lease) = (context.clone(), self.clone(), leased.lease);
+        // The lock is held until the handle is in, so that a task that ends at once finds itself there.
+        let mut held = in_hand.lock();
+        let done = in_hand.clone();
+        let handle = tasks.spawn(async move {
+            let left = worker.perform(&context, &leased).await;
+            done.lock().remove(&lease);
+            left
+        });
+        held.insert(lease, handle);
+        Ok(())
+    }
+
+    fn context(&self, leased: &Leased) -> Result<JobContext, String> {
+        let spec: JobSpec = serde_json::from_slice(&leased.spec)
+            .map_err(|error| format!("this version does not understand the job: {error}"))?;
+        let zone = &self.zone.environment().zone;
+        if spec.zone != *zone {
+            return Err(format!(
+                "the job is for zone {}, this worker is connected to {zone}",
+                spec.zone
+            ));
+        }
+        let source = FileSystem::at(spec.source());
+        let filter = spec.options.filter().map_err(|error| error.to_string())?;
+        Ok(JobContext {
+            job: leased.job,
+            source,
+            filter: Arc::new(filter),
+            spec: Arc::new(spec),
+            handler: self.handler.clone(),
+            zone: self.zone.clone(),
+            broker: self.broker.clone(),
+            shutdown: self.shutdown.clone(),
+        })
+    }
+
+    async fn perform(&self, context: &JobContext, leased: &Leased) -> Left {
+        let task: Task = match serde_json::from_slice(&leased.payload) {
+            Ok(task) => task,
+            Err(error) => return Left::Refused(leased.job, format!("unreadable task: {error}")),
+        };
+        let (name, path) = (task.name(), path_of(&task));
+        let end = match sync_task::run(context, leased, task).await {
+            Ok(TaskEnd::Complete(completion)) => {
+                self.complete(leased.lease, &completion).await.map(|()| {
+                    sync_task::report(self.watcher.as_ref(), leased.job, name, &path, &completion);
+                })
+            }
+            Ok(TaskEnd::Release(delay)) => self.broker.release(leased.lease, delay).await,
+            Err(SyncError::Job(why)) => {
+                let completion = Completion {
+                    fatal: Some(Fatal::Job(why)),
+                    ..Completion::default()
+                };
+                self.complete(leased.lease, &completion).await
+            }
+            Err(SyncError::Broker(error)) => Err(error),
+            Err(SyncError::Drained) => self.broker.release(leased.lease, Duration::ZERO).await,
+            Err(error) => {
+                self.give_back(leased.lease).await;
+                return Left::Refused(leased.job, error.to_string());
+            }
+        };
+        match end {
+            Ok(()) => Left::Done,
+            // Somebody else has the task now, or the job is gone; what we did does not count.
+            Err(BrokerError::Stale { .. } | BrokerError::UnknownJob { .. }) => Left::Done,
+            Err(error) if error.is_unavailable() => Left::Done,
+            Err(error) => Left::Broken(error),
+        }
+    }
+
+    /// Completes, waiting for a broker that does not answer; the lease may be lost by then, and the task done again.
+    async fn complete(&self, lease: Lease, completion: &Completion) -> Result<(), BrokerError> {
+        let mut completion = completion.clone();
+        completion.counts.tasks += 1;
+        persist(&self.shutdown, || {
+            self.broker.complete(lease, completion.clone())
+        })
+        .await
+    }
+
+    async fn give_back(&self, lease: Lease) {
+        if let Err(error) = self.broker.release(lease, Duration::ZERO).await {
+            debug!(%error, "a task was not given back; its lease will run out");
+        }
+    }
+
+    async fn settle(
+        &self,
+        left: Option<Left>,
+        contexts: &mut HashMap<JobId, Option<JobContext>>,
+        filter: &mut JobFilter,
+    ) -> Result<(), WorkerError> {
+        match left {
+            Some(Left::Refused(job, why)) => {
+                contexts.insert(job, None);
+                self.refuse(job, &why, filter).await
+            }
+            Some(Left::Broken(error)) => Err(error.into()),
+            Some(Left::Done) | None => Ok(()),
+        }
+    }
+
+    async fn refuse(
+        &self,
+        job: JobId,
+        why: &str,
+        filter: &mut JobFilter,
+    ) -> Result<(), WorkerError> {
+        if filter.except.contains(&job) {
+            return Ok(());
+        }
+        filter.except.push(job);
+        warn!(%job, why, "this worker takes no more of the job");
+        let note = format!("{} takes no more of it: {why}", self.options.info.id);
+        if let Err(error) = self.broker.note(job, &note).await {
+            debug!(%error, "the job's log was not written");
+        }
+        match self.options.until_ended == Some(job) {
+            true => Err(WorkerError::CannotDo(why.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    async fn has_ended(&self) -> Result<bool, WorkerError> {
+        let Some(job) = self.options.until_ended else {
+            return Ok(false);
+        };
+        match self.broker.job(job).await {
+            Ok(job) => Ok(job.state.has_ended()),
+            Err(BrokerError::UnknownJob { .. }) => Ok(true),
+            Err(error) if error.is_unavailable() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets what is in hand come to an end, or drops it when there is no more time.
+    async fn drain(
+        &self,
+        mut tasks: JoinSet<Left>,
+        in_hand: &Arc<InHand>,
+        contexts: &mut HashMap<JobId, Option<JobContext>>,
+        filter: &mut JobFilter,
+    ) -> Result<(), WorkerError> {
+        info!(tasks = tasks.len(), "draining");
+        loop {
+            tokio::select! {
+                left = tasks.join_next() => match left {
+                    Some(left) => self.settle(left.ok(), contexts, filter).await?,
+                    None => return Ok(()),
+                },
+                () = self.shutdown.wait_for(Urgency::Now) => break,
+            }
+        }
+        tasks.shutdown().await;
+        in_hand.lock().clear();
+        Ok(())
+    }
+}
+
+/// How long an idle worker waits before it looks again by itself.
+const IDLE: Duration = Duration::from_secs(1);
+
+fn path_of(task: &Task) -> Vec<u8> {
+    match task {
+        Task::Restart => Vec::new(),
+        Task::SyncPath(task) => task.directory.clone(),
+        Task::SyncFiles(task) => task.directory.clone(),
+    }
+}
+
+/// Heartbeats and extended leases, three times as often as needed. A lease that is lost ends its task.
+async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
+    let lease_for = worker.options.lease_for;
+    let mut every = tokio::time::interval(lease_for / 3);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if let Err(error) = worker
+            .broker
+            .heartbeat(&worker.options.info, lease_for)
+            .await
+        {
+            warn!(%error, "no heartbeat");
+        }
+        let leases: Vec<Lease> = in_hand.lock().keys().copied().collect();
+        if leases.is_empty() {
+            continue;
+        }
+        match worker.broker.extend(&leases, lease_for).await {
+            Ok(extended) => {
+                for lost in extended.lost {
+                    if let Some(task) = in_hand.lock().remove(&lost) {
+                        warn!(task = %lost.task, "a lease was lost; its task is dropped");
+                        task.abort();
+                    }
+                }
+            }
+            Err(error) => warn!(%error, "leases not extended"),
+        }
+    }
+}
