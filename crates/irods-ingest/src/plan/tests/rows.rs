@@ -486,3 +486,54 @@ fn replica_status_numbers() {
         assert_eq!(ReplicaStatus::from_number(locked), ReplicaStatus::Locked);
     }
 }
+
+#[test]
+fn with_hooks_the_catalog_is_asked_first() {
+    for operation in Operation::ALL {
+        for verdict in [New, DataChanged, MetadataChanged] {
+            let mut case = Case::new(operation, verdict, CatalogState::Unknown);
+            case.options.hooks = true;
+            assert_eq!(case.decide(), Decision::Look, "{}", case.describe());
+        }
+    }
+    let mut case = Case::new(NoOp, New, object(replica()));
+    case.options.hooks = true;
+    assert_eq!(case.decide().to_string(), "modify: nothing");
+    case.catalog = CatalogState::Absent;
+    assert_eq!(case.decide().to_string(), "create: nothing");
+}
+
+#[test]
+fn of_several_replicas_under_this_path_the_last_is_updated() {
+    let first = Replica {
+        number: 1,
+        ..replica()
+    };
+    let both = || CatalogState::DataObject(vec![first.clone(), replica()]);
+    row(
+        RegisterSync,
+        DataChanged,
+        both(),
+        "modify: update replica 3",
+    );
+    let mut case = Case::new(RegisterAsReplicaSync, DataChanged, both());
+    case.resource = Some(RESOURCE);
+    assert_eq!(case.decide().to_string(), "modify: update replica 3");
+    case.verdict = MetadataChanged;
+    assert_eq!(case.decide().to_string(), "modify: nothing");
+}
+
+#[test]
+fn redelivery_does_not_finish_what_is_not_equal_or_was_there_before() {
+    let older = Replica {
+        mtime: TIME - 1,
+        ..replica()
+    };
+    let mut case = Case::new(RegisterSync, New, object(older));
+    case.options.redelivered = true;
+    assert_eq!(case.decide().to_string(), "modify: update replica 3");
+    // It was remembered, so the last attempt did not make it: PUT leaves it alone.
+    let mut case = Case::new(Put, DataChanged, object(replica()));
+    case.options.redelivered = true;
+    assert_eq!(case.decide().to_string(), "skip (exists)");
+}
