@@ -1,0 +1,485 @@
+//! The client against the server's side of recorded exchanges with a real 5.0.90 server: its requests are the recorded ones,
+//! and it makes of the replies what they mean.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use irods_client::collection::RemoveCollection;
+use irods_client::data_object::{ChecksumMode, ObjectKind, Remove};
+use irods_client::environment::TlsPolicy;
+use irods_client::metadata::{Avu, Entity};
+use irods_client::protocol::{Form, api, codes};
+use irods_client::query::Query;
+use irods_client::register::{Register, Target};
+use irods_client::replica::{Changes, Which};
+use irods_client::transfer::{OpenHow, Put, PutChecksum, Whence};
+use irods_client::{Connection, Error, Scope};
+use std::io::Read;
+use support::{Scenario, quick};
+
+macro_rules! scenario {
+    ($name:literal) => {
+        match Scenario::load($name) {
+            Some(scenario) => scenario,
+            None => return,
+        }
+    };
+}
+
+const HOME: &str = "/tempZone/home/rods/golden";
+
+fn at(name: &str) -> String {
+    format!("{HOME}/{name}")
+}
+
+#[tokio::test]
+async fn logs_in_by_the_framework_and_says_goodbye() {
+    let replay = scenario!("prc_connect_auth_disconnect").serve().await;
+    let connection = replay.connect().await;
+    assert_eq!(connection.server_version().to_string(), "5.0.90");
+    assert_eq!(connection.form(), Form::Xml);
+    connection.disconnect().await;
+    replay.assert_all_recorded();
+    let log = replay.log.clone();
+    let said = async move {
+        while log.lock().unwrap().goodbyes == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), said)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn logs_in_by_challenge_to_servers_before_4_3() {
+    let mut scenario = scenario!("prc_connect_legacy_native");
+    scenario.release = Some("rods4.2.12");
+    let replay = scenario.serve().await;
+    let options = quick();
+    let connection = Connection::open(&replay.environment(), &options)
+        .await
+        .unwrap();
+    assert_eq!(connection.server_version().to_string(), "4.2.12");
+    replay.assert_all_recorded();
+    assert_eq!(options.counts.of(api::AUTH_RESPONSE), 1);
+    assert_eq!(options.counts.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_password_is_an_authentication_error() {
+    let mut scenario = scenario!("prc_connect_bad_password");
+    scenario.any_digest = true;
+    let replay = scenario.serve().await;
+    let error = Connection::open(&replay.environment(), &quick())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Authentication { .. }));
+    assert!(error.is(codes::CAT_INVALID_AUTHENTICATION));
+    assert_eq!(error.scope(), Scope::Worker);
+    let text = error.to_string();
+    assert!(text.contains("rods#tempZone") && text.contains("CAT_INVALID_AUTHENTICATION"));
+}
+
+#[tokio::test]
+async fn the_startup_pack_names_proxy_and_client_user() {
+    let mut scenario = scenario!("prc_proxy_user");
+    scenario.any_digest = true;
+    let replay = scenario.serve().await;
+    let environment = replay.environment().acting_for("alice", "tempZone");
+    let connection = Connection::open(&environment, &quick()).await.unwrap();
+    assert_eq!(connection.identity().user, "alice");
+    let pack = replay.log.lock().unwrap().startup.clone().unwrap();
+    assert_eq!(
+        (pack.proxy_user.as_str(), pack.client_user.as_str()),
+        ("rods", "alice")
+    );
+    assert_eq!((pack.irods_prot, pack.option.as_str()), (1, "irods_sync"));
+}
+
+#[tokio::test]
+async fn registers() {
+    let replay = scenario!("prc_register").serve().await;
+    let mut c = replay.connect().await;
+    let plain = Register {
+        file: "/srv/ingest/data/small.bin".into(),
+        ..Register::default()
+    };
+    c.register(&at("reg"), &plain).await.unwrap();
+    let checked = Register {
+        file: "/srv/ingest/data/five.bin".into(),
+        checksum: true,
+        ..Register::default()
+    };
+    c.register(&at("regck"), &checked).await.unwrap();
+    let full = Register {
+        file: "/srv/ingest/data/five.bin".into(),
+        size: Some(777),
+        mtime: Some(1_000_000_000),
+        target: Some(Target::Resource("demoResc".into())),
+        data_type: Some("generic".into()),
+        ..Register::default()
+    };
+    c.register(&at("regresc"), &full).await.unwrap();
+    let error = c.register(&at("reg"), &plain).await.unwrap_err();
+    assert!(error.already_exists());
+    assert_eq!(error.scope(), Scope::Entry);
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn what_keeps_a_file_from_being_registered() {
+    let replay = scenario!("prc_register_errors").serve().await;
+    let mut c = replay.connect().await;
+    let missing = Register {
+        file: "/srv/ingest/data/not-there".into(),
+        ..Register::default()
+    };
+    let error = c.register(&at("r"), &missing).await.unwrap_err();
+    assert!(error.is(codes::UNIX_FILE_STAT_ERR) && !error.is_not_found());
+    assert!(error.to_string().contains("ENOENT"));
+    let nowhere = Register {
+        file: "/srv/ingest/data/small.bin".into(),
+        target: Some(Target::Resource("noSuchResc".into())),
+        ..Register::default()
+    };
+    let error = c.register(&at("r"), &nowhere).await.unwrap_err();
+    assert_eq!(error.scope(), Scope::Job);
+    let orphan = Register {
+        file: "/srv/ingest/data/small.bin".into(),
+        ..Register::default()
+    };
+    let error = c.register(&at("noparent/r"), &orphan).await.unwrap_err();
+    assert!(error.is_not_found());
+    assert_eq!(
+        error.to_string(),
+        "PHY_PATH_REG of /tempZone/home/rods/golden/noparent/r: CAT_UNKNOWN_COLLECTION (-814000): \
+         collection '/tempZone/home/rods/golden/noparent' is unknown"
+    );
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn replicas_are_registered_once_a_resource() {
+    let replay = scenario!("prc_register_replica").serve().await;
+    let mut c = replay.connect().await;
+    let replica = Register {
+        file: "/srv/ingest/data/small_copy.bin".into(),
+        target: Some(Target::Resource("goldA".into())),
+        as_replica: true,
+        ..Register::default()
+    };
+    c.register(&at("reg"), &replica).await.unwrap();
+    let error = c.register(&at("reg"), &replica).await.unwrap_err();
+    assert!(error.is(codes::SYS_COPY_ALREADY_IN_RESC));
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn makes_collections() {
+    let replay = scenario!("prc_coll_create_errors").serve().await;
+    let mut c = replay.connect().await;
+    let error = c.create_collection(&at("x/y"), false).await.unwrap_err();
+    assert!(error.is_not_found());
+    c.create_collection(&at("dup"), false).await.unwrap();
+    let error = c.create_collection(&at("dup"), false).await.unwrap_err();
+    assert!(error.already_exists());
+    c.create_collection(&at("dup"), true).await.unwrap();
+    let error = c
+        .create_collection("/otherZone/home/x", false)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("a valid zone name"));
+    replay.assert_all_recorded();
+    let error = c.create_collection("/z/../a", false).await.unwrap_err();
+    assert!(matches!(error, Error::Input { .. }), "not sent at all");
+}
+
+#[tokio::test]
+async fn removes_collections() {
+    let replay = scenario!("prc_coll_remove").serve().await;
+    let mut c = replay.connect().await;
+    let silent = &mut |_| {};
+    let remove = RemoveCollection::Empty;
+    let error = c
+        .remove_collection(&at("a"), remove, silent)
+        .await
+        .unwrap_err();
+    assert!(error.is(codes::CAT_COLLECTION_NOT_EMPTY));
+    c.remove_collection(&at("empty"), remove, silent)
+        .await
+        .unwrap();
+    let force = RemoveCollection::Force;
+    c.remove_collection(&at("a"), force, silent).await.unwrap();
+    let trash = RemoveCollection::ToTrash;
+    c.remove_collection(&at("t"), trash, silent).await.unwrap();
+    let error = c
+        .remove_collection(&at("nope"), trash, silent)
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found());
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn removal_reports_progress_and_goes_on() {
+    let replay = scenario!("prc_coll_remove_many").serve().await;
+    let mut c = replay.connect().await;
+    let mut seen = Vec::new();
+    c.remove_collection(&at("many"), RemoveCollection::Force, &mut |p| {
+        seen.push((p.files_cnt, p.last_obj_path));
+    })
+    .await
+    .unwrap();
+    assert_eq!(seen, [(10, at("many/f09")), (10, at("many/f19"))]);
+    assert!(c.is_usable());
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn stats_what_is_there_and_what_is_not() {
+    let replay = scenario!("prc_obj_stat_api").serve().await;
+    let mut c = replay.connect().await;
+    let object = c.stat(&at("o")).await.unwrap().unwrap();
+    assert_eq!((object.kind, object.size), (ObjectKind::DataObject, 13));
+    assert_eq!((object.id, object.mtime), (154_691, 1_795_476_010));
+    let collection = c.stat(HOME).await.unwrap().unwrap();
+    assert_eq!(collection.kind, ObjectKind::Collection);
+    assert_eq!(c.stat(&at("nope")).await.unwrap(), None);
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn unregisters_removes_and_renames() {
+    let replay = scenario!("prc_unregister").serve().await;
+    let mut c = replay.connect().await;
+    let unregister = Remove::Unregister;
+    c.remove_data_object(&at("reg"), unregister).await.unwrap();
+    replay.assert_all_recorded();
+
+    let replay = scenario!("prc_unlink").serve().await;
+    let mut c = replay.connect().await;
+    c.remove_data_object(&at("o1"), Remove::ToTrash)
+        .await
+        .unwrap();
+    c.remove_data_object(&at("o2"), Remove::Force)
+        .await
+        .unwrap();
+    let error = c.remove_data_object(&at("o2"), Remove::Force).await;
+    assert!(error.unwrap_err().is_not_found());
+    replay.assert_all_recorded();
+
+    let replay = scenario!("prc_rename").serve().await;
+    let mut c = replay.connect().await;
+    let (object, collection) = (ObjectKind::DataObject, ObjectKind::Collection);
+    c.rename(collection, &at("r1"), &at("r2")).await.unwrap();
+    c.rename(object, &at("o1"), &at("o1moved")).await.unwrap();
+    let taken = c.rename(object, &at("o2"), &at("r2/sub/f")).await;
+    assert!(taken.unwrap_err().already_exists());
+    let missing = c.rename(object, &at("nope"), &at("nope2")).await;
+    assert!(missing.unwrap_err().is_not_found());
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn asks_for_checksums_and_touches() {
+    let replay = scenario!("prc_checksum").serve().await;
+    let mut c = replay.connect().await;
+    let sum = "sha2:T7wMnVIxg9ov1vfMUVrv/t2ZshVGWAfoq3jQd9k8dds=";
+    let stored = ChecksumMode::Stored;
+    assert_eq!(c.checksum(&at("o"), stored).await.unwrap(), sum);
+    let again = ChecksumMode::Recompute;
+    assert_eq!(c.checksum(&at("o"), again).await.unwrap(), sum);
+    let error = c.checksum(&at("nothere"), stored).await.unwrap_err();
+    assert!(error.is_not_found());
+    replay.assert_all_recorded();
+
+    let replay = scenario!("prc_touch").serve().await;
+    let mut c = replay.connect().await;
+    c.touch(HOME, Some(1_000_000_000), false).await.unwrap();
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn changes_replicas() {
+    let replay = scenario!("prc_mod_data_obj_meta").serve().await;
+    let mut c = replay.connect().await;
+    let changes = Changes {
+        size: Some(12_345),
+        mtime: Some(1_100_000_000),
+        ..Changes::default()
+    };
+    c.modify_replica(&at("o"), &Which::All, &changes)
+        .await
+        .unwrap();
+    let changes = Changes {
+        size: Some(1),
+        ..Changes::default()
+    };
+    let error = c.modify_replica(&at("nope"), &Which::All, &changes).await;
+    assert!(error.unwrap_err().is_not_found());
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn metadata() {
+    let replay = scenario!("prc_avu").serve().await;
+    let mut c = replay.connect().await;
+    let path = at("o");
+    let object = Entity::DataObject(&path);
+    c.add_avu(object, &Avu::new("k", "v", "u")).await.unwrap();
+    c.add_avu(object, &Avu::new("k", "v2", "")).await.unwrap();
+    let only = Avu::new("k", "only", "x");
+    c.set_avu(object, &only).await.unwrap();
+    let strange = Avu::new("ключ", "знач & <x>", "it's");
+    c.add_avu(object, &strange).await.unwrap();
+    let error = c.add_avu(object, &only).await.unwrap_err();
+    assert!(error.already_exists());
+    assert!(c.remove_avu(object, &only).await.unwrap());
+    assert!(!c.remove_avu(object, &only).await.unwrap());
+    c.add_avu(Entity::Collection(HOME), &Avu::new("ck", "cv", ""))
+        .await
+        .unwrap();
+    c.add_avu(Entity::User("rods"), &Avu::new("uk", "uv", ""))
+        .await
+        .unwrap();
+    c.add_avu(Entity::Resource("demoResc"), &Avu::new("rk", "rv", ""))
+        .await
+        .unwrap();
+    let missing = at("nope");
+    let error = c
+        .add_avu(Entity::DataObject(&missing), &Avu::new("a", "b", ""))
+        .await;
+    assert!(error.unwrap_err().is_not_found());
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn permissions() {
+    let replay = scenario!("prc_chmod").serve().await;
+    let mut c = replay.connect().await;
+    let zone = "tempZone";
+    c.set_access(&at("o"), "read", "alice", zone, false)
+        .await
+        .unwrap();
+    c.set_access(&at("c"), "read", "alice", zone, true)
+        .await
+        .unwrap();
+    c.set_inheritance(&at("c"), true).await.unwrap();
+    let error = c
+        .set_access(&at("o"), "read", "nouser", zone, false)
+        .await
+        .unwrap_err();
+    assert!(error.is(codes::CAT_INVALID_USER));
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn puts_in_one_message() {
+    let replay = scenario!("raw_data_obj_put").serve().await;
+    let mut c = replay.connect().await;
+    let at = |name: &str| format!("/tempZone/home/rods/direct/{name}");
+    let bytes = b"0123456789012345678";
+    let plain = Put::default();
+    c.put_bytes(&at("s0"), bytes, &plain).await.unwrap();
+    let error = c.put_bytes(&at("s0"), bytes, &plain).await.unwrap_err();
+    assert!(error.already_exists() && matches!(error, Error::Server(_)));
+    let overwrite = Put {
+        overwrite: true,
+        ..Put::default()
+    };
+    c.put_bytes(&at("s0"), bytes, &overwrite).await.unwrap();
+    let checked = Put {
+        checksum: PutChecksum::Register,
+        ..Put::default()
+    };
+    c.put_bytes(&at("t1"), bytes, &checked).await.unwrap();
+    let tagged = Put {
+        metadata: vec![Avu::new("a1", "v1", "u1"), Avu::new("a2", "v2", "")],
+        ..Put::default()
+    };
+    c.put_bytes(&at("s4d"), bytes, &tagged).await.unwrap();
+    let shared = Put {
+        access: vec![
+            ("read".into(), "public".into()),
+            ("write".into(), "alice".into()),
+        ],
+        ..Put::default()
+    };
+    let error = c.put_bytes(&at("no/s8"), bytes, &plain).await.unwrap_err();
+    assert!(error.is_not_found());
+    replay.assert_all_recorded();
+
+    let replay = scenario!("raw_data_obj_put").serve().await;
+    let mut c = replay.connect().await;
+    c.put_bytes(&at("s4c"), bytes, &shared).await.unwrap();
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn a_large_file_is_announced_and_streamed() {
+    let Some(mut scenario) = Scenario::load_connection("icmdxml_iput_40m", Some(2)) else {
+        return;
+    };
+    // That client's login messages have more keys than ours, and it took part in a negotiation.
+    scenario.any_digest = true;
+    let replay = scenario.serve().await;
+    let mut environment = replay.environment();
+    environment.tls = TlsPolicy::DontCare;
+    let options = quick();
+    let mut c = Connection::open(&environment, &options).await.unwrap();
+    let size = 40 * 1024 * 1024;
+    let object = "/tempZone/home/rods/goldi/f0";
+    let source = std::io::repeat(7).take(size);
+    let stored = c.put(object, source, size, &Put::default()).await.unwrap();
+    assert_eq!(stored.size, size);
+    assert_eq!(options.counts.of(api::DATA_OBJ_WRITE), 10);
+    assert_eq!(options.counts.requests(), 12);
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn appends() {
+    let replay = scenario!("prc_open_append").serve().await;
+    let mut c = replay.connect().await;
+    let append = std::io::Cursor::new(b" append".to_vec());
+    c.append(&at("o"), append, 7, Some(5), None).await.unwrap();
+    let mut open = c
+        .open_data_object(&at("o"), OpenHow::Read, None)
+        .await
+        .unwrap();
+    assert_eq!(open.seek(0, Whence::Current).await.unwrap(), 0);
+    assert_eq!(open.read(8192).await.unwrap().len(), 12);
+    assert!(open.read(8192).await.unwrap().is_empty());
+    open.close().await.unwrap();
+    replay.assert_all_recorded();
+    assert!(c.is_usable());
+}
+
+#[tokio::test]
+async fn pages_through_a_query() {
+    let replay = scenario!("prc_genquery1_paging").serve().await;
+    let mut c = replay.connect().await;
+    let query = Query::select(&[501, 710, 713]).rows_per_page(500);
+    let mut pages = c.query(query);
+    let mut sizes = Vec::new();
+    while let Some(page) = pages.next().await.unwrap() {
+        assert!(page.iter().all(|row| row.text(501).starts_with('/')));
+        sizes.push(page.len());
+    }
+    drop(pages);
+    assert!(sizes.len() > 1 && sizes[0] == 500, "{sizes:?}");
+    // A query that is not read to its end is closed before the next one.
+    let query = Query::select(&[403, 501, 410]).rows_per_page(500);
+    let mut pages = c.query(query);
+    assert_eq!(pages.next().await.unwrap().unwrap().len(), 500);
+    drop(pages);
+    let next = c.query(Query::select(&[101])).next().await;
+    assert!(next.unwrap_err().is(codes::SYS_UNMATCHED_API_NUM));
+    let log = replay.log.lock().unwrap();
+    assert_eq!(
+        log.unmatched.len(),
+        1,
+        "the close was a recorded one: {log:?}"
+    );
+}
