@@ -1,9 +1,25 @@
 //! GenQuery1: from column numbers and condition texts to pages of text.
+//!
+//! The way of a query: [`condition`] reads its texts, [`compile`] makes one SELECT from the table in
+//! [`attributes`], [`cursors`] runs it and cuts pages.
 
+mod attributes;
+mod average;
+mod compile;
+mod condition;
+mod cursors;
+#[cfg(test)]
+mod tests;
+
+use irods_protocol::columns::option;
 use rusqlite::Connection;
 
 use super::Identity;
-use super::error::{CatalogError, Result, code};
+use super::error::Result;
+
+pub(super) use compile::{Compiled, Output};
+pub use cursors::Cursors;
+pub(super) use cursors::Request;
 
 /// A general query as a client sends it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,10 +62,6 @@ pub struct Page {
     pub columns: Vec<PageColumn>,
 }
 
-/// The open queries of one connection (at most 50). Clones share them.
-#[derive(Clone, Default)]
-pub struct Cursors {}
-
 /// Runs a query, or gives its next page, or closes it (then the page is empty).
 ///
 /// # Errors
@@ -57,5 +69,18 @@ pub struct Cursors {}
 /// `CAT_FAILED_TO_LINK_TABLES`, `CAT_INVALID_ARGUMENT` for a bad condition,
 /// `CAT_STATEMENT_TABLE_FULL`.
 pub fn run(conn: &Connection, who: &Identity, cursors: &Cursors, query: &GenQuery) -> Result<Page> {
-    Err(CatalogError::new(code::SYS_NOT_SUPPORTED, "not there yet"))
+    let request = Request {
+        max_rows: query.max_rows,
+        row_offset: query.row_offset,
+        auto_close: query.options & option::AUTO_CLOSE != 0,
+        count_all: query.options & option::RETURN_TOTAL_ROW_COUNT != 0,
+    };
+    if query.continue_inx == 0 {
+        cursors.open(conn, compile::compile(who, query)?, &request)
+    } else if query.max_rows > 0 {
+        cursors.next(conn, query.continue_inx, &request)
+    } else {
+        cursors.close(query.continue_inx)?;
+        Ok(Page::default())
+    }
 }
