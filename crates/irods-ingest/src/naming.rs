@@ -275,6 +275,7 @@ mod tests {
         let long = "x".repeat(256);
         let placed = |path: &str, placement| check(path, placement).map_err(|e| e.to_string());
         assert!(placed(&format!("/z/{long}"), Placement::InPlace).is_ok());
+        assert!(placed(&format!("/z/{}", &long[1..]), Placement::Vault).is_ok());
         assert!(
             placed(&format!("/z/{long}"), Placement::Vault)
                 .unwrap_err()

@@ -242,6 +242,9 @@ mod tests {
         assert!(!filter.excludes(b"/x", EntryKind::Directory));
         assert!(filter.excludes(b"/y", EntryKind::Directory));
         assert!(!filter.excludes(b"/y", EntryKind::Fifo));
+        assert!(!Filter::new("none", &["x"], NONE).unwrap().is_empty());
+        assert!(!Filter::new("none", NONE, &["x"]).unwrap().is_empty());
+        assert!(!Filter::new("link", NONE, NONE).unwrap().is_empty());
     }
 
     #[test]
@@ -259,6 +262,7 @@ mod tests {
         assert!(hits(r"/[[]a", b"/[a"));
         assert!(hits(r"/[^[]a", b"/xa"));
         assert!(hits(r"/[]x]a", b"/]a"));
+        assert!(hits(r"/[][]a", b"/[a"));
         assert!(hits(r"/[\]]a", b"/]a"));
         assert!(hits(r"/[a-c&]x", b"/&x"));
         assert!(hits(r"(?P<n>/a)", b"/a"));

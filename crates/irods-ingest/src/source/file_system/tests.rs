@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{Timespec, Timestamps, mkfifoat, utimensat};
@@ -39,6 +40,15 @@ fn fifo(source: &FileSystem, name: &str) {
 }
 
 const ROOT: &str = "";
+
+/// Ends the thread beside a test, also when the test fails.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 #[test]
 fn the_root_must_be_a_directory_and_is_canonical() {
@@ -258,10 +268,11 @@ fn files_vanish_and_appear_while_a_directory_is_listed() {
     for i in 0..200 {
         write(&source, format!("stays{i:03}").as_bytes(), b"");
     }
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stop = SetOnDrop(&stop);
         scope.spawn(|| {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 for i in 0..50 {
                     let path = source.absolute(Path::new(&format!("goes{i}")));
                     fs::write(&path, b"").unwrap();
@@ -284,7 +295,6 @@ fn files_vanish_and_appear_while_a_directory_is_listed() {
                     .all(|name| name.starts_with(b"goes"))
             );
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 
@@ -341,6 +351,33 @@ fn only_regular_files_are_opened_and_nothing_blocks() {
             "{name}: {error}"
         );
     }
+}
+
+#[test]
+fn a_file_that_turns_into_a_pipe_blocks_nobody() {
+    let (_dir, source) = tree();
+    let name = |name: &str| source.absolute(Path::new(name));
+    let stop = AtomicBool::new(false);
+    write(&source, b"it", b"");
+    std::thread::scope(|scope| {
+        let _stop = SetOnDrop(&stop);
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                fifo(&source, "pipe");
+                fs::rename(name("pipe"), name("it")).unwrap();
+                fs::write(name("file"), b"").unwrap();
+                fs::rename(name("file"), name("it")).unwrap();
+            }
+        });
+        let directory = source.directory(Path::new(ROOT)).unwrap();
+        for _ in 0..3000 {
+            match directory.open_regular(b"it") {
+                Ok(open) => assert_eq!(open.stat.kind, EntryKind::Regular),
+                Err(SourceError::NotRegular { kind, .. }) => assert_eq!(kind, EntryKind::Fifo),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
 }
 
 #[test]
