@@ -42,11 +42,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+mod check;
+#[cfg(test)]
+mod conformance;
 mod counts;
 mod error;
 mod failures;
 mod job;
 pub mod limits;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod random;
 mod signatures;
 pub mod sqlite;
 mod task;

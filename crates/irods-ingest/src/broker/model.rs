@@ -1,0 +1,919 @@
+//! The trait in plain memory, written for the eye: what the other engines are compared with.
+//!
+//! No persistence, no limits but those that can be observed, everything by linear search under one lock. Its clock is set by hand.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::check::{self, clip, millis};
+use super::limits::{MAX_DEPTH, MAX_EVENTS, MAX_FAILURES, MAX_TEXT};
+use super::*;
+
+#[derive(Debug, Default)]
+pub(super) struct Model(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    now: u64,
+    jobs: Vec<Entry>,
+    last_job: u64,
+    last_task: u64,
+    last_segment: u64,
+    segments: Vec<Stored>,
+    workers: BTreeMap<WorkerId, Worker>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    view: Job,
+    new: NewJob,
+    ending: Option<Ending>,
+    reopened: Option<JobState>,
+    post_queued: bool,
+    full_started: u64,
+    turn: u64,
+    tasks: Vec<Task>,
+    ledger: BTreeMap<Vec<u8>, (FailureRecord, Option<u64>)>,
+    events: Vec<JobEvent>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Ending {
+    Stop,
+    Pass,
+    Job,
+}
+
+#[derive(Debug)]
+struct Task {
+    id: u64,
+    kind: TaskKind,
+    class: TaskClass,
+    depth: u32,
+    payload: Vec<u8>,
+    cursor: Vec<u8>,
+    expiries: u32,
+    begun: bool,
+    place: Place,
+}
+
+#[derive(Debug, PartialEq)]
+enum Place {
+    Ready,
+    Delayed(u64),
+    Leased {
+        token: Token,
+        worker: WorkerId,
+        until: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Stored {
+    id: u64,
+    position: u64,
+    key: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+fn unknown(job: JobId) -> BrokerError {
+    BrokerError::UnknownJob {
+        job: job.to_string(),
+    }
+}
+
+impl Entry {
+    fn event(&mut self, now: u64, kind: EventKind, text: &str) {
+        self.events.push(JobEvent {
+            time: Timestamp(now),
+            kind,
+            text: clip(text, MAX_TEXT).to_owned(),
+        });
+        if self.events.len() > MAX_EVENTS {
+            self.events.remove(0);
+        }
+    }
+
+    fn active(&self) -> bool {
+        matches!(self.view.state, JobState::Queued | JobState::Running)
+    }
+
+    fn end(&mut self, now: u64, state: JobState, kind: EventKind, why: &str) {
+        self.view.state = state;
+        self.view.ended = Some(Timestamp(now));
+        self.view.owner = None;
+        self.view.next_pass = None;
+        self.ending = None;
+        self.reopened = None;
+        self.event(now, kind, why);
+    }
+
+    fn wait(&mut self, now: u64, kind: EventKind, why: &str) {
+        let due = match (self.reopened, self.view.interval) {
+            (None, Some(interval)) => self.full_started + millis(interval),
+            _ => self.view.next_pass.map_or(now, |due| due.0),
+        };
+        self.view.state = JobState::Waiting;
+        self.view.ended = Some(Timestamp(now));
+        self.view.next_pass = Some(Timestamp(due.max(now)));
+        self.ending = None;
+        self.reopened = None;
+        self.event(now, kind, why);
+    }
+
+    fn drop_tasks(&mut self, drop: impl Fn(&Place) -> bool) {
+        self.tasks.retain(|task| !drop(&task.place));
+        for (_, task) in self.ledger.values_mut() {
+            if task.is_some_and(|id| !self.tasks.iter().any(|task| task.id == id)) {
+                *task = None;
+            }
+        }
+    }
+
+    fn begin_ending(&mut self, ending: Ending) {
+        self.view.state = JobState::Stopping;
+        self.ending = Some(ending);
+        self.drop_tasks(|place| !matches!(place, Place::Leased { .. }));
+    }
+}
+
+impl State {
+    fn entry(&mut self, job: JobId) -> Result<&mut Entry> {
+        self.jobs
+            .iter_mut()
+            .find(|entry| entry.view.id == job)
+            .ok_or_else(|| unknown(job))
+    }
+
+    fn queue(&mut self, job: JobId, kind: TaskKind, new: &NewTask) -> u64 {
+        self.last_task += 1;
+        let delay = new.delay.map_or(0, millis);
+        let task = Task {
+            id: self.last_task,
+            kind,
+            class: new.class,
+            depth: new.depth.min(MAX_DEPTH),
+            payload: new.payload.clone(),
+            cursor: Vec::new(),
+            expiries: 0,
+            begun: false,
+            place: if delay == 0 {
+                Place::Ready
+            } else {
+                Place::Delayed(self.now + delay)
+            },
+        };
+        let id = task.id;
+        if let Ok(entry) = self.entry(job) {
+            entry.tasks.push(task);
+        }
+        id
+    }
+
+    fn queue_hook(&mut self, job: JobId, kind: TaskKind) {
+        self.queue(
+            job,
+            kind,
+            &NewTask {
+                class: TaskClass::Other,
+                depth: 0,
+                payload: Vec::new(),
+                delay: None,
+            },
+        );
+    }
+
+    fn begin_pass(&mut self, job: JobId) {
+        let new = self.entry(job).unwrap().new.clone();
+        if new.pre_job {
+            self.queue_hook(job, TaskKind::PreJob);
+        } else {
+            self.queue(job, TaskKind::Work, &new.first);
+        }
+    }
+
+    fn next_pass(&mut self, job: JobId) {
+        let entry = self.entry(job).unwrap();
+        entry.view.state = JobState::Queued;
+        entry.view.pass += 1;
+        entry.view.started = None;
+        entry.view.ended = None;
+        entry.view.next_pass = None;
+        entry.view.failed = None;
+        entry.view.pass_totals = Counts::default();
+        entry.view.failures_not_listed = 0;
+        entry.post_queued = false;
+        entry.turn = 0;
+        entry.ledger.clear();
+        self.begin_pass(job);
+    }
+
+    fn settle(&mut self, job: JobId) {
+        let now = self.now;
+        let entry = self.entry(job).unwrap();
+        if !entry.tasks.is_empty() {
+            return;
+        }
+        let why = entry.view.failed.clone().unwrap_or_default();
+        let returns = entry.reopened == Some(JobState::Waiting);
+        match entry.view.state {
+            JobState::Stopping => match entry.ending {
+                Some(Ending::Pass)
+                    if returns || entry.reopened.is_none() && entry.view.interval.is_some() =>
+                {
+                    entry.wait(now, EventKind::PassFailed, &why);
+                }
+                Some(Ending::Pass | Ending::Job) => {
+                    entry.end(now, JobState::Failed, EventKind::Failed, &why)
+                }
+                _ => entry.end(now, JobState::Stopped, EventKind::Stopped, ""),
+            },
+            JobState::Queued | JobState::Running => match entry.reopened {
+                Some(JobState::Waiting) => entry.wait(now, EventKind::PassEnded, ""),
+                Some(JobState::Stopped) => {
+                    entry.end(now, JobState::Stopped, EventKind::Stopped, "")
+                }
+                Some(JobState::Failed) => entry.end(now, JobState::Failed, EventKind::Failed, &why),
+                Some(_) => entry.end(now, JobState::Finished, EventKind::Finished, ""),
+                None if entry.new.post_job && !entry.post_queued => {
+                    entry.post_queued = true;
+                    self.queue_hook(job, TaskKind::PostJob);
+                }
+                None if entry.view.interval.is_some() => entry.wait(now, EventKind::PassEnded, ""),
+                None => entry.end(now, JobState::Finished, EventKind::Finished, ""),
+            },
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now;
+        let jobs: Vec<JobId> = self.jobs.iter().map(|entry| entry.view.id).collect();
+        for job in jobs {
+            let entry = self.entry(job).unwrap();
+            match entry.view.state {
+                JobState::Waiting if entry.view.next_pass.is_some_and(|due| due.0 <= now) => {
+                    self.next_pass(job)
+                }
+                JobState::Stopping => {
+                    entry.drop_tasks(
+                        |place| matches!(place, Place::Leased { until, .. } if *until <= now),
+                    );
+                    self.settle(job);
+                }
+                _ => {
+                    for task in &mut entry.tasks {
+                        match task.place {
+                            Place::Delayed(due) if due <= now => task.place = Place::Ready,
+                            Place::Leased { until, .. } if until <= now => {
+                                task.place = Place::Ready;
+                                task.expiries += 1;
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The job and the task's place in it, if the token is the task's.
+    fn held(&mut self, lease: Lease) -> Result<(JobId, usize)> {
+        for entry in &self.jobs {
+            let held = entry.tasks.iter().position(|task| {
+                task.id == lease.task.0
+                    && matches!(task.place, Place::Leased { token, .. } if token == lease.token)
+            });
+            if let Some(at) = held {
+                return Ok((entry.view.id, at));
+            }
+        }
+        Err(BrokerError::Stale { task: lease.task.0 })
+    }
+
+    fn shown(&self, entry: &Entry) -> Job {
+        let mut view = entry.view.clone();
+        for task in &entry.tasks {
+            match task.place {
+                Place::Ready => view.outstanding.ready += 1,
+                Place::Delayed(_) => view.outstanding.delayed += 1,
+                Place::Leased { .. } => view.outstanding.leased += 1,
+            }
+        }
+        view.failures = entry.ledger.len() as u64;
+        view.owner_lives = view.owner.as_ref().is_some_and(|owner| self.lives(owner));
+        view
+    }
+
+    fn lives(&self, worker: &WorkerId) -> bool {
+        self.workers
+            .get(worker)
+            .is_some_and(|worker| worker.lives_until.0 > self.now)
+    }
+
+    fn append(&mut self, key: &[u8], bytes: &[u8], position: Option<u64>) {
+        if !bytes.is_empty() {
+            self.last_segment += 1;
+            let id = self.last_segment;
+            let position = position.unwrap_or(id);
+            self.segments.push(Stored {
+                id,
+                position,
+                key: key.to_vec(),
+                bytes: bytes.to_vec(),
+            });
+            self.segments.sort_by_key(|segment| segment.position);
+        }
+    }
+
+    fn fail(&mut self, job: JobId, failure: &Failure) {
+        let time = Timestamp(self.now);
+        let entry = self.entry(job).unwrap();
+        entry.ledger.remove(&failure.path);
+        if entry.ledger.len() >= MAX_FAILURES {
+            entry.view.failures_not_listed += 1;
+            return;
+        }
+        let mut failure = failure.clone();
+        if let Some(retry) = &mut failure.retry {
+            retry.delay = None;
+        }
+        failure.message = clip(&failure.message, MAX_TEXT).to_owned();
+        entry.ledger.insert(
+            failure.path.clone(),
+            (
+                FailureRecord {
+                    time,
+                    retrying: false,
+                    failure,
+                },
+                None,
+            ),
+        );
+    }
+}
+
+impl Model {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_now(&self, millis: u64) {
+        self.state().now = millis;
+    }
+}
+
+#[async_trait]
+impl Broker for Model {
+    async fn create_job(&self, new: NewJob) -> Result<Created> {
+        check::new_job(&new)?;
+        let mut state = self.state();
+        state.tick();
+        let now = state.now;
+        let unfinished = |entry: &&Entry| !entry.view.state.has_ended();
+        let by_name = state
+            .jobs
+            .iter()
+            .filter(unfinished)
+            .find(|entry| Some(&entry.view.name) == new.name.as_ref());
+        let found = by_name.or_else(|| {
+            state
+                .jobs
+                .iter()
+                .filter(unfinished)
+                .find(|entry| entry.view.identity == new.identity)
+        });
+        if let Some(found) = found {
+            let shown = state.shown(found);
+            let why = if shown.identity != new.identity {
+                Some(InUse::Different)
+            } else if shown.state == JobState::Stopping {
+                Some(InUse::Stopping)
+            } else if shown.owner_lives && shown.owner != new.owner {
+                shown.owner.map(InUse::Owned)
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                return Err(BrokerError::NameInUse {
+                    name: shown.name,
+                    why,
+                });
+            }
+            let entry = state.entry(shown.id)?;
+            entry.view.owner = new.owner;
+            entry.event(now, EventKind::Resumed, "");
+            let job = state
+                .jobs
+                .iter()
+                .find(|entry| entry.view.id == shown.id)
+                .unwrap();
+            return Ok(Created::Resumed(state.shown(job)));
+        }
+        state.last_job += 1;
+        let id = JobId(state.last_job);
+        let name = new.name.clone().unwrap_or_else(|| format!("job {id}"));
+        state.jobs.retain(|entry| entry.view.name != name);
+        let view = Job {
+            id,
+            name,
+            identity: new.identity.clone(),
+            spec: new.spec.clone(),
+            state: JobState::Queued,
+            failed: None,
+            pass: 1,
+            interval: new.interval,
+            owner: new.owner.clone(),
+            owner_lives: false,
+            created: Timestamp(now),
+            started: None,
+            ended: None,
+            next_pass: None,
+            pass_totals: Counts::default(),
+            totals: Counts::default(),
+            outstanding: Outstanding::default(),
+            failures: 0,
+            failures_not_listed: 0,
+        };
+        let mut entry = Entry {
+            view,
+            new,
+            ending: None,
+            reopened: None,
+            post_queued: false,
+            full_started: now,
+            turn: 0,
+            tasks: Vec::new(),
+            ledger: BTreeMap::new(),
+            events: Vec::new(),
+        };
+        entry.event(now, EventKind::Created, "");
+        state.jobs.push(entry);
+        state.begin_pass(id);
+        let entry = state.jobs.last().unwrap();
+        Ok(Created::New(state.shown(entry)))
+    }
+
+    async fn find_job(&self, name: &str) -> Result<Option<Job>> {
+        let state = self.state();
+        Ok(state
+            .jobs
+            .iter()
+            .find(|entry| entry.view.name == name)
+            .map(|entry| state.shown(entry)))
+    }
+
+    async fn job(&self, job: JobId) -> Result<Job> {
+        let state = self.state();
+        let entry = state.jobs.iter().find(|entry| entry.view.id == job);
+        entry
+            .map(|entry| state.shown(entry))
+            .ok_or_else(|| unknown(job))
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>> {
+        let state = self.state();
+        Ok(state.jobs.iter().map(|entry| state.shown(entry)).collect())
+    }
+
+    async fn events(&self, job: JobId) -> Result<Vec<JobEvent>> {
+        Ok(self.state().entry(job)?.events.clone())
+    }
+
+    async fn note(&self, job: JobId, text: &str) -> Result<()> {
+        let mut state = self.state();
+        let now = state.now;
+        state.entry(job)?.event(now, EventKind::Note, text);
+        Ok(())
+    }
+
+    async fn stop(&self, job: JobId, at_once: bool) -> Result<JobState> {
+        let mut state = self.state();
+        let now = state.now;
+        let entry = state.entry(job)?;
+        match entry.view.state {
+            JobState::Waiting => entry.end(now, JobState::Stopped, EventKind::Stopped, ""),
+            state if state.has_ended() => return Ok(state),
+            _ => {
+                if entry.active() || entry.ending == Some(Ending::Pass) {
+                    entry.begin_ending(Ending::Stop);
+                    entry.event(now, EventKind::Stopping, "");
+                }
+                if at_once {
+                    entry.drop_tasks(|_| true);
+                }
+                state.settle(job);
+            }
+        }
+        Ok(state.entry(job)?.view.state)
+    }
+
+    async fn forget(&self, job: JobId) -> Result<()> {
+        let mut state = self.state();
+        let entry = state.entry(job)?;
+        if !entry.view.state.has_ended() {
+            return Err(BrokerError::NotEnded {
+                name: entry.view.name.clone(),
+            });
+        }
+        state.jobs.retain(|entry| entry.view.id != job);
+        Ok(())
+    }
+
+    async fn lease(&self, request: &LeaseRequest) -> Result<Vec<Leased>> {
+        let mut state = self.state();
+        state.tick();
+        let now = state.now;
+        let until = now + millis(request.lease_for);
+        let mut turn = state
+            .jobs
+            .iter()
+            .filter(|entry| entry.active())
+            .map(|entry| entry.turn)
+            .max()
+            .unwrap_or(0);
+        let mut order: Vec<(u64, JobId)> = state
+            .jobs
+            .iter()
+            .filter(|entry| entry.active())
+            .map(|entry| (entry.turn, entry.view.id))
+            .collect();
+        order.sort();
+        let mut leased = Vec::new();
+        loop {
+            let before = leased.len();
+            for (_, job) in &order {
+                if leased.len() >= request.max || !request.filter.admits(*job) {
+                    continue;
+                }
+                let entry = state.entry(*job)?;
+                let ready = entry
+                    .tasks
+                    .iter_mut()
+                    .filter(|task| task.place == Place::Ready);
+                let Some(task) =
+                    ready.min_by_key(|task| (task.class, std::cmp::Reverse(task.depth), task.id))
+                else {
+                    continue;
+                };
+                let token = Token::random();
+                task.place = Place::Leased {
+                    token,
+                    worker: request.worker.clone(),
+                    until,
+                };
+                leased.push(Leased {
+                    lease: Lease {
+                        task: TaskId(task.id),
+                        token,
+                    },
+                    job: *job,
+                    spec: entry.new.spec.clone().into(),
+                    kind: task.kind,
+                    class: task.class,
+                    depth: task.depth,
+                    payload: task.payload.clone(),
+                    cursor: task.cursor.clone(),
+                    expiries: task.expiries,
+                    deadline: Timestamp(until),
+                });
+                turn += 1;
+                entry.turn = turn;
+                if entry.view.state == JobState::Queued {
+                    entry.view.state = JobState::Running;
+                    entry.view.started = Some(Timestamp(now));
+                    if entry.reopened.is_none() {
+                        entry.full_started = now;
+                    }
+                    entry.event(now, EventKind::PassStarted, "");
+                }
+            }
+            if leased.len() == before {
+                return Ok(leased);
+            }
+        }
+    }
+
+    async fn extend(&self, leases: &[Lease], lease_for: Duration) -> Result<Extended> {
+        let mut state = self.state();
+        let deadline = state.now + millis(lease_for);
+        let mut extended = Extended::default();
+        for lease in leases {
+            let Ok((job, at)) = state.held(*lease) else {
+                extended.lost.push(*lease);
+                continue;
+            };
+            let entry = state.entry(job)?;
+            if let Place::Leased { until, .. } = &mut entry.tasks[at].place {
+                *until = deadline;
+            }
+            if entry.view.state == JobState::Stopping && !extended.stopping.contains(&job) {
+                extended.stopping.push(job);
+            }
+        }
+        Ok(extended)
+    }
+
+    async fn release(&self, lease: Lease, delay: Duration) -> Result<()> {
+        let mut state = self.state();
+        let due = state.now + millis(delay);
+        let (job, at) = state.held(lease)?;
+        let entry = state.entry(job)?;
+        entry.tasks[at].place = if delay.is_zero() {
+            Place::Ready
+        } else {
+            Place::Delayed(due)
+        };
+        if entry.view.state == JobState::Stopping {
+            entry.drop_tasks(|place| !matches!(place, Place::Leased { .. }));
+            state.settle(job);
+        }
+        Ok(())
+    }
+
+    async fn spawn(
+        &self,
+        lease: Lease,
+        children: Vec<NewTask>,
+        cursor: Vec<u8>,
+    ) -> Result<Spawned> {
+        check::children(&children, &cursor)?;
+        let mut state = self.state();
+        let (job, at) = state.held(lease)?;
+        let entry = state.entry(job)?;
+        if entry.view.state == JobState::Stopping {
+            return Ok(Spawned::Stopping);
+        }
+        entry.tasks[at].cursor = cursor;
+        for child in &children {
+            state.queue(job, TaskKind::Work, child);
+        }
+        Ok(Spawned::Queued)
+    }
+
+    async fn begin_once(&self, lease: Lease) -> Result<Begun> {
+        let mut state = self.state();
+        let (job, at) = state.held(lease)?;
+        let begun = std::mem::replace(&mut state.entry(job)?.tasks[at].begun, true);
+        Ok(if begun { Begun::Again } else { Begun::First })
+    }
+
+    async fn complete(&self, lease: Lease, completion: Completion) -> Result<()> {
+        check::completion(&completion)?;
+        let mut state = self.state();
+        let now = state.now;
+        let (job, at) = state.held(lease)?;
+        for append in &completion.signatures {
+            state.append(&append.key, &append.bytes, None);
+        }
+        for Compaction {
+            key,
+            replaces,
+            bytes,
+        } in &completion.compactions
+        {
+            let is_replaced =
+                |segment: &Stored| segment.key == *key && replaces.contains(&SegmentId(segment.id));
+            let mut distinct = replaces.clone();
+            distinct.sort();
+            distinct.dedup();
+            let position = state
+                .segments
+                .iter()
+                .filter(|segment| is_replaced(segment))
+                .map(|segment| segment.position)
+                .min();
+            if state
+                .segments
+                .iter()
+                .filter(|segment| is_replaced(segment))
+                .count()
+                == distinct.len()
+            {
+                state.segments.retain(|segment| !is_replaced(segment));
+                state.append(key, bytes, position);
+            }
+        }
+        let entry = state.entry(job)?;
+        let task = entry.tasks.remove(at);
+        entry.view.totals += completion.counts;
+        entry.view.pass_totals += completion.counts;
+        let goes_on = entry.view.state != JobState::Stopping && completion.fatal.is_none();
+        let mut retry = None;
+        if goes_on {
+            for new in &completion.retries {
+                let queued = state.queue(job, TaskKind::Work, new);
+                retry.get_or_insert(queued);
+            }
+        }
+        let entry = state.entry(job)?;
+        if completion.retries.is_empty() {
+            entry.ledger.retain(|_, (_, of)| *of != Some(task.id));
+        }
+        for (_, of) in entry
+            .ledger
+            .values_mut()
+            .filter(|(_, of)| *of == Some(task.id))
+        {
+            *of = retry;
+        }
+        for failure in &completion.failures {
+            state.fail(job, failure);
+        }
+        let entry = state.entry(job)?;
+        if let Some(fatal) = &completion.fatal {
+            let (ending, why) = match fatal {
+                Fatal::Pass(why) => (Ending::Pass, why),
+                Fatal::Job(why) => (Ending::Job, why),
+            };
+            if entry.ending.is_none() || entry.ending == Some(Ending::Pass) && ending == Ending::Job
+            {
+                entry.begin_ending(ending);
+                entry.view.failed = Some(clip(why, MAX_TEXT).to_owned());
+            } else {
+                entry.event(now, EventKind::Note, why);
+            }
+        } else if goes_on && task.kind == TaskKind::PreJob {
+            let first = entry.new.first.clone();
+            state.queue(job, TaskKind::Work, &first);
+        }
+        state.settle(job);
+        Ok(())
+    }
+
+    async fn tick(&self) -> Result<()> {
+        self.state().tick();
+        Ok(())
+    }
+
+    async fn wait_for_work(&self, filter: &JobFilter, _timeout: Duration) -> Result<bool> {
+        let mut state = self.state();
+        state.tick();
+        Ok(state.jobs.iter().any(|entry| {
+            entry.active()
+                && filter.admits(entry.view.id)
+                && entry.tasks.iter().any(|task| task.place == Place::Ready)
+        }))
+    }
+
+    async fn signatures(&self, key: &[u8]) -> Result<Vec<Segment>> {
+        let state = self.state();
+        let of_key = state.segments.iter().filter(|segment| segment.key == key);
+        Ok(of_key
+            .map(|segment| Segment {
+                id: SegmentId(segment.id),
+                bytes: segment.bytes.clone(),
+            })
+            .collect())
+    }
+
+    async fn clear_signatures(&self, prefix: &[u8]) -> Result<u64> {
+        let mut state = self.state();
+        let mut keys: Vec<_> = state
+            .segments
+            .iter()
+            .map(|segment| segment.key.clone())
+            .collect();
+        keys.retain(|key| key.starts_with(prefix));
+        keys.sort();
+        keys.dedup();
+        state
+            .segments
+            .retain(|segment| !segment.key.starts_with(prefix));
+        Ok(keys.len() as u64)
+    }
+
+    async fn failures(&self, job: JobId, after: Option<&[u8]>, max: usize) -> Result<FailurePage> {
+        let mut state = self.state();
+        let entry = state.entry(job)?;
+        let not_listed = entry.view.failures_not_listed;
+        let later = entry
+            .ledger
+            .iter()
+            .filter(|(path, _)| after.is_none_or(|after| path.as_slice() > after));
+        let mut entries: Vec<FailureRecord> = later
+            .take(max + 1)
+            .map(|(_, (record, task))| FailureRecord {
+                retrying: task.is_some(),
+                ..record.clone()
+            })
+            .collect();
+        let more = entries.len() > max;
+        entries.truncate(max);
+        Ok(FailurePage {
+            entries,
+            more,
+            not_listed,
+        })
+    }
+
+    async fn retry(&self, job: JobId, filter: &FailureFilter) -> Result<Retried> {
+        let mut state = self.state();
+        let now = state.now;
+        let entry = state.entry(job)?;
+        if entry.view.state == JobState::Stopping {
+            return Err(BrokerError::Stopping {
+                name: entry.view.name.clone(),
+            });
+        }
+        let mut retried = Retried {
+            queued: 0,
+            left: 0,
+            not_listed: entry.view.failures_not_listed,
+        };
+        let paths: Vec<_> = entry.ledger.keys().cloned().collect();
+        for path in paths {
+            let entry = state.entry(job)?;
+            let (record, task) = entry.ledger.get(&path).unwrap();
+            if !filter.admits(&record.failure) {
+                continue;
+            }
+            match record.failure.retry.clone() {
+                Some(retry) if task.is_none() => {
+                    let queued = state.queue(job, TaskKind::Work, &retry);
+                    state.entry(job)?.ledger.get_mut(&path).unwrap().1 = Some(queued);
+                    retried.queued += 1;
+                }
+                _ => retried.left += 1,
+            }
+        }
+        let entry = state.entry(job)?;
+        if retried.queued > 0 {
+            if !entry.active() {
+                entry.reopened = Some(entry.view.state);
+                entry.view.state = JobState::Queued;
+                entry.view.pass += 1;
+                entry.view.started = None;
+                entry.view.ended = None;
+                entry.view.pass_totals = Counts::default();
+                entry.turn = 0;
+            }
+            entry.event(now, EventKind::Retried, &retried.queued.to_string());
+        }
+        Ok(retried)
+    }
+
+    async fn heartbeat(&self, info: &WorkerInfo, lives_for: Duration) -> Result<()> {
+        check::worker(info)?;
+        let mut state = self.state();
+        let now = state.now;
+        let lives_until = Timestamp(now + millis(lives_for));
+        let since = if state.lives(&info.id) {
+            state.workers[&info.id].since
+        } else {
+            Timestamp(now)
+        };
+        state.workers.insert(
+            info.id.clone(),
+            Worker {
+                info: info.clone(),
+                since,
+                lives_until,
+                leases: Vec::new(),
+            },
+        );
+        Ok(())
+    }
+
+    async fn workers(&self) -> Result<Vec<Worker>> {
+        let state = self.state();
+        let mut workers = Vec::new();
+        for (id, worker) in state.workers.iter().filter(|(id, _)| state.lives(id)) {
+            let mut worker = worker.clone();
+            for entry in &state.jobs {
+                let in_hand = |task: &&Task| matches!(&task.place, Place::Leased { worker, .. } if worker == id);
+                let count = entry.tasks.iter().filter(in_hand).count() as u64;
+                if count > 0 {
+                    worker.leases.push((entry.view.id, count));
+                }
+            }
+            workers.push(worker);
+        }
+        Ok(workers)
+    }
+
+    async fn worker_gone(&self, worker: &WorkerId, how: Departure) -> Result<()> {
+        let mut state = self.state();
+        state.workers.remove(worker);
+        let jobs: Vec<JobId> = state.jobs.iter().map(|entry| entry.view.id).collect();
+        for job in jobs {
+            let entry = state.entry(job)?;
+            for task in &mut entry.tasks {
+                if matches!(&task.place, Place::Leased { worker: holder, .. } if holder == worker) {
+                    task.place = Place::Ready;
+                    task.expiries += u32::from(how == Departure::Died);
+                }
+            }
+            if entry.view.state == JobState::Stopping {
+                entry.drop_tasks(|place| !matches!(place, Place::Leased { .. }));
+                state.settle(job);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,415 @@
+//! Random sequences of operations on the SQLite engine and on the [model](super::model), with the same answers and the same
+//! state after each.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::model::Model;
+use super::sqlite::{Clock, SqliteBroker};
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Create {
+        name: u8,
+        identity: u8,
+        hooks: (bool, bool),
+        interval: Option<u8>,
+        owner: Option<u8>,
+    },
+    Lease {
+        worker: u8,
+        max: usize,
+        lease_for: u8,
+        only: Option<u8>,
+        except: Option<u8>,
+    },
+    Extend {
+        leases: Vec<u8>,
+        lease_for: u8,
+    },
+    Release {
+        lease: u8,
+        delay: u8,
+    },
+    Spawn {
+        lease: u8,
+        children: Vec<NewTask>,
+    },
+    Begin {
+        lease: u8,
+    },
+    Complete {
+        lease: u8,
+        failures: Vec<(u8, bool)>,
+        retries: Vec<NewTask>,
+        key: u8,
+        compact: Option<u8>,
+        fatal: Option<bool>,
+    },
+    Tick,
+    Advance {
+        by: u8,
+    },
+    Stop {
+        job: u8,
+        now: bool,
+    },
+    Forget {
+        job: u8,
+    },
+    Retry {
+        job: u8,
+        path: Option<u8>,
+    },
+    Heartbeat {
+        worker: u8,
+        lives_for: u8,
+    },
+    Gone {
+        worker: u8,
+        died: bool,
+    },
+    Clear {
+        prefix: u8,
+    },
+}
+
+fn task() -> impl Strategy<Value = NewTask> {
+    let class = prop_oneof![
+        Just(TaskClass::Files),
+        Just(TaskClass::Other),
+        Just(TaskClass::Directory)
+    ];
+    (
+        class,
+        0..4_u32,
+        any::<u8>(),
+        proptest::option::weighted(0.2, 0..20_u64),
+    )
+        .prop_map(|(class, depth, payload, delay)| NewTask {
+            class,
+            depth,
+            payload: vec![payload],
+            delay: delay.map(Duration::from_millis),
+        })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let few = 0..3_u8;
+    let lease = any::<u8>();
+    let job = 0..8_u8;
+    let create = (
+        few.clone(),
+        few.clone(),
+        (proptest::bool::weighted(0.3), proptest::bool::weighted(0.3)),
+        proptest::option::weighted(0.3, 0..50_u8),
+        proptest::option::weighted(0.3, few.clone()),
+    );
+    let leasing = (
+        few.clone(),
+        0..4_usize,
+        0..40_u8,
+        proptest::option::weighted(0.1, job.clone()),
+        proptest::option::weighted(0.1, job.clone()),
+    );
+    let completion = (
+        lease,
+        vec((0..5_u8, any::<bool>()), 0..3),
+        vec(task(), 0..2),
+        few.clone(),
+        proptest::option::weighted(0.3, any::<u8>()),
+        proptest::option::weighted(0.05, any::<bool>()),
+    );
+    prop_oneof![
+        4 => create.prop_map(|(name, identity, hooks, interval, owner)| Op::Create { name, identity, hooks, interval, owner }),
+        12 => leasing
+            .prop_map(|(worker, max, lease_for, only, except)| Op::Lease { worker, max, lease_for, only, except }),
+        2 => (vec(lease, 0..4), 0..40_u8).prop_map(|(leases, lease_for)| Op::Extend { leases, lease_for }),
+        2 => (lease, 0..20_u8).prop_map(|(lease, delay)| Op::Release { lease, delay }),
+        6 => (lease, vec(task(), 0..4)).prop_map(|(lease, children)| Op::Spawn { lease, children }),
+        2 => lease.prop_map(|lease| Op::Begin { lease }),
+        14 => completion.prop_map(|(lease, failures, retries, key, compact, fatal)| Op::Complete {
+            lease, failures, retries, key, compact, fatal
+        }),
+        1 => Just(Op::Tick),
+        4 => (0..30_u8).prop_map(|by| Op::Advance { by }),
+        2 => (job.clone(), any::<bool>()).prop_map(|(job, now)| Op::Stop { job, now }),
+        1 => job.clone().prop_map(|job| Op::Forget { job }),
+        3 => (job, proptest::option::of(0..5_u8)).prop_map(|(job, path)| Op::Retry { job, path }),
+        2 => (few.clone(), 0..60_u8).prop_map(|(worker, lives_for)| Op::Heartbeat { worker, lives_for }),
+        1 => (few.clone(), any::<bool>()).prop_map(|(worker, died)| Op::Gone { worker, died }),
+        1 => few.prop_map(|prefix| Op::Clear { prefix }),
+    ]
+}
+
+fn ms(millis: u8) -> Duration {
+    Duration::from_millis(u64::from(millis))
+}
+
+fn worker(number: u8) -> WorkerId {
+    WorkerId(format!("worker {number}"))
+}
+
+fn path(number: u8) -> Vec<u8> {
+    [&b"/a"[..], b"/a/b", b"/a/b/c", b"/ab", b"/\xff"][usize::from(number)].to_vec()
+}
+
+/// The leases that both engines have handed out, pairwise.
+#[derive(Default)]
+struct Pairs(Vec<(Lease, Lease)>);
+
+impl Pairs {
+    /// One that was handed out lately, held or not.
+    fn pick(&self, number: u8) -> Option<(Lease, Lease)> {
+        let recent = self.0.len().min(12);
+        (recent > 0).then(|| self.0[self.0.len() - 1 - usize::from(number) % recent])
+    }
+}
+
+fn hidden(error: BrokerError) -> BrokerError {
+    match error {
+        BrokerError::Stale { .. } => BrokerError::Stale { task: 0 },
+        other => other,
+    }
+}
+
+async fn apply(op: Op, model: &Model, engine: &SqliteBroker, clock: &AtomicU64, pairs: &mut Pairs) {
+    macro_rules! same {
+        ($($call:tt)*) => {{
+            let (expected, found) = (model.$($call)*.await, engine.$($call)*.await);
+            assert_eq!(found.map_err(hidden), expected.map_err(hidden), "{}", stringify!($($call)*));
+        }};
+    }
+    macro_rules! same_of_lease {
+        ($number:expr, $method:ident $(, $argument:expr)*) => {{
+            let Some((expected, found)) = pairs.pick($number) else { return };
+            let expected = model.$method(expected $(, $argument.clone())*).await;
+            let found = engine.$method(found $(, $argument.clone())*).await;
+            assert_eq!(found.map_err(hidden), expected.map_err(hidden), stringify!($method));
+        }};
+    }
+    match op {
+        Op::Create {
+            name,
+            identity,
+            hooks,
+            interval,
+            owner,
+        } => {
+            let new = NewJob {
+                name: Some(format!("job {name}")),
+                spec: vec![name, identity],
+                identity: format!("identity {identity}"),
+                first: NewTask {
+                    class: TaskClass::Directory,
+                    depth: 0,
+                    payload: b"first".to_vec(),
+                    delay: None,
+                },
+                pre_job: hooks.0,
+                post_job: hooks.1,
+                interval: interval.map(ms),
+                owner: owner.map(worker),
+            };
+            same!(create_job(new.clone()));
+        }
+        Op::Lease {
+            worker: number,
+            max,
+            lease_for,
+            only,
+            except,
+        } => {
+            let filter = JobFilter {
+                only: only.map(|job| JobId(job.into())),
+                except: except.map(|job| JobId(job.into())).into_iter().collect(),
+            };
+            let request = LeaseRequest {
+                worker: worker(number),
+                max,
+                lease_for: ms(lease_for),
+                filter,
+            };
+            let expected = model.lease(&request).await.unwrap();
+            let found = engine.lease(&request).await.unwrap();
+            assert_eq!(found.len(), expected.len());
+            for (mut found, expected) in found.into_iter().zip(expected) {
+                pairs.0.push((expected.lease, found.lease));
+                found.lease = expected.lease;
+                assert_eq!(found, expected);
+            }
+        }
+        Op::Extend { leases, lease_for } => {
+            let both: Vec<_> = leases
+                .into_iter()
+                .filter_map(|number| pairs.pick(number))
+                .collect();
+            let (ours, theirs): (Vec<_>, Vec<_>) = both.iter().copied().unzip();
+            let expected = model.extend(&ours, ms(lease_for)).await.unwrap();
+            let mut found = engine.extend(&theirs, ms(lease_for)).await.unwrap();
+            let translate =
+                |lease: &Lease| both.iter().find(|(_, theirs)| theirs == lease).unwrap().0;
+            found.lost = found.lost.iter().map(translate).collect();
+            assert_eq!(found, expected);
+        }
+        Op::Release { lease, delay } => same_of_lease!(lease, release, ms(delay)),
+        Op::Spawn { lease, children } => same_of_lease!(lease, spawn, children, vec![lease]),
+        Op::Begin { lease } => same_of_lease!(lease, begin_once),
+        Op::Complete {
+            lease,
+            failures,
+            retries,
+            key,
+            compact,
+            fatal,
+        } => {
+            let key = vec![b'k'; usize::from(key)];
+            let compactions = compact.map(|pattern| {
+                let replaces = (0..8).filter(|bit| pattern >> bit & 1 == 1 || *bit == 0);
+                Compaction {
+                    key: key.clone(),
+                    replaces: replaces.map(|bit| SegmentId(bit + 1)).collect(),
+                    bytes: vec![pattern / 2],
+                }
+            });
+            let failures = failures.into_iter().map(|(number, again)| Failure {
+                path: path(number),
+                operation: "put".to_owned(),
+                code: Some(-1000 - i32::from(number)),
+                code_name: format!("CODE_{}", number % 2),
+                message: "message".to_owned(),
+                attempts: 1,
+                retry: again.then(|| NewTask {
+                    class: TaskClass::Files,
+                    depth: 1,
+                    payload: path(number),
+                    delay: None,
+                }),
+            });
+            let completion = Completion {
+                counts: Counts {
+                    tasks: 1,
+                    files_seen: u64::from(lease),
+                    ..Counts::default()
+                },
+                signatures: vec![Append {
+                    key: key.clone(),
+                    bytes: vec![lease],
+                }],
+                compactions: compactions.into_iter().collect(),
+                failures: failures.collect(),
+                retries,
+                fatal: fatal.map(|job| {
+                    if job {
+                        Fatal::Job("job".to_owned())
+                    } else {
+                        Fatal::Pass("pass".to_owned())
+                    }
+                }),
+            };
+            same_of_lease!(lease, complete, completion);
+        }
+        Op::Tick => same!(tick()),
+        Op::Advance { by } => {
+            let now = clock.fetch_add(u64::from(by), Ordering::SeqCst) + u64::from(by);
+            model.set_now(now);
+        }
+        Op::Stop { job, now } => same!(stop(JobId(job.into()), now)),
+        Op::Forget { job } => same!(forget(JobId(job.into()))),
+        Op::Retry { job, path: number } => {
+            let filter = FailureFilter {
+                path: number.map(path),
+                code_name: None,
+            };
+            same!(retry(JobId(job.into()), &filter));
+        }
+        Op::Heartbeat {
+            worker: number,
+            lives_for,
+        } => {
+            let info = WorkerInfo {
+                id: worker(number),
+                host: "host".to_owned(),
+                pid: number.into(),
+                process: String::new(),
+                version: "1".to_owned(),
+                status: lives_for.to_string(),
+            };
+            same!(heartbeat(&info, ms(lives_for)));
+        }
+        Op::Gone {
+            worker: number,
+            died,
+        } => {
+            let how = if died {
+                Departure::Died
+            } else {
+                Departure::Left
+            };
+            same!(worker_gone(&worker(number), how));
+        }
+        Op::Clear { prefix } => same!(clear_signatures(&vec![b'k'; usize::from(prefix)])),
+    }
+}
+
+async fn compare(model: &Model, engine: &SqliteBroker) {
+    let jobs = model.jobs().await.unwrap();
+    assert_eq!(engine.jobs().await.unwrap(), jobs);
+    for job in jobs {
+        assert_eq!(
+            engine.events(job.id).await.unwrap(),
+            model.events(job.id).await.unwrap()
+        );
+        assert_eq!(
+            engine.failures(job.id, None, 100).await.unwrap(),
+            model.failures(job.id, None, 100).await.unwrap()
+        );
+    }
+    assert_eq!(
+        engine.workers().await.unwrap(),
+        model.workers().await.unwrap()
+    );
+    for length in 0..3 {
+        let key = vec![b'k'; length];
+        assert_eq!(
+            engine.signatures(&key).await.unwrap(),
+            model.signatures(&key).await.unwrap()
+        );
+    }
+}
+
+/// A few in every test run, as many as wanted by hand.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(32)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_does_as_the_model_does(ops in vec(op(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let clock = Arc::new(AtomicU64::new(1_000_000));
+            let engine = SqliteBroker::open_at(directory.path().join("broker"), Clock::Manual(Arc::clone(&clock))).await.unwrap();
+            let model = Model::default();
+            model.set_now(1_000_000);
+            let mut pairs = Pairs::default();
+            for op in ops {
+                apply(op, &model, &engine, &clock, &mut pairs).await;
+                compare(&model, &engine).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,323 @@
+//! Tasks: queued, leased, extended, given back, multiplied.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::fault::{Fault, Tried, bytes, int, uint};
+use super::writer::Tx;
+use crate::broker::check::millis;
+use crate::broker::limits::{MAX_CURSOR, MAX_DEPTH, MAX_LEASE, MAX_PAYLOAD, MAX_SPEC};
+use crate::broker::{
+    Begun, BrokerError, Extended, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewTask,
+    Spawned, TaskClass, TaskId, TaskKind, Timestamp, Token,
+};
+
+pub(super) fn class_code(class: TaskClass) -> i64 {
+    match class {
+        TaskClass::Files => 0,
+        TaskClass::Other => 1,
+        TaskClass::Directory => 2,
+    }
+}
+
+pub(super) fn class_of(row: &Row<'_>) -> Tried<TaskClass> {
+    match row.get::<_, i64>("class")? {
+        0 => Ok(TaskClass::Files),
+        1 => Ok(TaskClass::Other),
+        2 => Ok(TaskClass::Directory),
+        code => Err(Fault::corrupt(format!("no such task class: {code}"))),
+    }
+}
+
+fn kind_code(kind: TaskKind) -> i64 {
+    match kind {
+        TaskKind::Work => 0,
+        TaskKind::PreJob => 1,
+        TaskKind::PostJob => 2,
+    }
+}
+
+fn kind_of(row: &Row<'_>) -> Tried<TaskKind> {
+    match row.get::<_, i64>("kind")? {
+        0 => Ok(TaskKind::Work),
+        1 => Ok(TaskKind::PreJob),
+        2 => Ok(TaskKind::PostJob),
+        code => Err(Fault::corrupt(format!("no such task kind: {code}"))),
+    }
+}
+
+/// A task whose token is the one presented.
+pub(super) struct Held {
+    pub(super) job: JobId,
+    pub(super) kind: TaskKind,
+    begun: bool,
+}
+
+impl Tx<'_> {
+    /// Queues a task and answers its number.
+    pub(super) fn queue(&self, job: JobId, kind: TaskKind, task: &NewTask) -> Tried<i64> {
+        let due = task
+            .delay
+            .map(millis)
+            .filter(|delay| *delay > 0)
+            .map(|delay| int(self.now.0.saturating_add(delay)));
+        self.connection
+            .prepare_cached(
+                "INSERT INTO task (job, state, time, class, shallow, kind, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                int(job.0),
+                i64::from(due.is_some()),
+                due,
+                class_code(task.class),
+                MAX_DEPTH - task.depth.min(MAX_DEPTH),
+                kind_code(kind),
+                task.payload,
+            ])?;
+        if due.is_none() {
+            self.wake.set(true);
+        }
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Checks the token.
+    pub(super) fn held(&self, lease: Lease) -> Tried<Held> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT job, kind, begun FROM task WHERE id = ?1 AND state = 2 AND token = ?2",
+        )?;
+        let mut rows = statement.query(params![int(lease.task.0), lease.token.as_bytes()])?;
+        let row = rows
+            .next()?
+            .ok_or(Fault::Answer(BrokerError::Stale { task: lease.task.0 }))?;
+        Ok(Held {
+            job: JobId(uint(row, "job")?),
+            kind: kind_of(row)?,
+            begun: row.get("begun")?,
+        })
+    }
+
+    pub(super) fn lease(&self, request: &LeaseRequest) -> Tried<Vec<Leased>> {
+        self.tick()?;
+        let max = request.max.min(MAX_LEASE);
+        let mut queues = Vec::new();
+        let mut turn = 0;
+        {
+            let mut jobs = self.connection.prepare_cached(
+                "SELECT id, turn FROM job WHERE state IN ('queued', 'running') ORDER BY turn, id",
+            )?;
+            let mut ready = self.connection.prepare_cached(
+                "SELECT id FROM task WHERE job = ?1 AND state = 0 ORDER BY class, shallow, id LIMIT ?2",
+            )?;
+            let mut rows = jobs.query([])?;
+            while let Some(row) = rows.next()? {
+                turn = turn.max(row.get::<_, i64>("turn")?);
+                let job = JobId(uint(row, "id")?);
+                if !request.filter.admits(job) {
+                    continue;
+                }
+                let limit = i64::try_from(max).unwrap_or(i64::MAX);
+                let tasks = ready.query_map([int(job.0), limit], |row| row.get::<_, i64>(0))?;
+                let tasks = tasks.collect::<rusqlite::Result<Vec<_>>>()?;
+                if !tasks.is_empty() {
+                    queues.push((job, tasks.into_iter()));
+                }
+            }
+        }
+        // One from each job in turn, until there are enough or none are left.
+        let mut picked = Vec::new();
+        let mut turns = Vec::new();
+        while picked.len() < max && !queues.is_empty() {
+            queues.retain_mut(|(job, tasks)| {
+                if picked.len() >= max {
+                    return true;
+                }
+                let Some(task) = tasks.next() else {
+                    return false;
+                };
+                picked.push((*job, task));
+                turn = turn.saturating_add(1);
+                turns.retain(|(other, _)| other != job);
+                turns.push((*job, turn));
+                true
+            });
+        }
+        let mut specs = Vec::new();
+        for (job, turn) in turns {
+            self.started(job, turn)?;
+            specs.push((job, self.spec(job)?));
+        }
+        let deadline = Timestamp(self.now.0.saturating_add(millis(request.lease_for)));
+        let mut leased = Vec::with_capacity(picked.len());
+        for (job, task) in picked {
+            let spec = specs
+                .iter()
+                .find(|(other, _)| *other == job)
+                .map(|(_, spec)| Arc::clone(spec))
+                .unwrap_or_default();
+            leased.push(self.take(job, task, spec, request, deadline)?);
+        }
+        Ok(leased)
+    }
+
+    fn spec(&self, job: JobId) -> Tried<Arc<[u8]>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT spec FROM spec WHERE job = ?1")?;
+        let mut rows = statement.query([int(job.0)])?;
+        let row = rows
+            .next()?
+            .ok_or_else(|| Fault::corrupt(format!("job {job} has no specification")))?;
+        Ok(bytes(row, "spec", MAX_SPEC)?.into())
+    }
+
+    fn take(
+        &self,
+        job: JobId,
+        task: i64,
+        spec: Arc<[u8]>,
+        request: &LeaseRequest,
+        deadline: Timestamp,
+    ) -> Tried<Leased> {
+        let token = Token::random();
+        self.connection
+            .prepare_cached(
+                "UPDATE task SET state = 2, time = ?2, token = ?3, worker = ?4 WHERE id = ?1",
+            )?
+            .execute(params![
+                task,
+                int(deadline.0),
+                token.as_bytes(),
+                request.worker.0
+            ])?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, kind, class, shallow, payload, cursor, expiries FROM task WHERE id = ?1",
+        )?;
+        let mut rows = statement.query([task])?;
+        let row = rows
+            .next()?
+            .ok_or_else(|| Fault::corrupt(format!("task {task} is gone")))?;
+        let shallow = u32::try_from(uint(row, "shallow")?).unwrap_or(MAX_DEPTH);
+        Ok(Leased {
+            lease: Lease {
+                task: TaskId(uint(row, "id")?),
+                token,
+            },
+            job,
+            spec,
+            kind: kind_of(row)?,
+            class: class_of(row)?,
+            depth: MAX_DEPTH.saturating_sub(shallow),
+            payload: bytes(row, "payload", MAX_PAYLOAD)?,
+            cursor: bytes(row, "cursor", MAX_CURSOR)?,
+            expiries: u32::try_from(uint(row, "expiries")?).unwrap_or(u32::MAX),
+            deadline,
+        })
+    }
+
+    pub(super) fn extend(&self, leases: &[Lease], lease_for: Duration) -> Tried<Extended> {
+        let deadline = int(self.now.0.saturating_add(millis(lease_for)));
+        let mut extended = Extended::default();
+        for lease in leases {
+            let held: Option<(i64, bool)> = self
+                .connection
+                .prepare_cached(
+                    "UPDATE task SET time = ?3 WHERE id = ?1 AND state = 2 AND token = ?2
+                     RETURNING job, (SELECT state = 'stopping' FROM job WHERE job.id = task.job)",
+                )?
+                .query_row(
+                    params![int(lease.task.0), lease.token.as_bytes(), deadline],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()?;
+            match held {
+                None => extended.lost.push(*lease),
+                Some((_, false)) => {}
+                Some((job, true)) => {
+                    let job = JobId(u64::try_from(job).unwrap_or_default());
+                    if !extended.stopping.contains(&job) {
+                        extended.stopping.push(job);
+                    }
+                }
+            }
+        }
+        Ok(extended)
+    }
+
+    pub(super) fn release(&self, lease: Lease, delay: Duration) -> Tried<()> {
+        let held = self.held(lease)?;
+        if self.course(held.job)?.state == JobState::Stopping {
+            return self.remove(held.job, lease.task);
+        }
+        let due = (!delay.is_zero()).then(|| int(self.now.0.saturating_add(millis(delay))));
+        self.connection
+            .prepare_cached(
+                "UPDATE task SET state = ?2, time = ?3, token = NULL, worker = NULL WHERE id = ?1",
+            )?
+            .execute(params![int(lease.task.0), i64::from(due.is_some()), due])?;
+        if due.is_none() {
+            self.wake.set(true);
+        }
+        Ok(())
+    }
+
+    /// Drops a task of a stopping job.
+    fn remove(&self, job: JobId, task: TaskId) -> Tried<()> {
+        self.connection
+            .prepare_cached("DELETE FROM task WHERE id = ?1")?
+            .execute([int(task.0)])?;
+        self.unbind(job)?;
+        self.settle(job)
+    }
+
+    pub(super) fn spawn(
+        &self,
+        lease: Lease,
+        children: &[NewTask],
+        cursor: &[u8],
+    ) -> Tried<Spawned> {
+        let held = self.held(lease)?;
+        if self.course(held.job)?.state == JobState::Stopping {
+            return Ok(Spawned::Stopping);
+        }
+        for child in children {
+            self.queue(held.job, TaskKind::Work, child)?;
+        }
+        let sql = "UPDATE task SET cursor = ?2 WHERE id = ?1";
+        self.connection
+            .prepare_cached(sql)?
+            .execute(params![int(lease.task.0), cursor])?;
+        Ok(Spawned::Queued)
+    }
+
+    pub(super) fn begin_once(&self, lease: Lease) -> Tried<Begun> {
+        if self.held(lease)?.begun {
+            return Ok(Begun::Again);
+        }
+        let sql = "UPDATE task SET begun = 1 WHERE id = ?1";
+        self.connection
+            .prepare_cached(sql)?
+            .execute([int(lease.task.0)])?;
+        Ok(Begun::First)
+    }
+}
+
+/// Whether a lease call may find something.
+pub(super) fn has_work(connection: &Connection, now: Timestamp, filter: &JobFilter) -> Tried<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id,
+            state = 'waiting' AND coalesce(next_pass <= ?1, 1)
+            OR state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM task WHERE job = job.id AND task.state = 0)
+            OR EXISTS (SELECT 1 FROM task WHERE task.job = job.id AND task.state = 1 AND task.time <= ?1)
+            OR EXISTS (SELECT 1 FROM task WHERE task.job = job.id AND task.state = 2 AND task.time <= ?1) AS work
+         FROM job WHERE state IN ('queued', 'running', 'waiting', 'stopping')",
+    )?;
+    let mut rows = statement.query([int(now.0)])?;
+    while let Some(row) = rows.next()? {
+        if row.get("work")? && filter.admits(JobId(uint(row, "id")?)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
