@@ -91,6 +91,22 @@ pub enum PackError {
         /// Field, by its wire name.
         field: &'static str,
     },
+    /// Another number of elements or bytes than the structure says elsewhere.
+    #[error("{field} takes {expected} elements, {len} were given")]
+    Count {
+        /// Field, by its wire name.
+        field: &'static str,
+        /// Elements or bytes that belong there.
+        expected: usize,
+        /// Elements or bytes that were given.
+        len: usize,
+    },
+    /// The text that stands for "no text" in native form.
+    #[error("{field} is the text that native packing uses for an absent one")]
+    NullMarker {
+        /// Field, by its wire name.
+        field: &'static str,
+    },
 }
 
 /// A frame that cannot be read. The connection is of no use afterwards.

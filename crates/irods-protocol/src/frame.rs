@@ -52,15 +52,18 @@ impl FrameDecoder {
         self.limits = limits;
     }
 
-    /// The buffer to append received bytes to, with room for the next read. The room is at most what has already been
-    /// received plus 64 KiB, so a peer gets no memory by announcing length.
+    /// The buffer to append received bytes to, with room for the next read. Where it has to grow, it does so by what is
+    /// missing of the frame, but at most by what has already been received plus 64 KiB: a peer gets no memory by
+    /// announcing length.
     pub fn space(&mut self) -> &mut BytesMut {
-        let missing = self
-            .pending
-            .as_ref()
-            .map_or(0, |h| body_len(h).saturating_sub(self.buf.len()));
-        self.buf
-            .reserve(missing.clamp(READ_STEP, READ_STEP.max(self.buf.len())));
+        if self.buf.capacity() - self.buf.len() < READ_STEP {
+            let missing = self
+                .pending
+                .as_ref()
+                .map_or(0, |h| body_len(h).saturating_sub(self.buf.len()));
+            self.buf
+                .reserve(missing.clamp(READ_STEP, READ_STEP.max(self.buf.len())));
+        }
         &mut self.buf
     }
 

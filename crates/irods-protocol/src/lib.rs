@@ -29,6 +29,8 @@ pub mod message;
 pub mod native;
 pub mod pack;
 pub mod path;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod version;
 pub mod xml;
 

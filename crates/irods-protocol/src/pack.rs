@@ -187,11 +187,22 @@ impl Packer {
     /// NUL inside.
     pub fn text_ptr(&mut self, name: &'static str, value: Option<&str>) -> Result<(), PackError> {
         match value {
-            Some(text) => self.text(name, usize::MAX, text.as_bytes()),
+            Some(text) => {
+                self.check_not_null(name, text.as_bytes())?;
+                self.text(name, usize::MAX, text.as_bytes())
+            }
             None => {
                 self.null();
                 Ok(())
             }
+        }
+    }
+
+    /// `int *name`: a number, or none.
+    pub fn int_ptr(&mut self, name: &'static str, value: Option<i32>) {
+        match value {
+            Some(value) => self.int(name, value),
+            None => self.null(),
         }
     }
 
@@ -204,8 +215,9 @@ impl Packer {
         name: &'static str,
         values: &[T],
     ) -> Result<(), PackError> {
-        if values.is_empty() {
-            self.null();
+        match values.first() {
+            Some(first) => self.check_not_null(name, first.as_ref())?,
+            None => self.null(),
         }
         values
             .iter()
@@ -227,6 +239,27 @@ impl Packer {
             Form::Native => self.out.extend_from_slice(value),
             Form::Xml => xml::binary(&mut self.out, name, value),
         }
+    }
+
+    /// `bin *name(n)` where the structure says `n`.
+    ///
+    /// # Errors
+    /// Another number of bytes.
+    pub fn fixed_binary(
+        &mut self,
+        name: &'static str,
+        expected: usize,
+        value: &[u8],
+    ) -> Result<(), PackError> {
+        if value.len() != expected {
+            return Err(PackError::Count {
+                field: name,
+                expected,
+                len: value.len(),
+            });
+        }
+        self.binary(name, value);
+        Ok(())
     }
 
     /// `char *name(n)`: raw in both forms, no escaping.
@@ -280,6 +313,15 @@ impl Packer {
         if self.packing.form == Form::Native {
             self.out.extend_from_slice(native::NULL_MARKER);
         }
+    }
+
+    /// Where a pointer may stand, the marker's own text would be read as a null pointer.
+    fn check_not_null(&self, field: &'static str, text: &[u8]) -> Result<(), PackError> {
+        let marker = native::NULL_MARKER.strip_suffix(b"\0");
+        if self.packing.form == Form::Native && marker == Some(text) {
+            return Err(PackError::NullMarker { field });
+        }
+        Ok(())
     }
 }
 
@@ -372,6 +414,22 @@ impl<'a> Unpacker<'a> {
         String::from_utf8(bytes).map_err(|_| UnpackError::NotUtf8 { field: name })
     }
 
+    /// `str name[capacity]` at the end of a structure that got it in a later release: in XML, peers that do not know it
+    /// leave it out. Real servers refuse such a message (server source 5.0); here the field is empty.
+    ///
+    /// # Errors
+    /// Too long, or not UTF-8.
+    pub fn trailing_text(
+        &mut self,
+        name: &'static str,
+        capacity: usize,
+    ) -> Result<String, UnpackError> {
+        match &self.reader {
+            Reader::Xml(xml) if !xml.at(name) => Ok(String::new()),
+            _ => self.text(name, capacity),
+        }
+    }
+
     /// `str *name`.
     ///
     /// # Errors
@@ -386,6 +444,22 @@ impl<'a> Unpacker<'a> {
         String::from_utf8(bytes)
             .map(Some)
             .map_err(|_| UnpackError::NotUtf8 { field: name })
+    }
+
+    /// `int *name`.
+    ///
+    /// # Errors
+    /// Truncated, or no number.
+    pub fn int_ptr(&mut self, name: &'static str) -> Result<Option<i32>, UnpackError> {
+        let absent = match &mut self.reader {
+            Reader::Native(native) => native.null(),
+            Reader::Xml(xml) => !xml.at(name),
+        };
+        if absent {
+            Ok(None)
+        } else {
+            self.int(name).map(Some)
+        }
     }
 
     /// `str *name[n]`: `n` texts, or none at all if the array is null.
@@ -442,6 +516,24 @@ impl<'a> Unpacker<'a> {
         match &mut self.reader {
             Reader::Native(native) => native.counted(name, len).map(<[u8]>::to_vec),
             Reader::Xml(xml) => xml.binary(name),
+        }
+    }
+
+    /// `bin *name(n)` where the structure says `n`.
+    ///
+    /// # Errors
+    /// Truncated, no base64, or another number of bytes.
+    pub fn fixed_binary(
+        &mut self,
+        name: &'static str,
+        expected: usize,
+    ) -> Result<Vec<u8>, UnpackError> {
+        let count = i32::try_from(expected).map_err(|_| UnpackError::Truncated { field: name })?;
+        let value = self.binary(name, count)?;
+        if value.len() == expected {
+            Ok(value)
+        } else {
+            Err(UnpackError::Truncated { field: name })
         }
     }
 
@@ -513,7 +605,7 @@ fn count(field: &'static str, n: i32) -> Result<usize, UnpackError> {
 
 /// Declares structures: documentation, name, wire name, and a line a field (`field "wireName" (kind)`).
 ///
-/// Kinds: `int`, `double`, `str CAPACITY`, `strptr`, `struct TYPE`, `structptr TYPE`.
+/// Kinds: `int`, `intptr`, `double`, `str CAPACITY`, `strptr`, `struct TYPE`, `structptr TYPE`.
 macro_rules! pi {
     ($( $(#[$meta:meta])* $name:ident $wire:literal {
         $( $field:ident $fwire:literal ($($kind:tt)+) ),* $(,)?
@@ -545,11 +637,19 @@ macro_rules! pi {
                 })
             }
         }
+
+        #[cfg(test)]
+        impl $crate::sample::Sample for $name {
+            fn sample(source: &mut $crate::sample::Source) -> Self {
+                $name { $( $field: $crate::sample::pi_sample!(source, $($kind)+), )* }
+            }
+        }
     )+};
 }
 
 macro_rules! pi_type {
     (int) => { i32 };
+    (intptr) => { Option<i32> };
     (double) => { i64 };
     (str $cap:expr) => { String };
     (strptr) => { Option<String> };
@@ -560,6 +660,9 @@ macro_rules! pi_type {
 macro_rules! pi_pack {
     ($p:ident, $value:expr, $wire:literal, int) => {
         $p.int($wire, $value)
+    };
+    ($p:ident, $value:expr, $wire:literal, intptr) => {
+        $p.int_ptr($wire, $value)
     };
     ($p:ident, $value:expr, $wire:literal, double) => {
         $p.double($wire, $value)
@@ -581,6 +684,9 @@ macro_rules! pi_pack {
 macro_rules! pi_unpack {
     ($u:ident, $wire:literal, int) => {
         $u.int($wire)?
+    };
+    ($u:ident, $wire:literal, intptr) => {
+        $u.int_ptr($wire)?
     };
     ($u:ident, $wire:literal, double) => {
         $u.double($wire)?

@@ -117,10 +117,11 @@ pi! {
         cond_input "KeyValPair_PI" (structptr KeyValPair),
     }
 
-    /// Adding a replica's row: source, then destination.
+    /// Adding a replica's row: source, then destination. The packing instruction has pointers here; in XML, where both
+    /// have one name, a null one could not be told from the other, so neither may be null.
     RegReplica "RegReplica_PI" {
-        source "DataObjInfo_PI" (structptr DataObjInfo),
-        destination "DataObjInfo_PI" (structptr DataObjInfo),
+        source "DataObjInfo_PI" (struct DataObjInfo),
+        destination "DataObjInfo_PI" (struct DataObjInfo),
         cond_input "KeyValPair_PI" (struct KeyValPair),
     }
 
@@ -175,12 +176,22 @@ macro_rules! data_obj_info {
                     Ok(DataObjInfo {
                         $( $field: $crate::pack::pi_unpack!(u, $wire, $($kind)+), )*
                         data_access_time: if u.packing().access_time {
-                            u.text("dataAccessTime", TIME_LEN)?
+                            u.trailing_text("dataAccessTime", TIME_LEN)?
                         } else {
                             String::new()
                         },
                     })
                 })
+            }
+        }
+
+        #[cfg(test)]
+        impl crate::sample::Sample for DataObjInfo {
+            fn sample(source: &mut crate::sample::Source) -> Self {
+                DataObjInfo {
+                    $( $field: crate::sample::pi_sample!(source, $($kind)+), )*
+                    data_access_time: String::new(),
+                }
             }
         }
     };
@@ -215,11 +226,11 @@ data_obj_info! {
     dest_resc_name "destRescName" (str NAME_LEN),
     backup_resc_name "backupRescName" (str NAME_LEN),
     sub_path "subPath" (str MAX_NAME_LEN),
-    spec_coll "specColl" (structptr SpecColl),
+    spec_coll "specColl" (intptr),
     reg_uid "regUid" (int),
     other_flags "otherFlags" (int),
     cond_input "KeyValPair_PI" (struct KeyValPair),
     in_pdmo "in_pdmo" (str MAX_NAME_LEN),
-    next "next" (structptr super::IntPi),
+    next "next" (intptr),
     resc_id "rescId" (double),
 }

@@ -115,6 +115,15 @@ impl Pi for GenQueryOut {
                     field: "SqlResult_PI",
                 });
             }
+            let rows = usize::try_from(self.row_cnt).unwrap_or(0);
+            let lens = self.columns.iter().map(|c| c.values.len());
+            if let Some(len) = lens.into_iter().find(|&len| len != 0 && len != rows) {
+                return Err(PackError::Count {
+                    field: "value",
+                    expected: rows,
+                    len,
+                });
+            }
             p.int("rowCnt", self.row_cnt);
             p.count("attriCnt", self.columns.len())?;
             p.int("continueInx", self.continue_inx);

@@ -71,6 +71,11 @@ pi! {
         unused "unused" (strptr),
     }
 
+    /// Text to hash with the administrator's own password.
+    GetTempPasswordForOtherOut "getTempPasswordForOtherOut_PI" {
+        string_to_hash_with "stringToHashWith" (str MAX_PASSWORD_LEN),
+    }
+
     /// Password that expires, API 726. `ttl` is in hours.
     GetLimitedPasswordInp "getLimitedPasswordInp_PI" {
         ttl "ttl" (int),
@@ -102,15 +107,14 @@ impl Pi for AuthRequestOut {
 
     fn pack(&self, packer: &mut Packer) -> Result<(), PackError> {
         packer.begin(Self::NAME, |p| {
-            p.binary("challenge", &self.challenge);
-            Ok(())
+            p.fixed_binary("challenge", CHALLENGE_LEN, &self.challenge)
         })
     }
 
     fn unpack(unpacker: &mut Unpacker<'_>) -> Result<Self, UnpackError> {
         unpacker.begin(Self::NAME, |u| {
             Ok(AuthRequestOut {
-                challenge: u.binary("challenge", CHALLENGE_LEN as i32)?,
+                challenge: u.fixed_binary("challenge", CHALLENGE_LEN)?,
             })
         })
     }
@@ -130,7 +134,7 @@ impl Pi for AuthResponseInp {
 
     fn pack(&self, packer: &mut Packer) -> Result<(), PackError> {
         packer.begin(Self::NAME, |p| {
-            p.binary("response", &self.response);
+            p.fixed_binary("response", RESPONSE_LEN, &self.response)?;
             p.text_ptr("username", self.username.as_deref())
         })
     }
@@ -138,7 +142,7 @@ impl Pi for AuthResponseInp {
     fn unpack(unpacker: &mut Unpacker<'_>) -> Result<Self, UnpackError> {
         unpacker.begin(Self::NAME, |u| {
             Ok(AuthResponseInp {
-                response: u.binary("response", RESPONSE_LEN as i32)?,
+                response: u.fixed_binary("response", RESPONSE_LEN)?,
                 username: u.text_ptr("username")?,
             })
         })

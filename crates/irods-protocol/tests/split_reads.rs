@@ -1,0 +1,114 @@
+//! However the network cuts a stream, the same frames come out of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use irods_protocol::frame::{self, Frame, FrameDecoder};
+use irods_protocol::limits::Limits;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use support::Dir;
+
+/// Feeds a stream in pieces of the given sizes, over and over, and takes what is complete.
+fn decode(stream: &[u8], sizes: &[usize]) -> Vec<Frame> {
+    let mut decoder = FrameDecoder::new(Limits::SESSION);
+    let mut frames = Vec::new();
+    let mut rest = stream;
+    for &size in sizes.iter().cycle() {
+        let (piece, after) = rest.split_at(size.min(rest.len()));
+        decoder.space().extend_from_slice(piece);
+        while let Some(frame) = decoder.next_frame().unwrap() {
+            frames.push(frame);
+        }
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(decoder.buffered(), 0, "the stream ends with a frame");
+    frames
+}
+
+fn encode(frame: &Frame) -> Vec<u8> {
+    let mut stream = frame::encode(
+        &frame.kind,
+        frame.int_info,
+        &frame.message,
+        &frame.error,
+        frame.bytes.len(),
+    )
+    .unwrap();
+    stream.extend_from_slice(&frame.bytes);
+    stream
+}
+
+fn any_frame() -> impl Strategy<Value = Frame> {
+    let body = || prop::collection::vec(any::<u8>(), 0..300);
+    ("[A-Z_]{1,20}", any::<i32>(), body(), body(), body()).prop_map(
+        |(kind, int_info, message, error, bytes)| Frame {
+            kind,
+            int_info,
+            message: message.into(),
+            error: error.into(),
+            bytes: bytes.into(),
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn frames_come_out_whole(
+        frames in prop::collection::vec(any_frame(), 1..6),
+        sizes in prop::collection::vec(1_usize..700, 1..20),
+    ) {
+        let stream: Vec<u8> = frames.iter().flat_map(encode).collect();
+        prop_assert_eq!(decode(&stream, &sizes), frames);
+    }
+}
+
+#[test]
+fn recorded_streams_come_out_whole() {
+    let Some(messages) = support::recordings() else {
+        return;
+    };
+    // Streams as sent, without the messages whose byte stream the recording shortens.
+    let mut streams: BTreeMap<(String, Dir), (Vec<u8>, usize)> = BTreeMap::new();
+    for message in messages
+        .iter()
+        .filter(|message| message.bytes.len() == message.bytes_len)
+    {
+        let (scenario, _) = message.place.split_once(':').unwrap();
+        let (stream, frames) = streams
+            .entry((scenario.to_owned(), message.dir))
+            .or_default();
+        stream.extend_from_slice(&u32::try_from(message.header.len()).unwrap().to_be_bytes());
+        for part in [
+            &message.header,
+            &message.message,
+            &message.error,
+            &message.bytes,
+        ] {
+            stream.extend_from_slice(part);
+        }
+        *frames += 1;
+    }
+    assert!(streams.len() > 200);
+    for ((scenario, dir), (stream, frames)) in streams {
+        let whole = decode(&stream, &[stream.len()]);
+        assert_eq!(whole.len(), frames, "{scenario} {dir:?}");
+        for sizes in [&[1_usize][..], &[3, 1448, 7], &[65_536]] {
+            assert!(
+                decode(&stream, sizes) == whole,
+                "{scenario} {dir:?} in pieces of {sizes:?}"
+            );
+        }
+    }
+}
