@@ -106,6 +106,7 @@ async fn start(environment: &Environment, options: &ConnectOptions) -> Result<Co
         },
         counts: options.counts.clone(),
         identity: identity(environment),
+        hash_scheme: environment.hash_scheme,
         abandoned_cursors: Vec::new(),
         last_used: Instant::now(),
     };

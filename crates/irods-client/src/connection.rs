@@ -16,6 +16,7 @@ use irods_protocol::{Form, Packing, Pi, api, frame};
 use tokio::time::Instant;
 
 use crate::counts::CallCounts;
+use crate::environment::HashScheme;
 use crate::error::{
     Call, Delivery, Error, Loss, LossCause, Result, ServerError, Violation, messages, unsendable,
 };
@@ -41,6 +42,7 @@ pub struct Connection {
     pub(crate) timeouts: Timeouts,
     pub(crate) counts: Arc<CallCounts>,
     pub(crate) identity: Identity,
+    pub(crate) hash_scheme: HashScheme,
     /// Query cursors whose pages nobody wants any more; closed before the next query.
     pub(crate) abandoned_cursors: Vec<crate::query::Cursor>,
     /// When it was last in use.

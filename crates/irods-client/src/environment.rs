@@ -37,8 +37,8 @@ pub struct Environment {
     pub default_resource: Option<String>,
     /// Whether and how to ask for TLS.
     pub tls: TlsPolicy,
-    /// `irods_default_hash_scheme`, e.g. `SHA256`.
-    pub hash_scheme: Option<String>,
+    /// The zone's checksums, `irods_default_hash_scheme`.
+    pub hash_scheme: HashScheme,
 }
 
 /// What the client says in the negotiation about TLS (`irods_client_server_policy`, where
@@ -65,6 +65,16 @@ impl TlsPolicy {
             TlsPolicy::Require => "CS_NEG_REQUIRE",
         }
     }
+}
+
+/// Which checksums a zone computes by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HashScheme {
+    /// `SHA256`: `sha2:` and base64.
+    #[default]
+    Sha256,
+    /// `MD5`: hexadecimal.
+    Md5,
 }
 
 /// A password; its `Debug` form does not show it.
@@ -209,7 +219,7 @@ impl Environment {
             home: None,
             default_resource: None,
             tls: TlsPolicy::Off,
-            hash_scheme: None,
+            hash_scheme: HashScheme::default(),
         }
     }
 
@@ -237,8 +247,9 @@ impl Environment {
             host: settings.needed("irods_host")?,
             port: settings.port()?,
             password,
-            client_user: settings.text("irods_client_user_name")?,
-            client_zone: settings.text("irods_client_zone_name")?,
+            // The only two names that are not the upper case of a key; C++ clients have no key for them.
+            client_user: variable(sources, "clientUserName"),
+            client_zone: variable(sources, "clientRodsZone"),
             scheme: settings
                 .text("irods_authentication_scheme")?
                 .unwrap_or_else(|| "native".to_owned())
@@ -246,7 +257,7 @@ impl Environment {
             home: settings.text("irods_home")?,
             default_resource: settings.text("irods_default_resource")?,
             tls: settings.tls()?,
-            hash_scheme: settings.text("irods_default_hash_scheme")?,
+            hash_scheme: settings.hash_scheme()?,
             user,
             zone,
         })
@@ -378,6 +389,18 @@ impl<'a> Settings<'a> {
                     .value("irods_client_server_policy")
                     .map_or_else(String::new, |v| v.1),
                 expected: "CS_NEG_REFUSE, CS_NEG_DONT_CARE or CS_NEG_REQUIRE",
+            }),
+        }
+    }
+
+    fn hash_scheme(&self) -> Result<HashScheme, EnvironmentError> {
+        let key = "irods_default_hash_scheme";
+        match self.text(key)?.map(|s| s.to_ascii_uppercase()).as_deref() {
+            None | Some("SHA256") => Ok(HashScheme::Sha256),
+            Some("MD5") => Ok(HashScheme::Md5),
+            Some(_) => Err(EnvironmentError::BadValue {
+                place: self.value(key).map_or_else(String::new, |v| v.1),
+                expected: "SHA256 or MD5 (others cannot be computed here)",
             }),
         }
     }

@@ -3,13 +3,14 @@
 use std::io::Read;
 
 use super::blocks::ReadAhead;
+use super::put::{check_source, local};
 use super::{OpenHow, Whence};
 use crate::connection::Connection;
 use crate::error::{Error, Left, Result};
 use crate::register::Target;
 
 impl Connection {
-    /// Appends `size` bytes from `source` to a data object, which is made if missing. `expected` is the size that the object must
+    /// Appends `size` bytes from `source` to a data object, which is made if missing (nothing happens if `size` is 0). `expected` is the size that the object must
     /// have before, if the caller knows.
     ///
     /// The object's other replicas become stale. A failure in the middle leaves the replica stale and longer: the connection is
@@ -25,6 +26,17 @@ impl Connection {
         expected: Option<u64>,
         target: Option<&Target>,
     ) -> Result<()> {
+        let mut blocks = ReadAhead::start(source, size, None);
+        // The first block before anything is opened: a source that cannot be read costs nothing.
+        let mut block = blocks.next().await;
+        if block.is_none() {
+            let summary = blocks.finish().await.map_err(|e| local(object, e))?;
+            return if summary.bytes == size {
+                Ok(())
+            } else {
+                check_source(object, size, &summary)
+            };
+        }
         let mut open = self
             .open_data_object(object, OpenHow::Create, target)
             .await?;
@@ -38,7 +50,6 @@ impl Connection {
                 found: end.to_string(),
             });
         }
-        let mut blocks = ReadAhead::start(source, size, false);
         let failed = |cause: Error| {
             let lost = cause.is_connection_loss();
             Error::Transfer {
@@ -50,22 +61,17 @@ impl Connection {
                 cause: Box::new(cause),
             }
         };
-        while let Some(block) = blocks.next().await {
-            open.write(&block).await.map_err(failed)?;
+        while let Some(bytes) = block {
+            open.write(&bytes).await.map_err(failed)?;
+            block = blocks.next().await;
         }
-        let summary = blocks.finish().await.map_err(|source| {
-            failed(Error::Local {
-                path: object.to_owned(),
-                source,
-            })
-        })?;
+        let summary = blocks
+            .finish()
+            .await
+            .map_err(|e| failed(local(object, e)))?;
+        // More than was asked for is no error: the source grows, and what came later is for the next time.
         if summary.bytes != size {
-            return Err(failed(Error::Mismatch {
-                path: object.to_owned(),
-                what: "size of the source",
-                expected: size.to_string(),
-                found: summary.bytes.to_string(),
-            }));
+            check_source(object, size, &summary).map_err(failed)?;
         }
         open.close().await.map_err(failed)
     }

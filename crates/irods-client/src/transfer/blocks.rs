@@ -4,32 +4,52 @@ use std::io::{self, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::BLOCK;
+use crate::environment::HashScheme;
 
 /// Blocks read and not yet sent.
 const AHEAD: usize = 2;
 
-/// A checksum in the form of the catalog: `sha2:` and base64.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sha2(Sha256);
+/// A checksum in the making, in the form of the catalog.
+#[derive(Debug, Clone)]
+pub(super) enum Checksum {
+    /// `sha2:` and base64.
+    Sha256(Sha256),
+    /// Hexadecimal, without a prefix.
+    Md5(Md5),
+}
 
-impl Sha2 {
-    pub(super) fn of(bytes: &[u8]) -> String {
-        let mut sha2 = Sha2::default();
-        sha2.update(bytes);
-        sha2.text()
+impl Checksum {
+    pub(super) fn new(scheme: HashScheme) -> Self {
+        match scheme {
+            HashScheme::Sha256 => Checksum::Sha256(Sha256::new()),
+            HashScheme::Md5 => Checksum::Md5(Md5::new()),
+        }
+    }
+
+    pub(super) fn of(scheme: HashScheme, bytes: &[u8]) -> String {
+        let mut checksum = Checksum::new(scheme);
+        checksum.update(bytes);
+        checksum.text()
     }
 
     fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        match self {
+            Checksum::Sha256(hash) => hash.update(bytes),
+            Checksum::Md5(hash) => hash.update(bytes),
+        }
     }
 
     fn text(self) -> String {
-        format!("sha2:{}", STANDARD.encode(self.0.finalize()))
+        match self {
+            Checksum::Sha256(hash) => format!("sha2:{}", STANDARD.encode(hash.finalize())),
+            Checksum::Md5(hash) => hash.finalize().iter().map(|b| format!("{b:02x}")).collect(),
+        }
     }
 }
 
@@ -41,7 +61,7 @@ pub(super) struct Summary {
     /// There was more.
     pub(super) more: bool,
     /// Checksum of what was read, if wanted.
-    pub(super) sha2: Option<String>,
+    pub(super) checksum: Option<String>,
 }
 
 /// A source being read ahead. Dropping it ends the reading at the next block.
@@ -53,9 +73,13 @@ pub(super) struct ReadAhead {
 
 impl ReadAhead {
     /// Reads up to `size` bytes; whether there are more is found out too.
-    pub(super) fn start(source: impl Read + Send + 'static, size: u64, hash: bool) -> Self {
+    pub(super) fn start(
+        source: impl Read + Send + 'static,
+        size: u64,
+        scheme: Option<HashScheme>,
+    ) -> Self {
         let (sender, blocks) = mpsc::channel(AHEAD);
-        let reader = tokio::task::spawn_blocking(move || read(source, size, hash, &sender));
+        let reader = tokio::task::spawn_blocking(move || read(source, size, scheme, &sender));
         ReadAhead { blocks, reader }
     }
 
@@ -77,7 +101,7 @@ impl ReadAhead {
 pub(super) async fn read_whole(
     source: impl Read + Send + 'static,
     size: u64,
-    hash: bool,
+    scheme: Option<HashScheme>,
 ) -> io::Result<(Vec<u8>, Summary)> {
     let reading = tokio::task::spawn_blocking(move || {
         let mut source = source;
@@ -85,7 +109,7 @@ pub(super) async fn read_whole(
         let summary = Summary {
             bytes: bytes.len() as u64,
             more: bytes.len() as u64 == size && has_more(&mut source)?,
-            sha2: hash.then(|| Sha2::of(&bytes)),
+            checksum: scheme.map(|scheme| Checksum::of(scheme, &bytes)),
         };
         Ok((bytes, summary))
     });
@@ -95,10 +119,10 @@ pub(super) async fn read_whole(
 fn read(
     mut source: impl Read,
     size: u64,
-    hash: bool,
+    scheme: Option<HashScheme>,
     sender: &mpsc::Sender<Vec<u8>>,
 ) -> io::Result<Summary> {
-    let mut sha2 = hash.then(Sha2::default);
+    let mut checksum = scheme.map(Checksum::new);
     let mut left = size;
     while left > 0 {
         let block = read_block(&mut source, left, BLOCK)?;
@@ -106,8 +130,8 @@ fn read(
             break;
         }
         left -= block.len() as u64;
-        if let Some(sha2) = &mut sha2 {
-            sha2.update(&block);
+        if let Some(checksum) = &mut checksum {
+            checksum.update(&block);
         }
         if sender.blocking_send(block).is_err() {
             // Nobody wants the rest.
@@ -117,7 +141,7 @@ fn read(
     Ok(Summary {
         bytes: size - left,
         more: left == 0 && has_more(&mut source)?,
-        sha2: sha2.map(Sha2::text),
+        checksum: checksum.map(Checksum::text),
     })
 }
 
@@ -145,8 +169,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const SHA256: HashScheme = HashScheme::Sha256;
+
     async fn all(bytes: Vec<u8>, size: u64) -> (Vec<usize>, Summary) {
-        let mut ahead = ReadAhead::start(io::Cursor::new(bytes), size, true);
+        let mut ahead = ReadAhead::start(io::Cursor::new(bytes), size, Some(SHA256));
         let mut blocks = Vec::new();
         while let Some(block) = ahead.next().await {
             blocks.push(block.len());
@@ -160,7 +186,10 @@ mod tests {
         let (blocks, summary) = all(vec![7; five], five as u64).await;
         assert_eq!(blocks, [BLOCK, five - BLOCK]);
         assert!(summary.bytes == five as u64 && !summary.more);
-        assert_eq!(summary.sha2.unwrap(), Sha2::of(&vec![7; five]));
+        assert_eq!(
+            summary.checksum.unwrap(),
+            Checksum::of(SHA256, &vec![7; five])
+        );
 
         let (_, grown) = all(vec![7; 20], 10).await;
         assert!(grown.bytes == 10 && grown.more);
@@ -168,18 +197,22 @@ mod tests {
         assert!(shrunk.bytes == 5 && !shrunk.more);
         let (blocks, empty) = all(Vec::new(), 0).await;
         assert!(blocks.is_empty() && empty.bytes == 0 && !empty.more);
-        let (bytes, whole) = read_whole(io::Cursor::new(vec![1; 9]), 8, false)
+        let (bytes, whole) = read_whole(io::Cursor::new(vec![1; 9]), 8, None)
             .await
             .unwrap();
-        assert!(bytes.len() == 8 && whole.more && whole.sha2.is_none());
+        assert!(bytes.len() == 8 && whole.more && whole.checksum.is_none());
     }
 
     #[test]
     fn checksums_have_the_catalog_s_form() {
-        // Recorded exchange prc_checksum has the same form; this is the well-known value of no bytes.
+        // Recorded exchanges have both forms; these are the well-known values of no bytes.
         assert_eq!(
-            Sha2::of(b""),
+            Checksum::of(SHA256, b""),
             "sha2:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        );
+        assert_eq!(
+            Checksum::of(HashScheme::Md5, b""),
+            "d41d8cd98f00b204e9800998ecf8427e"
         );
     }
 }

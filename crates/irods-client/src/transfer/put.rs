@@ -9,11 +9,12 @@ use irods_protocol::limits::SINGLE_BUFFER_MAX;
 use irods_protocol::message::{DataObjInp, KeyValPair, PortalOprOut};
 use irods_protocol::{api, codes, keywords, path};
 
-use super::blocks::{self, ReadAhead, Sha2, Summary};
+use super::blocks::{self, Checksum, ReadAhead, Summary};
 use super::open::{OpenReplica, set_included};
 use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
 use crate::data_object::{ChecksumMode, Remove, object_input};
+use crate::environment::HashScheme;
 use crate::error::{Call, Error, Left, Result, Violation};
 use crate::metadata::Avu;
 use crate::register::Target;
@@ -63,7 +64,7 @@ pub enum PutChecksum {
     None,
     /// The server computes and stores one.
     Register,
-    /// So it does, and it is compared with one that is computed here on the way (SHA-256).
+    /// So it does, and it is compared with one that is computed here on the way, by the environment's hash scheme.
     Verify,
 }
 
@@ -72,7 +73,7 @@ pub enum PutChecksum {
 pub struct Stored {
     /// Bytes.
     pub size: u64,
-    /// The checksum that both sides agree on (`sha2:...`), for [`PutChecksum::Verify`].
+    /// The checksum that both sides agree on, for [`PutChecksum::Verify`].
     pub checksum: Option<String>,
 }
 
@@ -82,11 +83,22 @@ impl Connection {
     /// # Errors
     /// As [`Connection::put`].
     pub async fn put_bytes(&mut self, object: &str, bytes: &[u8], how: &Put) -> Result<Stored> {
-        let sha2 = (how.checksum == PutChecksum::Verify).then(|| Sha2::of(bytes));
+        let ours = self.scheme(how).map(|scheme| Checksum::of(scheme, bytes));
+        self.put_single(object, bytes, ours, how).await
+    }
+
+    /// One message; `ours` is the checksum to verify by.
+    async fn put_single(
+        &mut self,
+        object: &str,
+        bytes: &[u8],
+        ours: Option<String>,
+        how: &Put,
+    ) -> Result<Stored> {
         let mut input = put_input(object, bytes.len() as u64, how)?;
         input.cond_input.set(keywords::DATA_INCLUDED, "");
-        match (how.checksum, &sha2) {
-            (_, Some(sha2)) => input.cond_input.set(keywords::VERIFY_CHKSUM, sha2.clone()),
+        match (how.checksum, &ours) {
+            (_, Some(ours)) => input.cond_input.set(keywords::VERIFY_CHKSUM, ours.clone()),
             (PutChecksum::Register, None) => input.cond_input.set(keywords::REG_CHKSUM, ""),
             _ => {}
         }
@@ -97,7 +109,7 @@ impl Connection {
         match outcome {
             Ok(_) => Ok(Stored {
                 size: bytes.len() as u64,
-                checksum: sha2,
+                checksum: ours,
             }),
             Err(cause) if is_before_the_data(&cause) => Err(cause),
             Err(cause) => {
@@ -124,25 +136,37 @@ impl Connection {
         how: &Put,
     ) -> Result<Stored> {
         if size <= how.single_message_max.min(SINGLE_BUFFER_MAX) {
-            let (bytes, summary) = blocks::read_whole(source, size, false)
+            let (bytes, summary) = blocks::read_whole(source, size, self.scheme(how))
                 .await
                 .map_err(|source| local(object, source))?;
             check_source(object, size, &summary)?;
-            return self.put_bytes(object, &bytes, how).await;
+            return self.put_single(object, &bytes, summary.checksum, how).await;
         }
         let mut input = put_input(object, size, how)?;
         if how.checksum != PutChecksum::None {
             input.cond_input.set(keywords::REG_CHKSUM, "");
         }
+        let mut ahead = ReadAhead::start(source, size, self.scheme(how));
+        // The first block before anything is opened: a source that cannot be read overwrites nothing.
+        let Some(first) = ahead.next().await else {
+            let summary = ahead.finish().await.map_err(|e| local(object, e))?;
+            check_source(object, size, &summary)?;
+            return self.put_bytes(object, &[], how).await;
+        };
         let open = self.begin_put(object, &input).await?;
-        match stream(open, object, source, size, how).await {
-            Ok(Some(sha2)) => self.compare_checksum(object, how, size, sha2).await,
+        match stream(open, object, first, ahead, size, how.overwrite).await {
+            Ok(Some(ours)) => self.compare_checksum(object, how, size, ours).await,
             Ok(None) => Ok(Stored {
                 size,
                 checksum: None,
             }),
             Err(cause) => Err(self.clean_up(object, how, true, cause).await),
         }
+    }
+
+    /// What to hash by, if that is wanted.
+    fn scheme(&self, how: &Put) -> Option<HashScheme> {
+        (how.checksum == PutChecksum::Verify).then_some(self.hash_scheme)
     }
 
     /// Announces a put whose bytes follow over this connection.
@@ -157,7 +181,7 @@ impl Connection {
         Ok(OpenReplica::of_put(self, object, out.l1desc_inx))
     }
 
-    /// The stored checksum against ours.
+    /// The stored checksum against ours. One of another scheme proves nothing: the object is complete and stays, unverified.
     async fn compare_checksum(
         &mut self,
         object: &str,
@@ -171,6 +195,14 @@ impl Connection {
                 return Ok(Stored {
                     size,
                     checksum: Some(ours),
+                });
+            }
+            Ok(theirs) if scheme_of(&theirs) != scheme_of(&ours) => {
+                return Err(Error::Mismatch {
+                    path: object.to_owned(),
+                    what: "checksum scheme",
+                    expected: scheme_of(&ours).to_owned(),
+                    found: scheme_of(&theirs).to_owned(),
                 });
             }
             Ok(theirs) => Error::Mismatch {
@@ -223,17 +255,19 @@ impl Connection {
 async fn stream(
     mut open: OpenReplica<'_>,
     object: &str,
-    source: impl Read + Send + 'static,
+    first: Vec<u8>,
+    mut ahead: ReadAhead,
     size: u64,
-    how: &Put,
+    overwrite: bool,
 ) -> Result<Option<String>> {
-    let mut ahead = ReadAhead::start(source, size, how.checksum == PutChecksum::Verify);
     let mut failure = None;
-    while let Some(block) = ahead.next().await {
-        if let Err(e) = open.write(&block).await {
+    let mut block = Some(first);
+    while let Some(bytes) = block {
+        if let Err(e) = open.write(&bytes).await {
             failure = Some(e);
             break;
         }
+        block = ahead.next().await;
     }
     let summary = match failure {
         Some(e) => Err(e),
@@ -243,9 +277,9 @@ async fn stream(
         },
     };
     match summary {
-        Ok(summary) => open.close().await.map(|()| summary.sha2),
+        Ok(summary) => open.close().await.map(|()| summary.checksum),
         Err(cause) => {
-            if !how.overwrite && !cause.is_connection_loss() {
+            if !overwrite && !cause.is_connection_loss() {
                 // Fails for the wrong size, as it should.
                 let _ = open.close().await;
             }
@@ -298,6 +332,11 @@ fn included_access(access: &[(String, String)]) -> String {
         .join(";")
 }
 
+/// The scheme of a checksum by its prefix; none is MD5.
+fn scheme_of(checksum: &str) -> &str {
+    checksum.split_once(':').map_or("md5", |(scheme, _)| scheme)
+}
+
 fn escape(field: &str) -> String {
     field.replace('\\', "\\\\").replace(';', "\\;")
 }
@@ -321,7 +360,7 @@ fn is_before_the_data(error: &Error) -> bool {
         || matches!(error, Error::Input { .. } | Error::Unsupported { .. })
 }
 
-fn check_source(object: &str, size: u64, summary: &Summary) -> Result<()> {
+pub(super) fn check_source(object: &str, size: u64, summary: &Summary) -> Result<()> {
     if summary.bytes == size && !summary.more {
         return Ok(());
     }
@@ -337,7 +376,7 @@ fn check_source(object: &str, size: u64, summary: &Summary) -> Result<()> {
     })
 }
 
-fn local(object: &str, source: std::io::Error) -> Error {
+pub(super) fn local(object: &str, source: std::io::Error) -> Error {
     Error::Local {
         path: object.to_owned(),
         source,
