@@ -140,17 +140,17 @@ fn last_line(message: &str) -> String {
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
-/// Python's syntax as ours, where the same text means something else: `\Z` is our `\z`, and a set knows no nested sets and no
-/// operators. (Python itself warns of these, since it may give them a meaning.)
+/// Python's syntax as ours, where the same text means something else: `\Z` is our `\z`; a brace that is no repetition is
+/// itself; a set knows no nested sets and no operators. (Python itself warns of these, since it may give them a meaning.)
 fn from_python(pattern: &str) -> Result<String, String> {
     let mut translated = String::with_capacity(pattern.len() + 8);
-    let mut chars = pattern.chars().peekable();
+    let mut rest = pattern.chars();
     // Number of characters of the set that were read, if in a set.
     let mut set: Option<usize> = None;
-    while let Some(char) = chars.next() {
+    while let Some(char) = rest.next() {
         match (char, set) {
             ('\\', _) => {
-                match chars.next() {
+                match rest.next() {
                     Some('Z') if set.is_none() => translated.push_str(r"\z"),
                     Some(next) => translated.extend(['\\', next]),
                     None => translated.push('\\'),
@@ -160,25 +160,41 @@ fn from_python(pattern: &str) -> Result<String, String> {
             }
             ('[', None) => {
                 translated.push('[');
-                if chars.next_if_eq(&'^').is_some() {
+                if let Some(after) = rest.as_str().strip_prefix('^') {
                     translated.push('^');
+                    rest = after.chars();
                 }
                 set = Some(0);
                 continue;
             }
-            (']', Some(read)) if read > 0 => set = None,
-            ('[', Some(_)) => translated.push('\\'),
-            ('&' | '-' | '~', Some(_)) if chars.peek() == Some(&char) => {
+            ('{', None) => match repetition(rest.as_str()) {
+                Some(counts) if counts.starts_with(',') => translated.push_str("{0"),
+                Some(_) => translated.push('{'),
+                None => translated.push_str(r"\{"),
+            },
+            (']', Some(read)) if read > 0 => {
+                set = None;
+                translated.push(']');
+            }
+            ('[', Some(_)) => translated.push_str(r"\["),
+            ('&' | '-' | '~', Some(_)) if rest.as_str().starts_with(char) => {
                 return Err(format!(
                     "`{char}{char}` in a set: put a backslash before each"
                 ));
             }
-            _ => {}
+            _ => translated.push(char),
         }
-        translated.push(char);
         set = set.map(|read| read + 1);
     }
     Ok(translated)
+}
+
+/// The inside of a repetition, such as `2`, `2,`, `,3`, `2,3` or `,`, if that and a closing brace come next.
+fn repetition(rest: &str) -> Option<&str> {
+    let (counts, _) = rest.split_once('}')?;
+    let (least, most) = counts.split_once(',').unwrap_or((counts, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (!counts.is_empty() && digits(least) && digits(most)).then_some(counts)
 }
 
 #[cfg(test)]
@@ -266,6 +282,12 @@ mod tests {
         assert!(hits(r"/[\]]a", b"/]a"));
         assert!(hits(r"/[a-c&]x", b"/&x"));
         assert!(hits(r"(?P<n>/a)", b"/a"));
+        assert!(hits(r"/{a}{b", b"/{a}{b"));
+        assert!(hits(r"/{}{1x}", b"/{}{1x}"));
+        assert!(hits(r"/a{2}$", b"/aa"));
+        assert!(hits(r"/a{,2}$", b"/a") && !hits(r"/a{,2}$", b"/aaa"));
+        assert!(hits(r"/a{,}$", b"/aaa"));
+        assert!(hits(r"/[{]a", b"/{a"));
     }
 
     #[test]
