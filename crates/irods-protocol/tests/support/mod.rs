@@ -25,6 +25,7 @@ pub enum Dir {
 #[derive(Debug, Clone)]
 pub struct Message {
     pub place: String,
+    pub connection: u64,
     pub dir: Dir,
     /// Whether icommands or the server wrote it, so that its bytes are the norm.
     pub cpp: bool,
@@ -136,6 +137,7 @@ fn read_message(
     let bytes = body("bs_b64");
     messages.push(Message {
         place: format!("{name}:{}", line["seq"]),
+        connection: line["conn"].as_u64().unwrap(),
         dir,
         cpp: name.starts_with("icmd") || dir == Dir::ToClient,
         packing: match (api, connection.native) {
