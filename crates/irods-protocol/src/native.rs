@@ -1,5 +1,7 @@
 //! The binary form: fields back to back, no tags, no alignment; integers big-endian, texts end with NUL.
 
+use bstr::ByteSlice as _;
+
 use crate::error::UnpackError;
 
 /// Stands for a null pointer of any type.
@@ -78,8 +80,7 @@ impl<'a> NativeReader<'a> {
     pub fn c_string(&mut self, field: &'static str) -> Result<&'a [u8], UnpackError> {
         let end = self
             .rest
-            .iter()
-            .position(|&b| b == 0)
+            .find_byte(0)
             .ok_or(UnpackError::Truncated { field })?;
         let (head, rest) = self.rest.split_at(end);
         self.rest = &rest[1..];

@@ -6,6 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bstr::ByteSlice as _;
 
 use crate::error::UnpackError;
 
@@ -72,7 +73,7 @@ pub fn unescape(raw: &[u8], apos_is_apostrophe: bool) -> Vec<u8> {
     ];
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = rest.iter().position(|&b| b == b'&') {
+    while let Some(at) = rest.find_byte(b'&') {
         out.extend_from_slice(&rest[..at]);
         rest = &rest[at..];
         match entities
@@ -200,13 +201,13 @@ impl<'a> XmlReader<'a> {
     }
 
     fn after_open(&self, name: &str) -> Option<&'a [u8]> {
-        let at = self.rest.iter().position(|&b| b == b'<')?;
+        let at = self.rest.find_byte(b'<')?;
         strip_tag(&self.rest[at..], b"<", name)
     }
 
     fn until_close(&mut self, name: &'static str) -> Result<&'a [u8], UnpackError> {
         let mut from = 0;
-        while let Some(at) = self.rest[from..].iter().position(|&b| b == b'<') {
+        while let Some(at) = self.rest[from..].find_byte(b'<') {
             let at = from + at;
             if let Some(rest) = strip_tag(&self.rest[at..], b"</", name) {
                 let content = &self.rest[..at];
