@@ -1,0 +1,122 @@
+//! Flags that say what a job is, and what of the source it takes.
+
+use clap::{Args, builder::TypedValueParser};
+use ingest::plan::Operation;
+use ingest::sync_task::JobOptions;
+
+use super::{StartArgs, at_least_one};
+
+/// What the job is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Job")]
+pub struct JobFlags {
+    /// Name of the job [default: one is made and printed]
+    #[arg(long, value_name = "NAME")]
+    pub job_name: Option<String>,
+    /// What is done with a new or changed file
+    ///
+    /// REGISTER_SYNC: register it where it is, no byte moves, and keep size and time in the catalog in step.
+    /// PUT: upload what does not exist, never touch what does. PUT_SYNC: upload what is new or changed.
+    /// PUT_APPEND: upload what is new, and of what grew the new end. NO_OP: scan, change nothing.
+    #[arg(long, value_name = "OPERATION", default_value_t = Operation::RegisterSync, hide_default_value = true,
+        value_parser = operations())]
+    pub operation: Operation,
+    /// Resource to register on or upload to [default: the zone chooses]
+    #[arg(long, value_name = "RESOURCE")]
+    pub resource: Option<String>,
+    /// Run again and again: a pass begins so many seconds after the last one began, or when that has ended
+    #[arg(short, long, value_name = "SECONDS", value_parser = at_least_one)]
+    pub interval: Option<u64>,
+    /// Run the job in this process, to its end
+    #[arg(long)]
+    pub synchronous: bool,
+    /// Show how far it is, with --synchronous
+    #[arg(long)]
+    pub progress: bool,
+    /// How often a file that failed is tried again
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_retries: u32,
+    /// Seconds before a failed file is tried again; each further time twice as long
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub delay: u64,
+    /// Seconds that one file may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = at_least_one)]
+    pub timeout: u64,
+}
+
+/// What of the source, and how it is compared.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scan")]
+pub struct ScanFlags {
+    /// Files in one task
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub files_per_task: usize,
+    /// Take everything for changed, whatever earlier runs remember
+    #[arg(long)]
+    pub ignore_cache: bool,
+    /// The target is empty: do not ask whether objects exist
+    #[arg(long)]
+    pub initial_ingest: bool,
+    /// Decide from the catalog what is new or changed, remembering nothing
+    #[arg(long)]
+    pub compare_catalog: bool,
+    /// Have the zone compute and keep a checksum of each file
+    #[arg(long)]
+    pub checksum: bool,
+    /// Leave out entries of these kinds, separated by commas: regular, directory, character, block, socket, pipe, link
+    #[arg(
+        long,
+        value_name = "KINDS",
+        default_value = "none",
+        hide_default_value = true
+    )]
+    pub exclude_file_type: String,
+    /// Leave out files whose absolute path matches, from its beginning, one of these regular expressions
+    #[arg(long, value_name = "RE", num_args = 1..)]
+    pub exclude_file_name: Vec<String>,
+    /// Leave out such directories with all that is below them
+    #[arg(long, value_name = "RE", num_args = 1..)]
+    pub exclude_directory_name: Vec<String>,
+}
+
+/// The operations that this version performs.
+fn operations() -> impl TypedValueParser<Value = Operation> {
+    let names = Operation::ALL
+        .into_iter()
+        .filter(|operation| *operation != Operation::RegisterAsReplicaSync)
+        .map(Operation::name);
+    clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Operation>())
+}
+
+impl StartArgs {
+    /// The job's options as the engine knows them.
+    pub fn options(&self) -> JobOptions {
+        let kinds = self.scan.exclude_file_type.split(',').map(str::trim);
+        JobOptions {
+            operation: self.job.operation,
+            resource: self.job.resource.clone(),
+            files_per_task: self.scan.files_per_task,
+            ignore_cache: self.scan.ignore_cache,
+            initial_ingest: self.scan.initial_ingest,
+            compare_catalog: self.scan.compare_catalog,
+            checksum: self.scan.checksum,
+            exclude_file_type: kinds
+                .filter(|kind| !matches!(*kind, "" | "none"))
+                .map(str::to_owned)
+                .collect(),
+            exclude_file_name: expressions(&self.scan.exclude_file_name),
+            exclude_directory_name: expressions(&self.scan.exclude_directory_name),
+            max_retries: self.job.max_retries,
+            delay: self.job.delay,
+            timeout: self.job.timeout,
+        }
+    }
+}
+
+/// The word `none` by itself excludes nothing, as in the Python tool.
+fn expressions(given: &[String]) -> Vec<String> {
+    match given {
+        [none] if none == "none" => Vec::new(),
+        given => given.to_vec(),
+    }
+}

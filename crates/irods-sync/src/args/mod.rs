@@ -1,0 +1,267 @@
+//! What can be typed: commands and flags, as types. What the values mean is settled elsewhere ([`crate::config`]).
+//!
+//! Flags are spelled with underscores, as people who come from the Python tool type them; hyphens work too (see [`argv`]).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub mod argv;
+mod help;
+mod job;
+mod log;
+
+pub use job::{JobFlags, ScanFlags};
+pub use log::LogFlags;
+
+/// Keep a collection in an iRODS zone in step with a directory tree.
+#[derive(Debug, Parser)]
+#[command(
+    name = "irods_sync",
+    version,
+    about = help::ABOUT,
+    long_about = help::LONG_ABOUT,
+    after_help = help::EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = false,
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub common: CommonFlags,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct CommonFlags {
+    /// Say more: errors with their causes, and what is being done; -vv says everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Where jobs are kept: the broker.
+    #[command(flatten)]
+    pub broker: BrokerFlags,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+/// Where jobs are kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Broker: where jobs are queued and accounted for")]
+pub struct BrokerFlags {
+    /// sqlite:PATH, a file that the processes of this machine share [default: CELERY_BROKER_URL if it is set,
+    /// else irods_sync/broker.sqlite3 in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, global = true, value_name = "URL")]
+    pub broker: Option<String>,
+    /// Host of a Redis server
+    #[arg(long, global = true, hide = true, value_name = "HOST")]
+    pub redis_host: Option<String>,
+    /// Port of a Redis server
+    #[arg(long, global = true, hide = true, value_name = "PORT")]
+    pub redis_port: Option<u16>,
+    /// Number of a Redis database
+    #[arg(long, global = true, hide = true, value_name = "NUMBER")]
+    pub redis_db: Option<u32>,
+}
+
+/// Which zone is talked to.
+#[derive(Debug, Args)]
+#[command(
+    next_help_heading = "Zone: as for every iRODS client, from irods_environment.json, .irodsA and IRODS_*"
+)]
+pub struct ZoneFlags {
+    /// Use the embedded zone in DIR instead, made on first use: it is started for as long as this command runs, or
+    /// joined if it runs already
+    #[arg(long, value_name = "DIR")]
+    pub embedded_zone: Option<PathBuf>,
+    /// Close a connection that was idle for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = at_least_one)]
+    pub irods_idle_disconnect_seconds: u64,
+}
+
+/// How work is done.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Worker")]
+pub struct WorkerFlags {
+    /// Tasks at the same time, each on a connection of its own [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: Option<u16>,
+}
+
+/// A whole number from 1 on.
+fn at_least_one(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 on is accepted".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Queue a job that brings a directory tree into a collection; with --synchronous: and run it to its end
+    Start(Box<StartArgs>),
+    /// Stop a job: nothing new is begun, what is in flight finishes; exits when it has
+    Stop(StopArgs),
+    /// List jobs as one line of JSON: periodic, singlepass, stopped
+    List,
+    /// Follow a job until it ends; the exit code is the job's
+    Watch(JobArg),
+    /// State and totals of a job, also after it has ended
+    Status(JobOutputArgs),
+    /// Take tasks of all jobs from the broker until told to stop (Ctrl-C or SIGTERM: finishes what is in hand)
+    Worker(WorkerArgs),
+    /// What a job gave up on: path, error, attempts
+    Failures(JobOutputArgs),
+    /// Queue again what a job gave up on
+    Retry(RetryArgs),
+    /// Remove what is kept of an ended job: totals, failures, events
+    Forget(JobArg),
+    /// The cache of signatures, by which a rescan knows what is unchanged
+    Cache {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    /// Run an embedded zone in the foreground; prints how any iRODS client connects to it
+    Zone(ZoneArgs),
+}
+
+/// What can be done with the cache of signatures.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Forget the signatures of a source: its next scan takes every file for changed
+    Clear {
+        /// The source directory, as given to start
+        #[arg(value_name = "SRC")]
+        source: PathBuf,
+    },
+}
+
+/// `start`.
+#[derive(Debug, Args)]
+#[command(after_help = help::START_EXAMPLES)]
+pub struct StartArgs {
+    /// Directory whose tree is brought into the zone; every worker must see it under this path
+    #[arg(value_name = "SRC")]
+    pub source: PathBuf,
+    /// Collection that mirrors it: /ZONE/...; made if it does not exist
+    #[arg(value_name = "DEST")]
+    pub target: String,
+    /// What the job is.
+    #[command(flatten)]
+    pub job: JobFlags,
+    /// What of the source.
+    #[command(flatten)]
+    pub scan: ScanFlags,
+    /// Which zone.
+    #[command(flatten)]
+    pub zone: ZoneFlags,
+    /// How, if this command does the work.
+    #[command(flatten)]
+    pub worker: WorkerFlags,
+}
+
+/// A command about a job.
+#[derive(Debug, Args)]
+pub struct JobArg {
+    /// Name of the job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+}
+
+/// A command that shows something of a job.
+#[derive(Debug, Args)]
+pub struct JobOutputArgs {
+    /// Name of the job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// For machines: JSON, one value a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Name of the job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Take what is in flight away from the workers instead of waiting for it
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// `worker`.
+#[derive(Debug, Args)]
+#[command(after_help = help::WORKER_EXAMPLES)]
+pub struct WorkerArgs {
+    /// Which zone.
+    #[command(flatten)]
+    pub zone: ZoneFlags,
+    /// How.
+    #[command(flatten)]
+    pub worker: WorkerFlags,
+}
+
+/// `retry`.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Name of the job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Only this path of the source and what is below it
+    #[arg(long, value_name = "P")]
+    pub path: Option<PathBuf>,
+    /// Only what failed with this error, by the name that failures shows
+    #[arg(long, value_name = "NAME")]
+    pub error: Option<String>,
+}
+
+/// `zone`.
+#[derive(Debug, Args)]
+#[command(after_help = help::ZONE_EXAMPLES)]
+pub struct ZoneArgs {
+    /// Directory of the zone, made on first use
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where to listen [default: loopback, on the port of the last time]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// File whose first line becomes the administrator's password [default: a random one, made on first use]
+    #[arg(long, value_name = "FILE")]
+    pub zone_password_file: Option<PathBuf>,
+    /// Survive power loss too, not only a killed process; slower
+    #[arg(long)]
+    pub durable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_reference_s() {
+        let cli = Cli::try_parse_from(["irods_sync", "start", "/src", "/z/t"]).unwrap();
+        let Command::Start(start) = cli.command else {
+            panic!("not start");
+        };
+        assert_eq!(start.scan.files_per_task, 50);
+        assert_eq!(start.zone.irods_idle_disconnect_seconds, 60);
+        let options = start.options();
+        assert_eq!(options, ingest::sync_task::JobOptions::default());
+    }
+}

@@ -1,0 +1,114 @@
+//! `list`: jobs as one line of JSON, exactly in the shape that scripts around the Python tool read.
+
+use std::time::{Duration, SystemTime};
+
+use ingest::broker::{Job, JobState, Timestamp};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::exit::{Exit, Failed, Result};
+use crate::ui;
+
+/// All jobs that have not finished. The order of the fields is part of the shape.
+#[derive(Debug, Default, Serialize)]
+struct ListJson {
+    periodic: Vec<JobJson>,
+    singlepass: Vec<JobJson>,
+    stopped: Vec<JobJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct JobJson {
+    job_name: String,
+    total_tasks: u64,
+    remaining_tasks: u64,
+    failed_tasks: u64,
+    retried_tasks: u64,
+    elapsed_time: String,
+    start_time: String,
+}
+
+/// Prints the list.
+///
+/// # Errors
+/// Those of the broker.
+pub async fn handle_list(config: &Config) -> Result<Exit> {
+    let broker = config.broker.open().await?;
+    let jobs = broker.jobs().await?;
+    let line =
+        ui::json::python_line(&list(&jobs, SystemTime::now())).map_err(Failed::could_not_run)?;
+    ui::say(&line);
+    Ok(Exit::Done)
+}
+
+fn list(jobs: &[Job], now: SystemTime) -> ListJson {
+    let mut list = ListJson::default();
+    for job in jobs {
+        let category = match (job.state, job.interval) {
+            (JobState::Finished | JobState::Failed, _) => continue,
+            (JobState::Stopped, _) => &mut list.stopped,
+            (_, Some(_)) => &mut list.periodic,
+            (_, None) => &mut list.singlepass,
+        };
+        category.push(JobJson::new(job, now));
+    }
+    list
+}
+
+impl JobJson {
+    fn new(job: &Job, now: SystemTime) -> Self {
+        let remaining = job.outstanding.total();
+        let end = job.ended.map_or(now, Timestamp::to_system_time);
+        let elapsed = job.started.map(|started| {
+            end.duration_since(started.to_system_time())
+                .unwrap_or_default()
+        });
+        Self {
+            job_name: job.name.clone(),
+            total_tasks: job.pass_totals.tasks.saturating_add(remaining),
+            remaining_tasks: remaining,
+            failed_tasks: job.pass_totals.failed,
+            retried_tasks: job.pass_totals.retried,
+            elapsed_time: timedelta(elapsed.unwrap_or_default()),
+            start_time: ui::json::rfc3339(job.started.unwrap_or(Timestamp(0))),
+        }
+    }
+}
+
+/// A duration as Python's `str(timedelta)` writes it.
+fn timedelta(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let days = match seconds / 86_400 {
+        0 => String::new(),
+        1 => "1 day, ".to_owned(),
+        days => format!("{days} days, "),
+    };
+    let micros = match time.subsec_micros() {
+        0 => String::new(),
+        micros => format!(".{micros:06}"),
+    };
+    format!(
+        "{days}{}:{:02}:{:02}{micros}",
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_python_does() {
+        for (micros, text) in [
+            (0, "0:00:00"),
+            (1_016_622, "0:00:01.016622"),
+            (86_399_000_000, "23:59:59"),
+            (86_400_000_000, "1 day, 0:00:00"),
+            (2 * 86_400_000_000 + 3_661_000_001, "2 days, 1:01:01.000001"),
+        ] {
+            assert_eq!(timedelta(Duration::from_micros(micros)), text);
+        }
+    }
+}

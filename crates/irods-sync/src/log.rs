@@ -1,0 +1,166 @@
+//! The log: to stderr for people, or to a file as the JSON lines that readers of the Python tool's logs know: the fields of the
+//! event, then `event`, `logger`, `level`, `@timestamp`.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Mutex;
+
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::Value;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::LogConfig;
+use crate::exit::{Failed, Result};
+use crate::ui;
+
+/// Starts logging.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn init(config: &LogConfig) -> Result<()> {
+    let builder = tracing_subscriber::fmt().with_max_level(config.level);
+    match &config.file {
+        None => builder
+            .with_writer(|| ui::Stderr)
+            .with_ansi(false)
+            .with_target(false)
+            .init(),
+        Some(path) => {
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(|error| {
+                    Failed::could_not_run(format!(
+                        "cannot open the log {}: {error}",
+                        path.display()
+                    ))
+                })?;
+            let format = ReferenceJson {
+                file: path.to_string_lossy().into_owned(),
+            };
+            builder
+                .with_writer(Mutex::new(file))
+                .event_format(format)
+                .init();
+        }
+    }
+    Ok(())
+}
+
+/// One event as one line of JSON.
+struct ReferenceJson {
+    file: String,
+}
+
+impl<S, N> FormatEvent<S, N> for ReferenceJson
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let time = jiff::ZonedDateTime::now();
+        let line =
+            line(&fields, &self.file, *event.metadata().level(), &time).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{line}")
+    }
+}
+
+/// The fields of an event, in its order; the message apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => self.others.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}").into());
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value.into());
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value.into());
+    }
+}
+
+fn line(
+    fields: &Fields,
+    file: &str,
+    level: Level,
+    time: &jiff::ZonedDateTime,
+) -> serde_json::Result<String> {
+    let level = match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        _ => "debug",
+    };
+    let mut out = Vec::new();
+    let mut serializer = serde_json::Serializer::new(&mut out);
+    let mut map = serializer.serialize_map(None)?;
+    for (name, value) in &fields.others {
+        map.serialize_entry(name, value)?;
+    }
+    map.serialize_entry("event", &fields.message)?;
+    map.serialize_entry("logger", &format!("irods_sync/{file}/{level}"))?;
+    map.serialize_entry("level", level)?;
+    map.serialize_entry(
+        "@timestamp",
+        &time.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
+    )?;
+    map.end()?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_fields_first_and_the_time_last() {
+        let fields = Fields {
+            message: "succeeded_task".into(),
+            others: vec![("task", "sync_files".into()), ("path", "/a\n\"b\"".into())],
+        };
+        let time: jiff::ZonedDateTime = "2026-11-03T09:15:02.25+01:00[+01:00]".parse().unwrap();
+        let line = line(&fields, "/var/log/i.log", Level::WARN, &time).unwrap();
+        assert_eq!(
+            line,
+            r#"{"task":"sync_files","path":"/a\n\"b\"","event":"succeeded_task","logger":"irods_sync//var/log/i.log/warning","level":"warning","@timestamp":"2026-11-03T09:15:02.250+01:00"}"#
+        );
+    }
+}

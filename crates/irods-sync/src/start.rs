@@ -1,0 +1,249 @@
+//! `start`: checks everything, queues a job, and with `--synchronous` runs it to its end.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ingest::broker::{Broker, Created, Departure, Job, WorkerInfo};
+use ingest::core::NoHandler;
+use ingest::naming;
+use ingest::source::FileSystem;
+use ingest::sync_task::LogTasks;
+use ingest::sync_task::job::{self, JobRequest, StartError};
+use ingest::worker::{Worker, WorkerError, WorkerOptions};
+
+use crate::args::StartArgs;
+use crate::config::Config;
+use crate::exit::{Exit, Failed, Result};
+use crate::signals::Signals;
+use crate::ui::progress::Progress;
+use crate::ui::{self, summary};
+use crate::zone_access::ZoneAccess;
+use crate::{jobs, presence, signals};
+
+/// Starts a job.
+///
+/// # Errors
+/// Whatever keeps the job from being queued; nothing was changed then. Or what keeps this process from running it.
+pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
+    let signals = signals::listen("finishing the files in hand; once more to leave at once")?;
+    check_here(&args)?;
+    let broker = config.broker.open().await?;
+    presence::bury_the_dead(&*broker).await?;
+    let runs_here = args.job.synchronous && args.job.interval.is_none();
+    let connections = if runs_here {
+        args.worker.concurrency()
+    } else {
+        1
+    };
+    let zone = ZoneAccess::open(&args.zone, connections).await?;
+    let info = runs_here.then(presence::me);
+    let created = create(&*broker, &zone, &args, info.as_ref()).await?;
+    say_what_was_created(&args, &created);
+    let job = created.job().clone();
+    let exit = match info {
+        Some(info) => run_here(config, &args, broker, &zone, info, &job, &signals).await,
+        None => queued(config, &args, &*broker, &job).await,
+    };
+    zone.close().await;
+    exit
+}
+
+/// What can be checked without asking anybody, so that a slip of the pen does not even make an embedded zone.
+fn check_here(args: &StartArgs) -> Result<()> {
+    FileSystem::open(&args.source)?;
+    naming::target_collection(&args.target).map_err(StartError::from)?;
+    args.options().filter().map_err(StartError::from)?;
+    Ok(())
+}
+
+/// Checks and queues the job. With `owner`, that is the process that runs it.
+async fn create(
+    broker: &dyn Broker,
+    zone: &ZoneAccess,
+    args: &StartArgs,
+    owner: Option<&WorkerInfo>,
+) -> Result<Created> {
+    let request = JobRequest {
+        name: args.job.job_name.clone(),
+        source: &args.source,
+        target: &args.target,
+        options: args.options(),
+        interval: args.job.interval.map(Duration::from_secs),
+        owner: owner.map(|info| info.id.clone()),
+    };
+    let Some(owner) = owner else {
+        return Ok(job::start_synchronization(broker, &zone.pool, request).await?);
+    };
+    let spec = job::check(&zone.pool, &request).await?;
+    // An owner counts only if it is known to live.
+    let lives_for = WorkerOptions::new(owner.clone(), 1).lease_for;
+    broker.heartbeat(owner, lives_for).await?;
+    match job::init(broker, &spec, &request).await {
+        Ok(created) => Ok(created),
+        Err(error) => {
+            broker.worker_gone(&owner.id, Departure::Left).await?;
+            Err(error.into())
+        }
+    }
+}
+
+fn say_what_was_created(args: &StartArgs, created: &Created) {
+    let name = ui::plain(created.job().name.as_bytes());
+    if let Created::Resumed(_) = created {
+        ui::note(&format!("going on with the unfinished job {name}"));
+    }
+    if args.job.synchronous && args.job.interval.is_some() {
+        ui::note("a periodic job does not end by itself, so --synchronous is ignored");
+    }
+}
+
+/// The job waits for workers.
+async fn queued(config: &Config, args: &StartArgs, broker: &dyn Broker, job: &Job) -> Result<Exit> {
+    ui::say(&ui::plain(job.name.as_bytes()));
+    let name = ui::shell_word(job.name.as_bytes());
+    let broker_flag = config.broker.flag();
+    if broker.workers().await?.is_empty() {
+        let zone_flag = zone_flag(args.zone.embedded_zone.as_deref());
+        ui::note(&format!(
+            "queued; to run it: irods_sync worker{zone_flag}{broker_flag}"
+        ));
+    }
+    ui::note(&format!(
+        "to follow it:      irods_sync watch {name}{broker_flag}"
+    ));
+    Ok(Exit::Done)
+}
+
+fn zone_flag(embedded: Option<&Path>) -> String {
+    match embedded {
+        Some(dir) => format!(
+            " --embedded_zone {}",
+            ui::shell_word(dir.as_os_str().as_bytes())
+        ),
+        None => String::new(),
+    }
+}
+
+/// This process does the work.
+async fn run_here(
+    config: &Config,
+    args: &StartArgs,
+    broker: Arc<dyn Broker>,
+    zone: &ZoneAccess,
+    info: WorkerInfo,
+    job: &Job,
+    signals: &Signals,
+) -> Result<Exit> {
+    let began = Instant::now();
+    let calls_before = zone.pool.counts().requests();
+    let worked = work(args, broker.clone(), zone, info, job, signals).await;
+    let calls = zone.pool.counts().requests() - calls_before;
+    let now = match (broker.job(job.id).await, worked) {
+        (Ok(now), Err(error)) if !now.state.has_ended() => return Err(gave_up(&now, error)),
+        (Ok(now), _) => now,
+        (Err(_), Err(error)) => return Err(error.into()),
+        (Err(error), Ok(())) => return Err(error.into()),
+    };
+    let done =
+        summary::files_done(&now.pass_totals).saturating_sub(summary::files_done(&job.pass_totals));
+    let mut lines = vec![format!(
+        "job {}: {}",
+        ui::plain(now.name.as_bytes()),
+        word(&now)
+    )];
+    if let Some(why) = &now.failed {
+        lines.push(format!("  because      {}", ui::plain(why.as_bytes())));
+    }
+    lines.extend(summary::totals(&now.pass_totals));
+    lines.push(format!(
+        "{}, {} iRODS calls",
+        summary::pace(began.elapsed(), done),
+        ui::thousands(calls)
+    ));
+    lines.push(next(config, args, zone, &now));
+    ui::say(&lines.join("\n"));
+    if !now.state.has_ended() {
+        return Ok(Exit::Interrupted);
+    }
+    if let Some(why) = now
+        .failed
+        .as_ref()
+        .filter(|_| jobs::exit_of(&now) == Exit::CouldNotRun)
+    {
+        return Err(Failed::could_not_run(why.clone()));
+    }
+    Ok(jobs::exit_of(&now))
+}
+
+/// Runs a worker for this job alone until the job has ended or a signal arrives.
+async fn work(
+    args: &StartArgs,
+    broker: Arc<dyn Broker>,
+    zone: &ZoneAccess,
+    info: WorkerInfo,
+    job: &Job,
+    signals: &Signals,
+) -> Result<(), WorkerError> {
+    let mut options = WorkerOptions::new(info, args.worker.concurrency());
+    options.filter.only = Some(job.id);
+    options.until_ended = Some(job.id);
+    let worker = Worker::new(
+        broker.clone(),
+        zone.pool.clone(),
+        Arc::new(NoHandler),
+        Arc::new(LogTasks),
+        options,
+        signals.shutdown.clone(),
+    );
+    let mut progress = match args.job.progress {
+        true => Progress::shown(),
+        false => Progress::silent(),
+    };
+    let worked = {
+        let mut worked = std::pin::pin!(worker.run());
+        tokio::select! {
+            worked = &mut worked => worked,
+            // What is shown is not what is done: where showing ends, for whatever reason, the work goes on.
+            _ = jobs::follow(&*broker, job.id, &mut progress), if args.job.progress => worked.await,
+        }
+    };
+    progress.finish();
+    worked
+}
+
+fn gave_up(job: &Job, error: WorkerError) -> Failed {
+    let name = ui::plain(job.name.as_bytes());
+    Failed::could_not_run(format!("job {name} is not finished: {error}"))
+}
+
+fn word(job: &Job) -> &'static str {
+    match job.state.has_ended() {
+        true => job.state.name(),
+        false => "interrupted; what is left stays queued",
+    }
+}
+
+/// What to try next.
+fn next(config: &Config, args: &StartArgs, zone: &ZoneAccess, job: &Job) -> String {
+    let name = ui::shell_word(job.name.as_bytes());
+    let flag = config.broker.flag();
+    if !job.state.has_ended() {
+        return format!(
+            "next: the same command goes on with it, and so does irods_sync worker{}{flag}",
+            zone_flag(args.zone.embedded_zone.as_deref())
+        );
+    }
+    if job.failures > 0 || job.failures_not_listed > 0 {
+        return format!("next: irods_sync failures {name}{flag}");
+    }
+    match (&args.zone.embedded_zone, &zone.environment_file) {
+        (Some(dir), Some(file)) => format!(
+            "next: irods_sync zone {}\n      and any iRODS client reads it with IRODS_ENVIRONMENT_FILE={}",
+            ui::shell_word(dir.as_os_str().as_bytes()),
+            ui::shell_word(file.as_os_str().as_bytes())
+        ),
+        _ => format!("next: ils -l {}", ui::shell_word(args.target.as_bytes())),
+    }
+}

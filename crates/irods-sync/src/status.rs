@@ -1,0 +1,85 @@
+//! `status`: one job, whether it runs or has ended.
+
+use std::time::SystemTime;
+
+use ingest::broker::{Job, Timestamp};
+use ingest::sync_task::JobSpec;
+
+use crate::args::JobOutputArgs;
+use crate::config::Config;
+use crate::exit::{Exit, Failed, Result};
+use crate::jobs;
+use crate::ui::json::{StatusJson, rfc3339};
+use crate::ui::{self, summary};
+
+/// Prints the state of a job.
+///
+/// # Errors
+/// There is no such job, or the broker cannot be used.
+pub async fn handle_status(config: &Config, args: &JobOutputArgs) -> Result<Exit> {
+    let broker = config.broker.open().await?;
+    let job = jobs::find(&*broker, &args.job).await?;
+    let text = match args.json {
+        true => serde_json::to_string(&StatusJson::new(&job)).map_err(Failed::could_not_run)?,
+        false => describe(&job, &config.broker.flag()).join("\n"),
+    };
+    ui::say(&text);
+    Ok(Exit::Done)
+}
+
+fn describe(job: &Job, flag: &str) -> Vec<String> {
+    let name = ui::plain(job.name.as_bytes());
+    let mut lines = vec![format!("job {name}: {}", job.state.name())];
+    if let Some(why) = &job.failed {
+        lines.push(format!("  because      {}", ui::plain(why.as_bytes())));
+    }
+    if let Ok(spec) = serde_json::from_slice::<JobSpec>(&job.spec) {
+        let (source, target) = (
+            ui::plain(spec.source_bytes()),
+            ui::plain(spec.target.as_bytes()),
+        );
+        lines.push(format!(
+            "  {:<12} {source} -> {target}",
+            spec.options.operation.name()
+        ));
+    }
+    lines.push(format!("  created      {}", rfc3339(job.created)));
+    if let Some(started) = job.started {
+        let end = job
+            .ended
+            .map_or_else(SystemTime::now, Timestamp::to_system_time);
+        let time = end
+            .duration_since(started.to_system_time())
+            .unwrap_or_default();
+        let pass = match job.interval {
+            Some(interval) => format!("pass {}, every {}, ", job.pass, ui::seconds(interval)),
+            None => String::new(),
+        };
+        lines.push(format!(
+            "  started      {} ({pass}{})",
+            rfc3339(started),
+            ui::seconds(time)
+        ));
+    }
+    if let Some(next) = job.next_pass {
+        lines.push(format!("  next pass    {}", rfc3339(next)));
+    }
+    if let Some(owner) = job.owner.as_ref().filter(|_| job.owner_lives) {
+        lines.push(format!("  run by       {}", ui::plain(owner.0.as_bytes())));
+    }
+    lines.extend(summary::totals(&job.pass_totals));
+    if !job.state.has_ended() {
+        let left = job.outstanding;
+        lines.push(format!(
+            "  tasks left   {} ready, {} waiting for another try, {} in hand",
+            ui::thousands(left.ready),
+            ui::thousands(left.delayed),
+            ui::thousands(left.leased)
+        ));
+    }
+    if job.failures > 0 {
+        let name = ui::shell_word(job.name.as_bytes());
+        lines.push(format!("what failed: irods_sync failures {name}{flag}"));
+    }
+    lines
+}

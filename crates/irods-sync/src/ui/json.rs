@@ -1,0 +1,192 @@
+//! JSON for machines: the shapes of `status --json` and `failures --json`, and Python's way of writing `list`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ingest::broker::{Counts, FailureRecord, Job, Outstanding, Timestamp};
+use ingest::sync_task::JobSpec;
+use serde::Serialize;
+use serde_json::ser::Formatter;
+
+/// A job as `status --json` shows it. Times are UTC, RFC 3339; durations seconds; sizes bytes.
+#[derive(Debug, Serialize)]
+pub struct StatusJson<'a> {
+    name: &'a str,
+    state: &'a str,
+    /// Why it failed.
+    reason: Option<&'a str>,
+    source: Option<String>,
+    target: Option<String>,
+    operation: Option<&'static str>,
+    /// Seconds between the starts of passes.
+    interval: Option<f64>,
+    pass: u64,
+    created: String,
+    started: Option<String>,
+    ended: Option<String>,
+    next_pass: Option<String>,
+    /// The process that runs it to its end.
+    owner: Option<&'a str>,
+    owner_lives: bool,
+    outstanding: Outstanding,
+    /// Entries of the ledger.
+    failures: u64,
+    failures_not_listed: u64,
+    /// Of the present or last pass.
+    totals: &'a Counts,
+    /// Since the job was created.
+    totals_of_all_passes: &'a Counts,
+}
+
+impl<'a> StatusJson<'a> {
+    /// Of a job.
+    pub fn new(job: &'a Job) -> Self {
+        let spec: Option<JobSpec> = serde_json::from_slice(&job.spec).ok();
+        Self {
+            name: &job.name,
+            state: job.state.name(),
+            reason: job.failed.as_deref(),
+            source: spec
+                .as_ref()
+                .map(|spec| String::from_utf8_lossy(spec.source_bytes()).into_owned()),
+            operation: spec.as_ref().map(|spec| spec.options.operation.name()),
+            target: spec.map(|spec| spec.target),
+            interval: job.interval.map(|interval| interval.as_secs_f64()),
+            pass: job.pass,
+            created: rfc3339(job.created),
+            started: job.started.map(rfc3339),
+            ended: job.ended.map(rfc3339),
+            next_pass: job.next_pass.map(rfc3339),
+            owner: job.owner.as_ref().map(|owner| owner.0.as_str()),
+            owner_lives: job.owner_lives,
+            outstanding: job.outstanding,
+            failures: job.failures,
+            failures_not_listed: job.failures_not_listed,
+            totals: &job.pass_totals,
+            totals_of_all_passes: &job.totals,
+        }
+    }
+}
+
+/// An entry of the ledger as `failures --json` shows it.
+#[derive(Debug, Serialize)]
+pub struct FailureJson<'a> {
+    path: String,
+    /// The path's bytes, where they are not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_base64: Option<String>,
+    operation: &'a str,
+    error: &'a str,
+    code: Option<i32>,
+    message: &'a str,
+    attempts: u32,
+    time: String,
+    retrying: bool,
+}
+
+impl<'a> FailureJson<'a> {
+    /// Of an entry.
+    pub fn new(record: &'a FailureRecord) -> Self {
+        let failure = &record.failure;
+        let text = String::from_utf8_lossy(&failure.path);
+        let exact = text.as_bytes() == failure.path.as_slice();
+        Self {
+            path_base64: (!exact).then(|| STANDARD.encode(&failure.path)),
+            path: text.into_owned(),
+            operation: &failure.operation,
+            error: &failure.code_name,
+            code: failure.code,
+            message: &failure.message,
+            attempts: failure.attempts,
+            time: rfc3339(record.time),
+            retrying: record.retrying,
+        }
+    }
+}
+
+/// `2026-11-03T09:15:02.250+00:00`.
+pub fn rfc3339(time: Timestamp) -> String {
+    let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string()
+}
+
+/// One line, as Python's `json.dumps` writes it: a space after commas and colons, and nothing but ASCII.
+pub fn python_line(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut out = Vec::new();
+    value.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut out, Python,
+    ))?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+struct Python;
+
+impl Formatter for Python {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+    ) -> std::io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn write_string_fragment<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> std::io::Result<()> {
+        for c in text.chars() {
+            if c.is_ascii() {
+                write!(out, "{c}")?;
+            } else {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn python_writes_it_the_same() {
+        let value = serde_json::json!({"a": [1, "é𝄞\"\n"], "b": {}});
+        assert_eq!(
+            python_line(&value).unwrap(),
+            r#"{"a": [1, "\u00e9\ud834\udd1e\"\n"], "b": {}}"#
+        );
+    }
+
+    #[test]
+    fn times_are_utc_with_milliseconds() {
+        assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00.000+00:00");
+        assert_eq!(
+            rfc3339(Timestamp(1_793_693_702_250)),
+            "2026-11-03T08:15:02.250+00:00"
+        );
+        assert_eq!(
+            rfc3339(Timestamp(u64::MAX)),
+            "1970-01-01T00:00:00.000+00:00"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! What a job did, for people.
+
+use std::time::Duration;
+
+use ingest::broker::Counts;
+
+use super::{bytes, seconds, thousands};
+
+/// Files that are dealt with: done, left as they were, left out, or given up on.
+pub fn files_done(counts: &Counts) -> u64 {
+    [
+        counts.registered,
+        counts.uploaded,
+        counts.appended,
+        counts.updated,
+        counts.metadata_only,
+        counts.skipped_unchanged,
+        counts.excluded,
+        counts.unreadable,
+        counts.failed,
+    ]
+    .iter()
+    .fold(0, |sum: u64, part| sum.saturating_add(*part))
+}
+
+/// The totals of a pass, a line for each kind of thing.
+pub fn totals(counts: &Counts) -> Vec<String> {
+    let mut files = format!(
+        "  files        {} seen: {} registered, {} uploaded, {} appended, {} updated, {} skipped, {} excluded, {} failed, {} unreadable",
+        thousands(counts.files_seen),
+        thousands(counts.registered),
+        thousands(counts.uploaded),
+        thousands(counts.appended),
+        thousands(counts.updated),
+        thousands(counts.skipped_unchanged),
+        thousands(counts.excluded),
+        thousands(counts.failed),
+        thousands(counts.unreadable),
+    );
+    for (number, what) in [
+        (counts.metadata_only, "with new times only"),
+        (counts.retried, "tried again"),
+        (counts.deleted, "removed"),
+    ] {
+        if number > 0 {
+            files += &format!(", {} {what}", thousands(number));
+        }
+    }
+    vec![
+        files,
+        format!(
+            "  collections  {} created for {} directories",
+            thousands(counts.collections_created),
+            thousands(counts.dirs_seen)
+        ),
+        format!(
+            "  data         {} registered, {} uploaded",
+            bytes(counts.bytes_registered),
+            bytes(counts.bytes_uploaded)
+        ),
+    ]
+}
+
+/// Time and rate, for a run that dealt with so many files.
+pub fn pace(time: Duration, files: u64) -> String {
+    let rate = files as f64 / time.as_secs_f64().max(0.001);
+    let rate = match rate {
+        0.0..10.0 => format!("{rate:.1}"),
+        _ => thousands(rate.round() as u64),
+    };
+    format!("  time         {}, {rate} files/s", seconds(time))
+}

@@ -1,0 +1,47 @@
+//! `watch`: a job, live, until it ends.
+
+use crate::args::JobArg;
+use crate::config::Config;
+use crate::exit::{Exit, Result};
+use crate::jobs;
+use crate::signals;
+use crate::ui::progress::Progress;
+use crate::ui::{self, summary};
+
+/// Follows a job; the exit code is the job's. Ctrl-C ends the watching, not the job.
+///
+/// # Errors
+/// There is no such job, or the broker cannot be used.
+pub async fn handle_watch(config: &Config, args: &JobArg) -> Result<Exit> {
+    let signals = signals::listen("")?;
+    let broker = config.broker.open().await?;
+    let job = jobs::find(&*broker, &args.job).await?;
+    if !job.state.has_ended() {
+        jobs::hint_at_worker(&*broker, &config.broker.flag()).await?;
+    }
+    let mut progress = Progress::shown();
+    let ended = tokio::select! {
+        ended = jobs::follow(&*broker, job.id, &mut progress) => ended,
+        () = signals.any() => {
+            progress.finish();
+            ui::note("irods_sync: no longer watching; the job goes on");
+            return Ok(Exit::Interrupted);
+        }
+    };
+    progress.finish();
+    let Some(job) = ended? else {
+        ui::note("irods_sync: the job has ended and was removed");
+        return Ok(Exit::Done);
+    };
+    let mut lines = vec![format!(
+        "job {}: {}",
+        ui::plain(job.name.as_bytes()),
+        job.state.name()
+    )];
+    if let Some(why) = &job.failed {
+        lines.push(format!("  because      {}", ui::plain(why.as_bytes())));
+    }
+    lines.extend(summary::totals(&job.pass_totals));
+    ui::say(&lines.join("\n"));
+    Ok(jobs::exit_of(&job))
+}

@@ -1,0 +1,59 @@
+//! `worker`: takes tasks of all jobs until told to stop.
+
+use std::sync::Arc;
+
+use ingest::core::NoHandler;
+use ingest::sync_task::LogTasks;
+use ingest::worker::{Worker, WorkerOptions};
+
+use crate::args::{WorkerArgs, WorkerFlags};
+use crate::config::Config;
+use crate::exit::{Exit, Result};
+use crate::zone_access::ZoneAccess;
+use crate::{presence, signals, ui};
+
+impl WorkerFlags {
+    /// Tasks at the same time: as given, else the number of cores.
+    pub fn concurrency(&self) -> usize {
+        match self.concurrency {
+            Some(given) => given.into(),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Works until a signal arrives.
+///
+/// # Errors
+/// The broker or the zone cannot be used.
+pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
+    let signals = signals::listen("finishing what is in hand; once more to leave at once")?;
+    let broker = config.broker.open().await?;
+    presence::bury_the_dead(&*broker).await?;
+    let concurrency = args.worker.concurrency();
+    let zone = ZoneAccess::open(&args.zone, concurrency).await?;
+    // A zone that cannot be reached, or refuses us, is said now rather than at the first task.
+    let user = {
+        let connection = zone.pool.get().await?;
+        let identity = connection.identity();
+        format!("{}#{}", identity.user, identity.zone)
+    };
+    let info = presence::me();
+    ui::note(&format!(
+        "worker {} takes tasks, as {user} at {}",
+        info.id,
+        zone.pool.environment().peer()
+    ));
+    let worker = Worker::new(
+        broker,
+        zone.pool.clone(),
+        Arc::new(NoHandler),
+        Arc::new(LogTasks),
+        WorkerOptions::new(info, concurrency),
+        signals.shutdown.clone(),
+    );
+    let worked = worker.run().await;
+    zone.close().await;
+    worked?;
+    Ok(signals.exit_of_service())
+}
