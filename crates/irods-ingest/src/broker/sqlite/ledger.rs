@@ -173,9 +173,18 @@ fn page(
     after: Option<&[u8]>,
     max: usize,
 ) -> Tried<FailurePage> {
-    let mut statement = connection.prepare_cached(
-        "SELECT * FROM failure WHERE job = ?1 AND (?2 IS NULL OR path > ?2) ORDER BY path LIMIT ?3",
-    )?;
+    // An empty path is a path, so "from the beginning" is not "after the empty one".
+    let (sql, after) = match after {
+        Some(after) => (
+            "SELECT * FROM failure WHERE job = ?1 AND path > ?2 ORDER BY path LIMIT ?3",
+            after,
+        ),
+        None => (
+            "SELECT * FROM failure WHERE job = ?1 AND path >= ?2 ORDER BY path LIMIT ?3",
+            &b""[..],
+        ),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
     let limit = i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1);
     let mut rows = statement.query(params![int(job.0), after, limit])?;
     let mut entries = Vec::new();

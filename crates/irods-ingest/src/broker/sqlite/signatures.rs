@@ -83,15 +83,17 @@ impl Tx<'_> {
     }
 
     pub(super) fn clear_signatures(&self, prefix: &[u8]) -> Tried<u64> {
-        let end = after_prefix(prefix);
-        let range = "key >= ?1 AND (?2 IS NULL OR key < ?2)";
+        let (range, bounds) = match after_prefix(prefix) {
+            Some(end) => ("key >= ?1 AND key < ?2", vec![prefix.to_vec(), end]),
+            None => ("key >= ?1", vec![prefix.to_vec()]),
+        };
+        let bounds = rusqlite::params_from_iter(&bounds);
         let sql =
             format!("DELETE FROM segment WHERE record IN (SELECT id FROM record WHERE {range})");
-        self.connection.execute(&sql, params![prefix, end])?;
-        let records = self.connection.execute(
-            &format!("DELETE FROM record WHERE {range}"),
-            params![prefix, end],
-        )?;
+        self.connection.execute(&sql, bounds.clone())?;
+        let records = self
+            .connection
+            .execute(&format!("DELETE FROM record WHERE {range}"), bounds)?;
         Ok(u64::try_from(records).unwrap_or(u64::MAX))
     }
 }
