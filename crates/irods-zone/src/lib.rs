@@ -1,3 +1,38 @@
-//! The embedded zone: an iRODS-protocol server over an SQLite catalog and a vault directory.
+//! The embedded zone: an iRODS-protocol server over an SQLite catalog and a vault directory, for
+//! trials, tests, CI and one-machine use.
+//!
+//! [`Zone::start`] opens a directory and listens; any iRODS client connects with
+//! `IRODS_ENVIRONMENT_FILE=DIR/irods_environment.json`.
+//!
+//! # Reading order
+//! A connection: `server` (accepts) -> `agent` (start-up, one call after the other) -> `api` (a handler
+//! a call) -> [`catalog`] (who may see and change what) and `vault` (bytes on disk). `session` is what
+//! one connection knows, `writing` what connections share about replicas in flight.
+//!
+//! # What is not imitated
+//! Rule engines, tickets, quotas, GenQuery2, federation with other zones, transfers over ports of
+//! their own, special collections. A call that is not served is answered at once with
+//! `SYS_UNMATCHED_API_NUM` (real servers from 4.3 on stay silent). Renaming moves no file in the vault.
 
+mod after;
+mod agent;
+mod api;
 pub mod catalog;
+mod checksum;
+mod connection;
+mod counters;
+mod descriptor;
+mod home;
+mod locks;
+mod placement;
+mod reply;
+mod server;
+mod session;
+mod vault;
+mod writing;
+mod zone;
+
+pub use home::Running;
+pub use zone::{
+    ADMIN, DEFAULT_RESOURCE, Joined, ServerLimits, StartError, ZONE_NAME, Zone, ZoneOptions,
+};

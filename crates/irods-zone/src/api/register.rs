@@ -1,0 +1,378 @@
+//! Registering files that are where they are: `PHY_PATH_REG`, `REGISTER_PHYSICAL_PATH`,
+//! `REG_DATA_OBJ`. No byte moves.
+//!
+//! Only rodsadmins register: which files of the server's machine become readable through the zone is
+//! theirs to say (`PATH_REG_NOT_ALLOWED`, as real servers are packaged). `REG_DATA_OBJ`, which real
+//! servers leave open to everybody, follows the same rule here.
+
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use irods_protocol::message::{BinBytesBuf, DataObjInfo, DataObjInp, KeyValPair};
+use irods_protocol::{codes, keywords};
+
+use super::{blocking, object_path};
+use crate::after::{After, Checksum};
+use crate::catalog::replicas::{NewReplica, Replica, Status};
+use crate::catalog::resources::Resource;
+use crate::catalog::{CatalogError, Identity, access, data_objects, replicas};
+use crate::checksum::{self, Scheme};
+use crate::placement;
+use crate::reply::{Answer, Failure, Reply, Request};
+use crate::session::Session;
+use crate::vault::{self, Access};
+
+/// Files and directories that one call with `collection` registers at most.
+const MAX_TREE: usize = 1_000_000;
+/// Most directories below each other.
+const MAX_DEPTH: usize = 200;
+
+/// What a file is registered as.
+struct Facts {
+    size: i64,
+    checksum: String,
+    modified: Option<String>,
+}
+
+/// `PHY_PATH_REG`.
+pub(super) async fn register(session: &mut Session, request: &Request) -> Answer {
+    let input: DataObjInp = request.input()?;
+    run(session, input).await?;
+    Ok(Reply::done())
+}
+
+/// `REGISTER_PHYSICAL_PATH`: the same, answered with the replica.
+pub(super) async fn register_and_tell(session: &mut Session, request: &Request) -> Answer {
+    let input: DataObjInp = request.input()?;
+    let path = input.obj_path.clone();
+    let text = match run(session, input).await? {
+        Some(replica) => {
+            super::replica::data_object_info(&path, &replica, &KeyValPair::new()).to_string()
+        }
+        None => "{}".to_owned(),
+    };
+    Reply::with(request.packing, &BinBytesBuf(text.into_bytes()))
+}
+
+async fn run(session: &Session, input: DataObjInp) -> Result<Option<Replica>, Failure> {
+    let wishes = input.cond_input;
+    let who = session.acting(&wishes)?;
+    let path = object_path(&input.obj_path)?;
+    let file = wishes
+        .get(keywords::FILE_PATH)
+        .filter(|file| vault::is_plain(file))
+        .ok_or_else(|| {
+            Failure::new(
+                codes::SYS_INVALID_FILE_PATH,
+                "filePath must be an absolute path without . and ..",
+            )
+        })?
+        .to_owned();
+    require_registrar(&who)?;
+    if wishes.has(keywords::COLLECTION_TYPE) {
+        return Err(Failure::new(
+            codes::SYS_NOT_SUPPORTED,
+            "special collections are not served",
+        ));
+    }
+    let resource = {
+        let wishes = wishes.clone();
+        session
+            .catalog()
+            .read(move |conn| placement::for_registration(conn, &wishes))
+            .await?
+    };
+    if wishes.has(keywords::COLLECTION) {
+        register_tree(session, who, path, file.into(), resource, &wishes).await?;
+        return Ok(None);
+    }
+    let facts = facts(&resource, &file, &wishes).await?;
+    let replica = insert(session, who, path, file, resource, facts, &wishes).await?;
+    Ok(Some(replica))
+}
+
+fn require_registrar(who: &Identity) -> Result<(), Failure> {
+    if who.is_rodsadmin() {
+        Ok(())
+    } else {
+        Err(Failure::code(codes::PATH_REG_NOT_ALLOWED))
+    }
+}
+
+/// Size, time and checksum of a file; what the client has given is not looked at again.
+async fn facts(resource: &Resource, file: &str, wishes: &KeyValPair) -> Result<Facts, Failure> {
+    let after = After::of(wishes)?;
+    let size: Option<i64> = wishes
+        .get(keywords::DATA_SIZE)
+        .map(|text| text.trim().parse().unwrap_or(0).max(0));
+    let modified = wishes
+        .get(keywords::DATA_MODIFY)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned);
+    if size.is_some() && after.checksum == Checksum::None {
+        return Ok(Facts {
+            size: size.unwrap_or(0),
+            checksum: String::new(),
+            modified,
+        });
+    }
+    let (vault_path, file) = (PathBuf::from(&resource.vault_path), PathBuf::from(file));
+    blocking(move || {
+        let found = std::fs::metadata(&file)
+            .map_err(|error| Failure::io(codes::UNIX_FILE_STAT_ERR, &error, file.display()))?;
+        let checksum = match &after.checksum {
+            Checksum::None => String::new(),
+            wanted => checksum_of(&vault_path, &file, wanted)?,
+        };
+        let size = size.unwrap_or_else(|| i64::try_from(found.len()).unwrap_or(i64::MAX));
+        Ok(Facts {
+            size,
+            checksum,
+            modified,
+        })
+    })
+    .await?
+}
+
+fn checksum_of(vault_path: &Path, file: &Path, wanted: &Checksum) -> Result<String, Failure> {
+    let scheme = match wanted {
+        Checksum::Verify(expected) => Scheme::of(expected).unwrap_or(Scheme::Sha2),
+        _ => Scheme::Sha2,
+    };
+    let opened = vault::open(vault_path, file, Access::READ)
+        .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, file.display()))?;
+    let computed = checksum::of_file(scheme, &opened)
+        .map_err(|error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, file.display()))?;
+    match wanted {
+        Checksum::Verify(expected) if *expected != computed => Err(Failure::new(
+            codes::USER_CHKSUM_MISMATCH,
+            format!("{} has the checksum {computed}", file.display()),
+        )),
+        _ => Ok(computed),
+    }
+}
+
+/// Writes the row of a new object, or of one more replica with `regRepl`.
+async fn insert(
+    session: &Session,
+    who: Identity,
+    path: String,
+    file: String,
+    resource: Resource,
+    facts: Facts,
+    wishes: &KeyValPair,
+) -> Result<Replica, Failure> {
+    let as_replica = wishes.has(keywords::REG_REPL);
+    let status = if wishes.has(keywords::REGISTER_AS_INTERMEDIATE) {
+        Status::Intermediate
+    } else {
+        Status::Good
+    };
+    let mut new = NewReplica::new(resource.id, file, facts.size, status);
+    new.checksum = facts.checksum;
+    new.modify_time = facts.modified;
+    new.data_type = wishes
+        .get(keywords::DATA_TYPE)
+        .unwrap_or_default()
+        .to_owned();
+    let replica = session
+        .catalog()
+        .write(move |conn| {
+            let (data_id, number) = if as_replica {
+                let object = data_objects::visible(conn, &who, &path)?;
+                access::require(conn, &who, object.id, access::Level::MODIFY_OBJECT)?;
+                // Content of an additional replica is taken to be the object's.
+                if let Some(best) = object.best() {
+                    new.status = best.status;
+                    if new.checksum.is_empty() {
+                        new.checksum.clone_from(&best.checksum);
+                    }
+                }
+                (object.id, replicas::add(conn, object.id, &new)?)
+            } else {
+                (data_objects::create(conn, &who, &path, &new)?, 0)
+            };
+            replica_of(conn, data_id, number)
+        })
+        .await?;
+    Ok(replica)
+}
+
+fn replica_of(
+    conn: &crate::catalog::Connection,
+    data_id: i64,
+    number: i64,
+) -> Result<Replica, CatalogError> {
+    let all = replicas::list(conn, data_id)?;
+    let found = all.into_iter().find(|replica| replica.number == number);
+    found.ok_or_else(|| CatalogError::new(codes::SYS_REPLICA_DOES_NOT_EXIST, "the replica is gone"))
+}
+
+/// One entry of a directory tree.
+struct Entry {
+    path: String,
+    file: PathBuf,
+    /// None for a directory.
+    size: Option<i64>,
+    modified: u64,
+}
+
+/// Registers a directory tree: its directories as collections, its regular files as objects.
+/// Existing objects are left alone with `forceFlag`, else the first ends the call.
+async fn register_tree(
+    session: &Session,
+    who: Identity,
+    path: String,
+    directory: PathBuf,
+    resource: Resource,
+    wishes: &KeyValPair,
+) -> Result<(), Failure> {
+    let entries = blocking(move || list_tree(path, directory)).await??;
+    let force = wishes.has(keywords::FORCE_FLAG);
+    let with_checksum = After::of(wishes)?.checksum != Checksum::None;
+    for chunk in entries.chunks(500) {
+        let mut rows = Vec::with_capacity(chunk.len());
+        for entry in chunk {
+            let checksum = match entry.size {
+                Some(_) if with_checksum => {
+                    let (vault_path, file) =
+                        (PathBuf::from(&resource.vault_path), entry.file.clone());
+                    blocking(move || checksum_of(&vault_path, &file, &Checksum::Register)).await??
+                }
+                _ => String::new(),
+            };
+            let new = entry.size.map(|size| {
+                let mut new =
+                    NewReplica::new(resource.id, vault::text(&entry.file), size, Status::Good);
+                new.checksum = checksum;
+                new.modify_time = Some(crate::catalog::time::from_seconds(entry.modified));
+                new
+            });
+            rows.push((entry.path.clone(), new));
+        }
+        let who = who.clone();
+        session
+            .catalog()
+            .write(move |conn| {
+                for (path, new) in &rows {
+                    match new {
+                        None => drop(crate::catalog::collections::create_recursive(
+                            conn, &who, path,
+                        )?),
+                        Some(_) if force && data_objects::find(conn, path)?.is_some() => {}
+                        Some(new) => drop(data_objects::create(conn, &who, path, new)?),
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+fn list_tree(path: String, directory: PathBuf) -> Result<Vec<Entry>, Failure> {
+    let fail = |file: &Path| {
+        let file = file.to_owned();
+        move |error: std::io::Error| {
+            Failure::io(codes::UNIX_FILE_OPENDIR_ERR, &error, file.display())
+        }
+    };
+    let mut found = vec![Entry {
+        path: path.clone(),
+        file: directory.clone(),
+        size: None,
+        modified: 0,
+    }];
+    let mut todo = vec![(path, directory, 0)];
+    while let Some((path, directory, depth)) = todo.pop() {
+        for entry in std::fs::read_dir(&directory).map_err(fail(&directory))? {
+            let entry = entry.map_err(fail(&directory))?;
+            let Ok(name) = entry.file_name().into_string() else {
+                return Err(Failure::new(
+                    codes::SYS_INVALID_FILE_PATH,
+                    format!("{} is not UTF-8", entry.path().display()),
+                ));
+            };
+            let kind = entry.file_type().map_err(fail(&entry.path()))?;
+            let path = format!("{path}/{name}");
+            if kind.is_dir() {
+                if depth >= MAX_DEPTH {
+                    return Err(Failure::new(
+                        codes::SYS_INVALID_FILE_PATH,
+                        "the directories are too deep",
+                    ));
+                }
+                found.push(Entry {
+                    path: path.clone(),
+                    file: entry.path(),
+                    size: None,
+                    modified: 0,
+                });
+                todo.push((path, entry.path(), depth + 1));
+            } else if kind.is_file() {
+                let about = entry.metadata().map_err(fail(&entry.path()))?;
+                let modified = about
+                    .modified()
+                    .ok()
+                    .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+                found.push(Entry {
+                    path,
+                    file: entry.path(),
+                    size: Some(i64::try_from(about.len()).unwrap_or(i64::MAX)),
+                    modified: modified.map_or(0, |d| d.as_secs()),
+                });
+            }
+            if found.len() > MAX_TREE {
+                return Err(Failure::new(
+                    codes::SYS_INVALID_FILE_PATH,
+                    format!("more than {MAX_TREE} entries"),
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// `REG_DATA_OBJ`: a row as given; the file is not looked at.
+pub(super) async fn register_row(session: &mut Session, request: &Request) -> Answer {
+    let input: DataObjInfo = request.input()?;
+    let who = session.user()?;
+    require_registrar(&who)?;
+    let path = object_path(&input.obj_path)?;
+    if !vault::is_plain(&input.file_path) {
+        return Err(Failure::new(
+            codes::SYS_INVALID_FILE_PATH,
+            "filePath must be an absolute path without . and ..",
+        ));
+    }
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let new = NewReplica {
+        resc_id: input.resc_id,
+        physical_path: input.file_path.clone(),
+        size: input.data_size,
+        status: Status::from_number(input.repl_status.into()),
+        data_type: input.data_type.clone(),
+        checksum: input.chksum.clone(),
+        mode: input.data_mode.clone(),
+        comments: input.data_comments.clone(),
+        create_time: given(&input.data_create),
+        modify_time: given(&input.data_modify),
+    };
+    let (name, zone) = (who.name.clone(), who.zone.clone());
+    let (data_id, coll_id) = session
+        .catalog()
+        .write(move |conn| {
+            crate::catalog::resources::by_id(conn, new.resc_id)?;
+            let id = data_objects::create(conn, &who, &path, &new)?;
+            Ok((id, replica_of(conn, id, 0)?.coll_id))
+        })
+        .await?;
+    let out = DataObjInfo {
+        data_id,
+        coll_id,
+        data_owner_name: name,
+        data_owner_zone: zone,
+        ..input
+    };
+    Reply::with(request.packing, &out)
+}

@@ -1,0 +1,146 @@
+//! Messages over one byte stream, with a time limit on each step.
+//!
+//! What arrives is bounded by the decoder's limits, what is sent by the peer's willingness to read:
+//! a peer that stops in the middle of a message, either way, is given up after `stall`.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use irods_protocol::frame::{self, Frame, FrameDecoder};
+use irods_protocol::limits::Limits;
+use irods_protocol::{FrameError, PackError};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// Byte streams up to this size are sent in one piece with their header.
+const SMALL: usize = 16 * 1024;
+
+/// Most bytes that are thrown away after the last word to a peer that is still sending.
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    /// The stream failed, or ended inside a message.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// What came is no message.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// What was to be sent is no message.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The peer took too long.
+    #[error("the peer took too long")]
+    TimedOut,
+}
+
+/// One end of a connection.
+pub(crate) struct Connection<S> {
+    stream: S,
+    decoder: FrameDecoder,
+    stall: Duration,
+    /// Part of the next message is here.
+    begun: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Starts with the limits of login.
+    pub fn new(stream: S, stall: Duration) -> Self {
+        Self {
+            stream,
+            decoder: FrameDecoder::new(Limits::LOGIN),
+            stall,
+            begun: false,
+        }
+    }
+
+    /// Changes what is accepted from the next message on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.decoder.set_limits(limits);
+    }
+
+    /// The next message; none if the peer has closed. `idle` is how long its first byte may take.
+    pub async fn receive(&mut self, idle: Duration) -> Result<Option<Frame>, ConnectionError> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                self.begun = self.decoder.buffered() > 0;
+                return Ok(Some(frame));
+            }
+            let wait = if self.begun {
+                self.stall.min(idle)
+            } else {
+                idle
+            };
+            let read = self.stream.read_buf(self.decoder.space());
+            match timeout(wait, read)
+                .await
+                .map_err(|_| ConnectionError::TimedOut)??
+            {
+                0 if self.begun => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                0 => return Ok(None),
+                _ => self.begun = true,
+            }
+        }
+    }
+
+    /// Sends one message.
+    pub async fn send(
+        &mut self,
+        kind: &str,
+        int_info: i32,
+        message: &[u8],
+        error: &[u8],
+        bytes: &[u8],
+    ) -> Result<(), ConnectionError> {
+        let mut head = frame::encode(kind, int_info, message, error, bytes.len())?;
+        if bytes.len() <= SMALL {
+            head.extend_from_slice(bytes);
+            return self.send_raw(&head).await;
+        }
+        self.send_raw(&head).await?;
+        self.send_raw(bytes).await
+    }
+
+    /// Sends bytes that are no message.
+    pub async fn send_raw(&mut self, mut bytes: &[u8]) -> Result<(), ConnectionError> {
+        while !bytes.is_empty() {
+            let write = self.stream.write(bytes);
+            let sent = timeout(self.stall, write)
+                .await
+                .map_err(|_| ConnectionError::TimedOut)??;
+            if sent == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            bytes = bytes.get(sent..).unwrap_or_default();
+        }
+        Ok(timeout(self.stall, self.stream.flush())
+            .await
+            .map_err(|_| ConnectionError::TimedOut)??)
+    }
+
+    /// Closes after a last word: reads on for a moment, since closing on unread bytes would take the
+    /// word back.
+    pub async fn close(mut self) {
+        let linger = async {
+            self.stream.shutdown().await?;
+            let mut sink = [0_u8; 8192];
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                match self.stream.read(&mut sink).await? {
+                    0 => break,
+                    n => left = left.saturating_sub(n),
+                }
+            }
+            io::Result::Ok(())
+        };
+        // The connection is over either way.
+        let _ = timeout(Duration::from_secs(1), linger).await;
+    }
+}
+
+/// Bytes of a frame as a structure of the start-up exchange.
+pub(crate) fn startup<T: irods_protocol::Pi>(message: &Bytes) -> Option<T> {
+    T::from_bytes(irods_protocol::Packing::STARTUP, message).ok()
+}

@@ -1,0 +1,214 @@
+//! Replicas that are being written, across connections.
+//!
+//! The first opener of a replica begins its [`Writing`] and gets a token; whoever knows the token may
+//! open the same replica once more, on any connection. The replica is finished once: by the last
+//! opener to leave after one of them asked for it. An opener that is lost makes the whole fail.
+//!
+//! What this does not do: the catalog's states (that is [`crate::catalog::replicas`]) and the
+//! finishing itself (that is [`crate::api::close`]).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::after::After;
+use crate::catalog::Identity;
+
+/// One replica in flight.
+pub(crate) struct Writing {
+    /// Id of the data object.
+    pub data_id: i64,
+    /// Replica number.
+    pub number: i64,
+    /// Logical path at the time of opening.
+    pub path: String,
+    /// Who opened it first.
+    pub who: Identity,
+    /// Its file.
+    pub file: Arc<File>,
+    /// Where the file is.
+    pub physical_path: PathBuf,
+    /// The object came to be by this opening.
+    pub created: bool,
+    /// The file was cut at the opening.
+    pub truncated: bool,
+    /// The replica had a checksum, so it gets a new one.
+    pub had_checksum: bool,
+    /// What to do when it is finished.
+    pub after: After,
+    /// What further openers have to know.
+    pub token: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    openers: usize,
+    wrote: bool,
+    checksum: bool,
+    copy: bool,
+    failed: Option<i32>,
+    finish: bool,
+    ended: bool,
+}
+
+/// How an opener leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Finish the replica as soon as all have left.
+    Finish,
+    /// Somebody else does.
+    Detach,
+    /// Something went wrong: the code.
+    Fail(i32),
+}
+
+/// What was made of a replica in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// At least one write was asked for.
+    pub wrote: bool,
+    /// An opener asked for a checksum when it left.
+    pub checksum: bool,
+    /// The bytes are those of a good sibling.
+    pub copy: bool,
+    /// Code of the first failure.
+    pub failed: Option<i32>,
+}
+
+/// The facts with which a writing begins.
+pub(crate) struct Begin {
+    pub data_id: i64,
+    pub number: i64,
+    pub path: String,
+    pub who: Identity,
+    pub file: Arc<File>,
+    pub physical_path: PathBuf,
+    pub created: bool,
+    pub truncated: bool,
+    pub had_checksum: bool,
+    pub after: After,
+}
+
+impl Writing {
+    /// Notes that bytes were written, or that writing failed with a code.
+    pub fn note(&self, outcome: Result<(), i32>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.wrote = true;
+        if let Err(code) = outcome {
+            state.failed.get_or_insert(code);
+        }
+    }
+
+    /// Says that the bytes are a copy of a good sibling's, so that the siblings stay what they are.
+    pub fn keep_siblings(&self) {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .copy = true;
+    }
+
+    /// Asks for a checksum at the end.
+    pub fn want_checksum(&self) {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .checksum = true;
+    }
+}
+
+/// All replicas in flight of a zone.
+#[derive(Default)]
+pub(crate) struct Writings {
+    by_replica: Mutex<HashMap<(i64, i64), Arc<Writing>>>,
+}
+
+impl Writings {
+    /// Begins one. The catalog has made sure that there is no other for this replica.
+    pub fn begin(&self, begin: Begin) -> Arc<Writing> {
+        let Begin {
+            data_id,
+            number,
+            path,
+            who,
+            file,
+            physical_path,
+            created,
+            truncated,
+            had_checksum,
+            after,
+        } = begin;
+        let writing = Arc::new(Writing {
+            data_id,
+            number,
+            path,
+            who,
+            file,
+            physical_path,
+            created,
+            truncated,
+            had_checksum,
+            after,
+            token: uuid::Uuid::new_v4().to_string(),
+            state: Mutex::new(State {
+                openers: 1,
+                ..State::default()
+            }),
+        });
+        self.lock().insert((data_id, number), Arc::clone(&writing));
+        writing
+    }
+
+    /// Opens one once more; none if the token is not its token.
+    pub fn join(&self, data_id: i64, number: i64, token: &str) -> Option<Arc<Writing>> {
+        let writing = self
+            .lock()
+            .get(&(data_id, number))
+            .filter(|w| w.token == token)
+            .cloned()?;
+        let mut state = writing.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ended {
+            return None;
+        }
+        state.openers += 1;
+        drop(state);
+        Some(writing)
+    }
+
+    /// An opener leaves. Some: the caller has to finish the replica and then call
+    /// [`Writings::forget`].
+    pub fn leave(&self, writing: &Writing, how: Leave) -> Option<Summary> {
+        let mut state = writing.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.openers = state.openers.saturating_sub(1);
+        match how {
+            Leave::Finish => state.finish = true,
+            Leave::Detach => {}
+            Leave::Fail(code) => {
+                state.failed.get_or_insert(code);
+                state.finish |= state.openers == 0;
+            }
+        }
+        if state.openers > 0 || !state.finish || state.ended {
+            return None;
+        }
+        state.ended = true;
+        Some(Summary {
+            wrote: state.wrote,
+            checksum: state.checksum,
+            copy: state.copy,
+            failed: state.failed,
+        })
+    }
+
+    /// Takes a finished one out.
+    pub fn forget(&self, writing: &Writing) {
+        self.lock().remove(&(writing.data_id, writing.number));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(i64, i64), Arc<Writing>>> {
+        self.by_replica
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
