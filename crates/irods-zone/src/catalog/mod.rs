@@ -34,6 +34,8 @@ pub mod zones;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

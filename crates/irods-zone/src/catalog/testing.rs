@@ -46,3 +46,15 @@ pub(crate) fn object(conn: &Connection, who: &Identity, path: &str, size: i64) -
     let vault = format!("/vault{}", path.strip_prefix("/z").unwrap());
     data_objects::create(conn, who, path, &replica(conn, &vault, size)).unwrap()
 }
+
+/// Adds a storage resource and gives its id.
+pub(crate) fn resource(conn: &Connection, name: &str) -> i64 {
+    let new = resources::NewResource {
+        name: name.to_owned(),
+        resc_type: "unixfilesystem".to_owned(),
+        host: "localhost".to_owned(),
+        vault_path: format!("/{name}"),
+        context: String::new(),
+    };
+    resources::add(conn, &rods(conn), &new).unwrap()
+}

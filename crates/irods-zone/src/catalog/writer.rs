@@ -149,10 +149,7 @@ fn commit_group(
     group.push(first);
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let mut next = 0;
-    loop {
-        let Some(job) = group.get_mut(next) else {
-            break;
-        };
+    while let Some(job) = group.get_mut(next) {
         run_in_savepoint(conn, job.as_mut()).inspect_err(|_| abandon(conn))?;
         next += 1;
         if next < MAX_GROUP
