@@ -30,6 +30,8 @@ mod passes;
 mod schema;
 mod signatures;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod workers;
 mod writer;
 
