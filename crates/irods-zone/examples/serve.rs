@@ -4,6 +4,10 @@ use irods_zone::{Zone, ZoneOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let mut arguments = std::env::args().skip(1);
     let mut options = ZoneOptions::new(arguments.next().ok_or("which directory?")?);
     options.listen = arguments

@@ -20,16 +20,26 @@ pub(super) async fn modify(session: &mut Session, request: &Request) -> Answer {
         None => (false, level.as_str()),
     };
     if level.starts_with("resource:") {
-        return Err(Failure::new(codes::SYS_NOT_SUPPORTED, "permissions of resources are not served"));
+        return Err(Failure::new(
+            codes::SYS_NOT_SUPPORTED,
+            "permissions of resources are not served",
+        ));
     }
     let mut who = session.user()?;
     if admin {
         who = who.in_admin_mode()?;
     }
-    let change = change(level, input.user_name.unwrap_or_default(), input.zone.unwrap_or_default())?;
+    let change = change(
+        level,
+        input.user_name.unwrap_or_default(),
+        input.zone.unwrap_or_default(),
+    )?;
     let path = input.path.unwrap_or_default();
     let recursive = input.recursive_flag != 0;
-    session.catalog().write(move |conn| access::modify(conn, &who, &path, &change, recursive)).await?;
+    session
+        .catalog()
+        .write(move |conn| access::modify(conn, &who, &path, &change, recursive))
+        .await?;
     Ok(Reply::done())
 }
 
@@ -37,7 +47,11 @@ fn change(level: &str, user: String, zone: String) -> Result<Change, Failure> {
     Ok(match level {
         "inherit" => Change::Inherit,
         "noinherit" => Change::NoInherit,
-        level => Change::Grant { user, zone, level: Level::parse(level)? },
+        level => Change::Grant {
+            user,
+            zone,
+            level: Level::parse(level)?,
+        },
     })
 }
 
@@ -85,9 +99,15 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
     match outcome {
         Ok(()) => json_reply(request, &json!({})),
         Err(error) => {
-            let (index, message) = error.message.split_once('\n').unwrap_or(("0", &error.message));
+            let (index, message) = error
+                .message
+                .split_once('\n')
+                .unwrap_or(("0", &error.message));
             let at = index.parse::<usize>().unwrap_or(0);
-            let named = input.operations.get(at).map(|operation| (at, operation.acl.as_str()));
+            let named = input
+                .operations
+                .get(at)
+                .map(|operation| (at, operation.acl.as_str()));
             refused(request, named, Failure::new(error.code, message))
         }
     }

@@ -32,7 +32,10 @@ pub(super) async fn checksum(session: &mut Session, request: &Request) -> Answer
     let verify = wishes.has(keywords::VERIFY_CHKSUM);
     let replicas = {
         let wishes = wishes.clone();
-        session.catalog().read(move |conn| chosen(conn, &who, &path, &wishes, verify)).await?
+        session
+            .catalog()
+            .read(move |conn| chosen(conn, &who, &path, &wishes, verify))
+            .await?
     };
     let zone = Arc::clone(&session.zone);
     if verify {
@@ -45,14 +48,26 @@ pub(super) async fn checksum(session: &mut Session, request: &Request) -> Answer
     }
     let first = checksums.first().cloned().unwrap_or_default();
     if checksums.iter().any(|other| *other != first) {
-        return Ok(Reply::done().note(codes::USER_CHKSUM_MISMATCH, "the replicas have different checksums"));
+        return Ok(Reply::done().note(
+            codes::USER_CHKSUM_MISMATCH,
+            "the replicas have different checksums",
+        ));
     }
-    Reply::with(request.packing, &StrPi { my_str: Some(first) })
+    Reply::with(
+        request.packing,
+        &StrPi {
+            my_str: Some(first),
+        },
+    )
 }
 
 /// Keywords that exclude each other.
 fn check(wishes: &KeyValPair) -> Result<(), Failure> {
-    let chosen = [keywords::REPL_NUM, keywords::RESC_NAME, keywords::CHKSUM_ALL];
+    let chosen = [
+        keywords::REPL_NUM,
+        keywords::RESC_NAME,
+        keywords::CHKSUM_ALL,
+    ];
     if chosen.iter().filter(|keyword| wishes.has(keyword)).count() > 1 {
         return Err(Failure::code(codes::USER_INCOMPATIBLE_PARAMS));
     }
@@ -68,9 +83,14 @@ fn chosen(
 ) -> Result<Vec<(Replica, Resource)>, CatalogError> {
     let object = data_objects::visible(conn, who, path)?;
     let picked: Vec<Replica> = if let Some(number) = wishes.get(keywords::REPL_NUM) {
-        let number = number.parse().map_err(|_| CatalogError::new(codes::SYS_INVALID_INPUT_PARAM, "replNum is no number"))?;
+        let number = number.parse().map_err(|_| {
+            CatalogError::new(codes::SYS_INVALID_INPUT_PARAM, "replNum is no number")
+        })?;
         object.replica(number).cloned().into_iter().collect()
-    } else if let Some(name) = wishes.get(keywords::RESC_NAME).filter(|name| !name.is_empty()) {
+    } else if let Some(name) = wishes
+        .get(keywords::RESC_NAME)
+        .filter(|name| !name.is_empty())
+    {
         resources::get(conn, name)?;
         let in_it = |r: &&Replica| r.resc_hier.split(';').any(|part| part == name);
         object.replicas.iter().filter(in_it).cloned().collect()
@@ -83,10 +103,22 @@ fn chosen(
     with_resources(conn, picked)
 }
 
-fn good(conn: &Connection, object: &DataObject, all: bool) -> Result<Vec<(Replica, Resource)>, CatalogError> {
-    let mut good: Vec<Replica> = object.replicas.iter().filter(|r| r.status == Status::Good).cloned().collect();
+fn good(
+    conn: &Connection,
+    object: &DataObject,
+    all: bool,
+) -> Result<Vec<(Replica, Resource)>, CatalogError> {
+    let mut good: Vec<Replica> = object
+        .replicas
+        .iter()
+        .filter(|r| r.status == Status::Good)
+        .cloned()
+        .collect();
     if good.is_empty() {
-        return Err(CatalogError::new(codes::SYS_NO_GOOD_REPLICA, object.path.clone()));
+        return Err(CatalogError::new(
+            codes::SYS_NO_GOOD_REPLICA,
+            object.path.clone(),
+        ));
     }
     if !all {
         good.truncate(1);
@@ -94,7 +126,10 @@ fn good(conn: &Connection, object: &DataObject, all: bool) -> Result<Vec<(Replic
     with_resources(conn, good)
 }
 
-fn with_resources(conn: &Connection, replicas: Vec<Replica>) -> Result<Vec<(Replica, Resource)>, CatalogError> {
+fn with_resources(
+    conn: &Connection,
+    replicas: Vec<Replica>,
+) -> Result<Vec<(Replica, Resource)>, CatalogError> {
     let pairs = replicas.into_iter().map(|replica| {
         let resource = resources::by_id(conn, replica.resc_id)?;
         Ok((replica, resource))
@@ -103,7 +138,12 @@ fn with_resources(conn: &Connection, replicas: Vec<Replica>) -> Result<Vec<(Repl
 }
 
 /// The checksum of a replica; one that had to be computed is stored.
-async fn of_replica(zone: &Arc<Shared>, replica: &Replica, resource: &Resource, force: bool) -> Result<String, Failure> {
+async fn of_replica(
+    zone: &Arc<Shared>,
+    replica: &Replica,
+    resource: &Resource,
+    force: bool,
+) -> Result<String, Failure> {
     if !replica.checksum.is_empty() && !force {
         return Ok(replica.checksum.clone());
     }
@@ -117,8 +157,16 @@ async fn of_replica(zone: &Arc<Shared>, replica: &Replica, resource: &Resource, 
         .write(move |conn| {
             // Only for the bytes that were read: a replica that is being written gets its own.
             let still = replicas::list(conn, data_id)?;
-            if still.iter().any(|r| r.number == number && r.status.at_rest()) {
-                replicas::modify(conn, data_id, Which::Number(number), &[(Field::Checksum, checksum)])?;
+            if still
+                .iter()
+                .any(|r| r.number == number && r.status.at_rest())
+            {
+                replicas::modify(
+                    conn,
+                    data_id,
+                    Which::Number(number),
+                    &[(Field::Checksum, checksum)],
+                )?;
             }
             Ok(())
         })
@@ -127,12 +175,20 @@ async fn of_replica(zone: &Arc<Shared>, replica: &Replica, resource: &Resource, 
 }
 
 /// Reads a replica's file and computes. Used wherever bytes at rest are checked.
-pub(super) async fn compute(replica: &Replica, resource: &Resource, scheme: Scheme) -> Result<String, Failure> {
-    let (vault_path, file) = (PathBuf::from(&resource.vault_path), PathBuf::from(&replica.physical_path));
+pub(super) async fn compute(
+    replica: &Replica,
+    resource: &Resource,
+    scheme: Scheme,
+) -> Result<String, Failure> {
+    let (vault_path, file) = (
+        PathBuf::from(&resource.vault_path),
+        PathBuf::from(&replica.physical_path),
+    );
     blocking(move || {
         let opened = vault::open(&vault_path, &file, Access::READ)
             .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, file.display()))?;
-        checksum::of_file(scheme, &opened).map_err(|error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, file.display()))
+        checksum::of_file(scheme, &opened)
+            .map_err(|error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, file.display()))
     })
     .await?
 }
@@ -157,7 +213,11 @@ async fn report(request: &Request, replicas: Vec<(Replica, Resource)>, no_comput
             )),
         }
         if replica.checksum.is_empty() {
-            findings.push(finding("warning", NO_CHECKSUM, format!("WARNING: No checksum available for replica [{number}].")));
+            findings.push(finding(
+                "warning",
+                NO_CHECKSUM,
+                format!("WARNING: No checksum available for replica [{number}]."),
+            ));
             continue;
         }
         if !seen.contains(&replica.checksum) {
@@ -178,12 +238,18 @@ async fn report(request: &Request, replicas: Vec<(Replica, Resource)>, no_comput
         }
     }
     if seen.len() > 1 {
-        findings.push(finding("warning", codes::USER_CHKSUM_MISMATCH, "WARNING: Data object has replicas with different checksums.".to_owned()));
+        findings.push(finding(
+            "warning",
+            codes::USER_CHKSUM_MISMATCH,
+            "WARNING: Data object has replicas with different checksums.".to_owned(),
+        ));
     }
     if findings.is_empty() {
         return Ok(Reply::done());
     }
-    let text = StrPi { my_str: Some(Value::Array(findings).to_string()) };
+    let text = StrPi {
+        my_str: Some(Value::Array(findings).to_string()),
+    };
     Ok(Reply::with(request.packing, &text)?.result(codes::CHECK_VERIFICATION_RESULTS))
 }
 

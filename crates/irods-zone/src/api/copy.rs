@@ -25,11 +25,16 @@ pub(super) async fn copy(session: &mut Session, request: &Request) -> Answer {
     let target = input.destination.obj_path.clone();
     session
         .catalog()
-        .read(move |conn| match data_objects::visible(conn, &who, &target) {
-            Ok(_) if !force => Err(CatalogError::new(codes::OVERWRITE_WITHOUT_FORCE_FLAG, format!("{target} exists"))),
-            Err(error) if error.code != codes::CAT_NO_ROWS_FOUND => Err(error),
-            _ => Ok(()),
-        })
+        .read(
+            move |conn| match data_objects::visible(conn, &who, &target) {
+                Ok(_) if !force => Err(CatalogError::new(
+                    codes::OVERWRITE_WITHOUT_FORCE_FLAG,
+                    format!("{target} exists"),
+                )),
+                Err(error) if error.code != codes::CAT_NO_ROWS_FOUND => Err(error),
+                _ => Ok(()),
+            },
+        )
         .await?;
     let source = open::open_as(session, input.source, Mode::READ).await?;
     let source = session.descriptors.take(source)?;
@@ -44,5 +49,11 @@ pub(super) async fn copy(session: &mut Session, request: &Request) -> Answer {
     let closed = close::leave(&session.zone, opened, Leave::Finish).await;
     let bytes_written = poured?;
     closed?;
-    Reply::with(request.packing, &TransferStat { bytes_written, ..TransferStat::default() })
+    Reply::with(
+        request.packing,
+        &TransferStat {
+            bytes_written,
+            ..TransferStat::default()
+        },
+    )
 }

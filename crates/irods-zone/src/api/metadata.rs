@@ -15,7 +15,8 @@ pub(super) async fn modify(session: &mut Session, request: &Request) -> Answer {
     let input: ModAvuMetadataInp = request.input()?;
     let who = session.acting(&input.cond_input)?;
     let args = [
-        input.arg0, input.arg1, input.arg2, input.arg3, input.arg4, input.arg5, input.arg6, input.arg7, input.arg8, input.arg9,
+        input.arg0, input.arg1, input.arg2, input.arg3, input.arg4, input.arg5, input.arg6,
+        input.arg7, input.arg8, input.arg9,
     ]
     .map(Option::unwrap_or_default);
     session
@@ -23,7 +24,11 @@ pub(super) async fn modify(session: &mut Session, request: &Request) -> Answer {
         .write(move |conn| {
             let [operation, kind, name, a3, a4, a5, rest @ ..] = args;
             let kind = EntityKind::parse(&kind)?;
-            let avu = Avu { attribute: a3.clone(), value: a4.clone(), units: a5.clone() };
+            let avu = Avu {
+                attribute: a3.clone(),
+                value: a4.clone(),
+                units: a5.clone(),
+            };
             match operation.as_str() {
                 "add" | "adda" => metadata::add(conn, &who, kind, &name, &avu),
                 "set" => metadata::set(conn, &who, kind, &name, &avu),
@@ -55,9 +60,17 @@ fn invalid(message: &str) -> crate::catalog::CatalogError {
 
 /// Old and new AVU of `mod`: the old units are optional, the rest are `n:`, `v:` and `u:` parts.
 fn changed(given: Avu, fifth: &str, rest: &[String]) -> crate::catalog::Result<(Avu, Avu)> {
-    let is_part = |text: &str| ["n:", "v:", "u:"].iter().any(|prefix| text.starts_with(prefix));
+    let is_part = |text: &str| {
+        ["n:", "v:", "u:"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+    };
     let mut old = given;
-    let mut parts: Vec<&str> = rest.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    let mut parts: Vec<&str> = rest
+        .iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
     if is_part(fifth) {
         old.units = String::new();
         parts.insert(0, fifth);
@@ -112,7 +125,10 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
             "add" => Operation::Add(avu),
             "remove" => Operation::Remove(avu),
             other => {
-                let failure = Failure::new(codes::SYS_INVALID_INPUT_PARAM, format!("Invalid metadata operation {other:?}"));
+                let failure = Failure::new(
+                    codes::SYS_INVALID_INPUT_PARAM,
+                    format!("Invalid metadata operation {other:?}"),
+                );
                 return refused(request, Some((index, other)), failure);
             }
         });
@@ -122,19 +138,29 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
         .catalog()
         .write(move |conn| {
             // The failure has to undo the work and still say which operation it was.
-            metadata::apply_atomic(conn, &who, kind, &name, &operations).map_err(|(index, mut error)| {
-                error.message = format!("{}\n{}", index.map_or(-1, |i| i as i64), error.message);
-                error
-            })
+            metadata::apply_atomic(conn, &who, kind, &name, &operations).map_err(
+                |(index, mut error)| {
+                    error.message =
+                        format!("{}\n{}", index.map_or(-1, |i| i as i64), error.message);
+                    error
+                },
+            )
         })
         .await;
     match outcome {
         Ok(()) => json_reply(request, &json!({})),
         Err(error) => {
-            let (index, message) = error.message.split_once('\n').unwrap_or(("-1", &error.message));
+            let (index, message) = error
+                .message
+                .split_once('\n')
+                .unwrap_or(("-1", &error.message));
             let at = index.parse::<usize>().ok();
             let named = at.and_then(|at| Some((at, input.operations.get(at)?.operation.as_str())));
-            let missing = [codes::CAT_UNKNOWN_FILE, codes::CAT_UNKNOWN_COLLECTION, codes::CAT_NO_ROWS_FOUND];
+            let missing = [
+                codes::CAT_UNKNOWN_FILE,
+                codes::CAT_UNKNOWN_COLLECTION,
+                codes::CAT_NO_ROWS_FOUND,
+            ];
             let failure = match named {
                 None if missing.contains(&error.code) => Failure::new(
                     codes::SYS_INVALID_INPUT_PARAM,
@@ -148,7 +174,11 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
 }
 
 /// The answer to operations that were not applied.
-pub(super) fn refused(request: &Request, operation: Option<(usize, &str)>, failure: Failure) -> Answer {
+pub(super) fn refused(
+    request: &Request,
+    operation: Option<(usize, &str)>,
+    failure: Failure,
+) -> Answer {
     let text = json!({
         "error_message": failure.message,
         "operation": operation.map(|(_, name)| name),

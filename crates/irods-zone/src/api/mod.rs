@@ -4,17 +4,31 @@
 //! touches the connection. Everything that the catalog decides (who may see, make and remove what)
 //! is asked of the catalog under the client user's identity.
 
+mod access;
+mod admin;
 mod auth;
+mod checksum;
 pub(crate) mod close;
 mod collection;
+mod copy;
 mod get;
+mod info;
 mod io;
+mod metadata;
+mod modify;
 mod open;
 mod put;
 mod query;
 mod register;
+mod remove_collection;
+mod rename;
 mod replica;
+mod replicate;
 mod stat;
+mod touch;
+mod truncate;
+mod unlink;
+mod user_admin;
 
 use irods_protocol::api::{self, Privilege};
 use irods_protocol::{codes, path};
@@ -50,6 +64,7 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
         api::OBJ_STAT => stat::obj_stat(session, &request).await,
         api::COLL_CREATE => collection::create(session, &request).await,
         api::MOD_COLL => collection::modify(session, &request).await,
+        api::RM_COLL => remove_collection::remove(session, &request).await,
         api::GEN_QUERY => query::general(session, &request).await,
         api::SPECIFIC_QUERY => query::specific(session, &request).await,
         api::PHY_PATH_REG => register::register(session, &request).await,
@@ -64,9 +79,37 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
         api::OPR_COMPLETE => close::complete(session, &request).await,
         api::DATA_OBJ_PUT => put::put(session, request).await,
         api::DATA_OBJ_GET => get::get(session, &request).await,
+        api::DATA_OBJ_UNLINK => unlink::unlink(session, &request).await,
+        api::DATA_OBJ_RENAME => rename::rename(session, &request).await,
+        api::DATA_OBJ_COPY => copy::copy(session, &request).await,
+        api::DATA_OBJ_REPL => replicate::replicate(session, &request).await,
+        api::DATA_OBJ_PHYMV => replicate::move_replica(session, &request).await,
+        api::DATA_OBJ_TRIM => replicate::trim(session, &request).await,
+        api::DATA_OBJ_CHKSUM => checksum::checksum(session, &request).await,
+        api::DATA_OBJ_TRUNCATE => truncate::truncate(session, &request).await,
+        api::REPLICA_TRUNCATE => truncate::replica_truncate(session, &request).await,
+        api::MOD_DATA_OBJ_META => modify::modify(session, &request).await,
+        api::DATA_OBJECT_MODIFY_INFO => modify::modify_info(session, &request).await,
+        api::MOD_AVU_METADATA => metadata::modify(session, &request).await,
+        api::ATOMIC_APPLY_METADATA_OPERATIONS => metadata::apply_atomic(session, &request).await,
+        api::MOD_ACCESS_CONTROL => access::modify(session, &request).await,
+        api::ATOMIC_APPLY_ACL_OPERATIONS => access::apply_atomic(session, &request).await,
         api::GET_FILE_DESCRIPTOR_INFO => replica::descriptor_info(session, &request),
         api::REPLICA_OPEN => replica::open(session, &request).await,
         api::REPLICA_CLOSE => replica::close(session, &request).await,
+        api::TOUCH => touch::touch(session, &request).await,
+        api::GENERAL_ADMIN => admin::general(session, &request).await,
+        api::USER_ADMIN => user_admin::user_admin(session, &request).await,
+        api::GET_MISC_SVR_INFO => info::server(session),
+        api::GET_LIBRARY_FEATURES => info::library_features(session),
+        api::CLIENT_HINTS => info::client_hints(session),
+        api::ZONE_REPORT => info::zone_report(session).await,
+        api::GET_HIER_FOR_RESC => info::hierarchy_of_resource(session, &request).await,
+        api::GET_HIER_FROM_LEAF_ID => info::hierarchy_of_leaf(session, &request).await,
+        api::GET_RESOURCE_INFO_FOR_OPERATION => {
+            info::resource_for_operation(session, &request).await
+        }
+        api::GET_HOST_FOR_PUT | api::GET_HOST_FOR_GET => info::host(session),
         _ => {
             if zone.counters.is_news(number) {
                 let name = known.map_or("unknown", |known| known.name);

@@ -33,9 +33,16 @@ pub(super) async fn remove(session: &mut Session, request: &Request) -> Answer {
     must_exist(&zone, &who, &path, recursive && fate != Fate::Trash).await?;
     let stat = match (recursive, fate) {
         (false, _) => {
-            let (who, path) = (who.clone(), path.clone());
-            zone.catalog.write(move |conn| collections::remove_empty(conn, &who, &path)).await?;
-            CollOprStat { files_cnt: 1, total_file_cnt: 1, last_obj_path: path, bytes_written: 0 }
+            let (who, empty) = (who.clone(), path.clone());
+            zone.catalog
+                .write(move |conn| collections::remove_empty(conn, &who, &empty))
+                .await?;
+            CollOprStat {
+                files_cnt: 1,
+                total_file_cnt: 1,
+                last_obj_path: path,
+                bytes_written: 0,
+            }
         }
         (true, Fate::Trash) => {
             let (who, from) = (who.clone(), path.clone());
@@ -46,12 +53,21 @@ pub(super) async fn remove(session: &mut Session, request: &Request) -> Answer {
                     collections::rename(conn, &who, &from, &target)
                 })
                 .await?;
-            CollOprStat { files_cnt: 1, total_file_cnt: 1, last_obj_path: path, bytes_written: 0 }
+            CollOprStat {
+                files_cnt: 1,
+                total_file_cnt: 1,
+                last_obj_path: path,
+                bytes_written: 0,
+            }
         }
         (true, fate) => {
-            let keep_root = wishes.has(keywords::IRODS_RM_TRASH) || wishes.has(keywords::IRODS_ADMIN_RM_TRASH);
+            let keep_root =
+                wishes.has(keywords::IRODS_RM_TRASH) || wishes.has(keywords::IRODS_ADMIN_RM_TRASH);
             let removed = remove_tree(&zone, &who, &path, fate, keep_root).await?;
-            CollOprStat { files_cnt: removed, ..CollOprStat::default() }
+            CollOprStat {
+                files_cnt: removed,
+                ..CollOprStat::default()
+            }
         }
     };
     Reply::with(request.packing, &stat)
@@ -59,9 +75,18 @@ pub(super) async fn remove(session: &mut Session, request: &Request) -> Answer {
 
 /// Missing collections are told apart from unreadable ones by nothing; the code depends on the way
 /// of removal (recorded exchanges prc_coll_remove, prc_permission_denied).
-async fn must_exist(zone: &Arc<Shared>, who: &Identity, path: &str, by_force: bool) -> Result<(), Failure> {
+async fn must_exist(
+    zone: &Arc<Shared>,
+    who: &Identity,
+    path: &str,
+    by_force: bool,
+) -> Result<(), Failure> {
     let (who, path) = (who.clone(), path.to_owned());
-    let code = if by_force { codes::USER_FILE_DOES_NOT_EXIST } else { codes::CAT_NO_ROWS_FOUND };
+    let code = if by_force {
+        codes::USER_FILE_DOES_NOT_EXIST
+    } else {
+        codes::CAT_NO_ROWS_FOUND
+    };
     zone.catalog
         .read(move |conn| collections::visible(conn, &who, &path))
         .await
@@ -73,20 +98,36 @@ async fn must_exist(zone: &Arc<Shared>, who: &Identity, path: &str, by_force: bo
 }
 
 /// Removes all below a collection, and the collection itself unless it is the user's trash.
-async fn remove_tree(zone: &Arc<Shared>, who: &Identity, path: &str, fate: Fate, keep_root: bool) -> Result<i32, Failure> {
+async fn remove_tree(
+    zone: &Arc<Shared>,
+    who: &Identity,
+    path: &str,
+    fate: Fate,
+    keep_root: bool,
+) -> Result<i32, Failure> {
     let mut last_error = None;
     let mut removed = 0_i32;
     let mut after = (i64::MIN, i64::MIN);
     let root = path.to_owned();
-    let tree = zone.catalog.read(move |conn| collections::subtree(conn, &root)).await?;
-    let names: Arc<BTreeMap<i64, String>> = Arc::new(tree.iter().map(|c| (c.id, c.name.clone())).collect());
+    let tree = zone
+        .catalog
+        .read(move |conn| collections::subtree(conn, &root))
+        .await?;
+    let names: Arc<BTreeMap<i64, String>> =
+        Arc::new(tree.iter().map(|c| (c.id, c.name.clone())).collect());
     loop {
         let root = path.to_owned();
-        let batch = zone.catalog.read(move |conn| replicas::in_subtree(conn, &root, after, BATCH)).await?;
+        let batch = zone
+            .catalog
+            .read(move |conn| replicas::in_subtree(conn, &root, after, BATCH))
+            .await?;
         let Some(last) = batch.last() else { break };
         after = (last.data_id, i64::MAX);
         let (who, names) = (who.clone(), Arc::clone(&names));
-        let (gone, error) = zone.catalog.write(move |conn| Ok(remove_batch(conn, &who, &names, batch, fate))).await?;
+        let (gone, error) = zone
+            .catalog
+            .write(move |conn| Ok(remove_batch(conn, &who, &names, batch, fate)))
+            .await?;
         last_error = error.or(last_error);
         removed = removed.saturating_add(i32::try_from(gone.len()).unwrap_or(i32::MAX));
         if fate == Fate::Delete {
@@ -128,7 +169,9 @@ fn remove_batch(
     let mut objects: BTreeMap<i64, String> = BTreeMap::new();
     for replica in batch {
         if let Some(collection) = names.get(&replica.coll_id) {
-            objects.entry(replica.data_id).or_insert_with(|| format!("{collection}/{}", replica.name));
+            objects
+                .entry(replica.data_id)
+                .or_insert_with(|| format!("{collection}/{}", replica.name));
         }
     }
     let mut gone = Vec::new();

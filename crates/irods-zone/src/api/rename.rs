@@ -22,14 +22,17 @@ pub(super) async fn rename(session: &mut Session, request: &Request) -> Answer {
     let from = collection_path(&input.source.obj_path)?;
     let to = collection_path(&input.destination.obj_path)?;
     let wanted = input.source.opr_type;
-    let force =
-        input.source.cond_input.has(keywords::FORCE_FLAG) || input.destination.cond_input.has(keywords::FORCE_FLAG);
+    let force = input.source.cond_input.has(keywords::FORCE_FLAG)
+        || input.destination.cond_input.has(keywords::FORCE_FLAG);
     let zone = Arc::clone(&session.zone);
     let replaced = zone
         .catalog
         .write(move |conn| {
             if from == to {
-                return Err(CatalogError::new(codes::SAME_SRC_DEST_PATHS_ERR, format!("{from} is where it is")));
+                return Err(CatalogError::new(
+                    codes::SAME_SRC_DEST_PATHS_ERR,
+                    format!("{from} is where it is"),
+                ));
             }
             let is_object = match wanted {
                 OBJECT => true,

@@ -69,58 +69,136 @@ pub(super) async fn replicate(session: &mut Session, request: &Request) -> Answe
     let after = After::of(&input.cond_input)?;
     let plan = {
         let (who, wishes) = (who.clone(), input.cond_input.clone());
-        session.catalog().read(move |conn| plan(conn, &who, &path, &wishes)).await?
+        session
+            .catalog()
+            .read(move |conn| plan(conn, &who, &path, &wishes))
+            .await?
     };
     let zone = Arc::clone(&session.zone);
     match run(&zone, who, plan, after, input).await? {
-        Some(bytes_written) => Reply::with(request.packing, &TransferStat { bytes_written, ..TransferStat::default() }),
+        Some(bytes_written) => Reply::with(
+            request.packing,
+            &TransferStat {
+                bytes_written,
+                ..TransferStat::default()
+            },
+        ),
         None => Ok(Reply::done()),
     }
 }
 
-fn plan(conn: &Connection, who: &Identity, path: &str, wishes: &KeyValPair) -> Result<Plan, CatalogError> {
+fn plan(
+    conn: &Connection,
+    who: &Identity,
+    path: &str,
+    wishes: &KeyValPair,
+) -> Result<Plan, CatalogError> {
     let object = data_objects::visible(conn, who, path)?;
     if object.replicas.iter().any(|r| !r.status.at_rest()) {
         return Err(CatalogError::new(codes::LOCKED_DATA_OBJECT_ACCESS, path));
     }
     access::require(conn, who, object.id, Level::READ_OBJECT)?;
-    let target = placement::for_new(conn, &only(wishes, &[keywords::DEST_RESC_NAME, keywords::DEF_RESC_NAME, keywords::RESC_HIER]))?;
-    let source = placement::existing(conn, &object, &only(wishes, &[keywords::RESC_NAME, keywords::REPL_NUM]), For::Reading)?;
+    let target = placement::for_new(
+        conn,
+        &only(
+            wishes,
+            &[
+                keywords::DEST_RESC_NAME,
+                keywords::DEF_RESC_NAME,
+                keywords::RESC_HIER,
+            ],
+        ),
+    )?;
+    let source = placement::existing(
+        conn,
+        &object,
+        &only(wishes, &[keywords::RESC_NAME, keywords::REPL_NUM]),
+        For::Reading,
+    )?;
     if source.0.status != Status::Good {
         return Err(CatalogError::new(codes::SYS_NO_GOOD_REPLICA, path));
     }
-    let root = target.hierarchy.split(';').next().unwrap_or_default().to_owned();
-    let there = object.replicas.iter().find(|r| r.resc_id == target.id || r.resc_hier.split(';').next() == Some(&root));
+    let root = target
+        .hierarchy
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let there = object
+        .replicas
+        .iter()
+        .find(|r| r.resc_id == target.id || r.resc_hier.split(';').next() == Some(&root));
     let target = match there {
         None => Target::New(target),
         Some(replica) if replica.status == Status::Good => Target::Nothing,
         Some(replica) => Target::Update(replica.clone(), resources::by_id(conn, replica.resc_id)?),
     };
-    Ok(Plan { object, source, target })
+    Ok(Plan {
+        object,
+        source,
+        target,
+    })
 }
 
 fn only(wishes: &KeyValPair, kept: &[&str]) -> KeyValPair {
-    KeyValPair(wishes.0.iter().filter(|(key, _)| kept.contains(&key.as_str())).cloned().collect())
+    KeyValPair(
+        wishes
+            .0
+            .iter()
+            .filter(|(key, _)| kept.contains(&key.as_str()))
+            .cloned()
+            .collect(),
+    )
 }
 
-async fn run(zone: &Arc<Shared>, who: Identity, plan: Plan, after: After, input: DataObjInp) -> Result<Option<i64>, Failure> {
-    let Plan { object, source: (source, source_resource), target } = plan;
-    let after = After { checksum: wanted(&after.checksum, &source.checksum), ..After::default() };
+async fn run(
+    zone: &Arc<Shared>,
+    who: Identity,
+    plan: Plan,
+    after: After,
+    input: DataObjInp,
+) -> Result<Option<i64>, Failure> {
+    let Plan {
+        object,
+        source: (source, source_resource),
+        target,
+    } = plan;
+    let after = After {
+        checksum: wanted(&after.checksum, &source.checksum),
+        ..After::default()
+    };
     let from = {
-        let (vault_path, file) = (PathBuf::from(&source_resource.vault_path), PathBuf::from(&source.physical_path));
+        let (vault_path, file) = (
+            PathBuf::from(&source_resource.vault_path),
+            PathBuf::from(&source.physical_path),
+        );
         blocking(move || vault::open(&vault_path, &file, Access::READ))
             .await?
-            .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, &source.physical_path))?
+            .map_err(|error| {
+                Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, &source.physical_path)
+            })?
     };
     let (replica, file, writing) = match target {
         Target::Nothing => return Ok(None),
         Target::Update(replica, resource) => {
-            open::begin_rewrite(zone, Rewrite { who, object, replica, resource, after, truncate: true }).await?
+            open::begin_rewrite(
+                zone,
+                Rewrite {
+                    who,
+                    object,
+                    replica,
+                    resource,
+                    after,
+                    truncate: true,
+                },
+            )
+            .await?
         }
         Target::New(resource) => {
             let guard = open::lock(zone, &object.path).await;
             let (file, place) = open::make_file(zone, &object.path, &resource).await?;
-            let mut new = NewReplica::new(resource.id, vault::text(&place), 0, Status::Intermediate);
+            let mut new =
+                NewReplica::new(resource.id, vault::text(&place), 0, Status::Intermediate);
             new.data_type.clone_from(&source.data_type);
             new.mode.clone_from(&source.mode);
             let data_id = object.id;
@@ -128,8 +206,12 @@ async fn run(zone: &Arc<Shared>, who: Identity, plan: Plan, after: After, input:
                 .catalog
                 .write(move |conn| {
                     let number = replicas::add_for_write(conn, data_id, &new)?;
-                    let found = replicas::list(conn, data_id)?.into_iter().find(|r| r.number == number);
-                    found.ok_or_else(|| CatalogError::new(codes::SYS_INTERNAL_ERR, "the new replica is gone"))
+                    let found = replicas::list(conn, data_id)?
+                        .into_iter()
+                        .find(|r| r.number == number);
+                    found.ok_or_else(|| {
+                        CatalogError::new(codes::SYS_INTERNAL_ERR, "the new replica is gone")
+                    })
                 })
                 .await;
             let replica = match added {
@@ -159,7 +241,14 @@ async fn run(zone: &Arc<Shared>, who: Identity, plan: Plan, after: After, input:
     let poured = pour(Arc::new(from), Arc::clone(&file)).await;
     writing.note(poured.as_ref().map(drop).map_err(|failure| failure.code));
     writing.keep_siblings();
-    let descriptor = Descriptor { input, replica, file, position: 0, readable: false, writing: Some(writing) };
+    let descriptor = Descriptor {
+        input,
+        replica,
+        file,
+        position: 0,
+        readable: false,
+        writing: Some(writing),
+    };
     let closed = close::leave(zone, descriptor, Leave::Finish).await;
     let bytes = poured?;
     closed?;
@@ -169,7 +258,9 @@ async fn run(zone: &Arc<Shared>, who: Identity, plan: Plan, after: After, input:
 /// The checksum of a copy: what the call asks for, else the source's is checked.
 fn wanted(asked: &Checksum, source: &str) -> Checksum {
     match asked {
-        Checksum::None if crate::checksum::Scheme::of(source).is_some() => Checksum::Verify(source.to_owned()),
+        Checksum::None if crate::checksum::Scheme::of(source).is_some() => {
+            Checksum::Verify(source.to_owned())
+        }
         other => other.clone(),
     }
 }
@@ -195,10 +286,21 @@ pub(super) async fn move_replica(session: &mut Session, request: &Request) -> An
         return Err(Failure::code(codes::SYS_COPY_ALREADY_IN_RESC));
     }
     let zone = Arc::clone(&session.zone);
-    let bytes_written = run(&zone, who, plan, After::default(), input).await?.unwrap_or(0);
-    let old = zone.catalog.write(move |conn| data_objects::remove_replica(conn, data_id, number)).await?;
+    let bytes_written = run(&zone, who, plan, After::default(), input)
+        .await?
+        .unwrap_or(0);
+    let old = zone
+        .catalog
+        .write(move |conn| data_objects::remove_replica(conn, data_id, number))
+        .await?;
     remove_files(&zone, vec![old]).await;
-    Reply::with(request.packing, &TransferStat { bytes_written, ..TransferStat::default() })
+    Reply::with(
+        request.packing,
+        &TransferStat {
+            bytes_written,
+            ..TransferStat::default()
+        },
+    )
 }
 
 /// `DATA_OBJ_TRIM`: the result is how many replicas went.
@@ -208,7 +310,10 @@ pub(super) async fn trim(session: &mut Session, request: &Request) -> Answer {
     let path = object_path(&input.obj_path)?;
     let wishes = input.cond_input;
     let keep_file = input.opr_type == UNREG_OPERATION;
-    let gone = session.catalog().write(move |conn| trim_rows(conn, &who, &path, &wishes)).await?;
+    let gone = session
+        .catalog()
+        .write(move |conn| trim_rows(conn, &who, &path, &wishes))
+        .await?;
     let count = i32::try_from(gone.len()).unwrap_or(i32::MAX);
     if !keep_file {
         remove_files(&session.zone, gone).await;
@@ -216,7 +321,12 @@ pub(super) async fn trim(session: &mut Session, request: &Request) -> Answer {
     Ok(Reply::code(count.min(1)))
 }
 
-fn trim_rows(conn: &Connection, who: &Identity, path: &str, wishes: &KeyValPair) -> Result<Vec<Replica>, CatalogError> {
+fn trim_rows(
+    conn: &Connection,
+    who: &Identity,
+    path: &str,
+    wishes: &KeyValPair,
+) -> Result<Vec<Replica>, CatalogError> {
     let bad = |message: &str| CatalogError::new(codes::USER_INCOMPATIBLE_PARAMS, message);
     let object = data_objects::visible(conn, who, path)?;
     access::require(conn, who, object.id, Level::MODIFY_OBJECT)?;
@@ -225,32 +335,57 @@ fn trim_rows(conn: &Connection, who: &Identity, path: &str, wishes: &KeyValPair)
     }
     let number = |keyword| wishes.get(keyword).filter(|text| !text.is_empty());
     let copies = match number(keywords::COPIES) {
-        Some(text) => text.parse().ok().filter(|&n| n > 0).ok_or_else(|| bad("copies must be a positive number"))?,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|&n| n > 0)
+            .ok_or_else(|| bad("copies must be a positive number"))?,
         None => DEFAULT_COPIES,
     };
     let age: u64 = match number(keywords::AGE) {
-        Some(text) => text.parse().map_err(|_| bad("age must be a number of minutes"))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| bad("age must be a number of minutes"))?,
         None => 0,
     };
-    let mut candidates: Vec<&Replica> = match (number(keywords::REPL_NUM), number(keywords::RESC_NAME)) {
-        (Some(_), Some(_)) => return Err(bad("replNum and rescName exclude each other")),
-        (Some(text), None) => {
-            let wanted: i64 = text.parse().map_err(|_| bad("replNum is no number"))?;
-            let found = object.replica(wanted);
-            vec![found.ok_or_else(|| CatalogError::new(codes::SYS_REPLICA_DOES_NOT_EXIST, path))?]
-        }
-        (None, Some(name)) => {
-            resources::get(conn, name)?;
-            object.replicas.iter().filter(|r| r.resc_hier.split(';').any(|part| part == name)).collect()
-        }
-        (None, None) => object.replicas.iter().collect(),
-    };
+    let mut candidates: Vec<&Replica> =
+        match (number(keywords::REPL_NUM), number(keywords::RESC_NAME)) {
+            (Some(_), Some(_)) => return Err(bad("replNum and rescName exclude each other")),
+            (Some(text), None) => {
+                let wanted: i64 = text.parse().map_err(|_| bad("replNum is no number"))?;
+                let found = object.replica(wanted);
+                vec![
+                    found.ok_or_else(|| {
+                        CatalogError::new(codes::SYS_REPLICA_DOES_NOT_EXIST, path)
+                    })?,
+                ]
+            }
+            (None, Some(name)) => {
+                resources::get(conn, name)?;
+                object
+                    .replicas
+                    .iter()
+                    .filter(|r| r.resc_hier.split(';').any(|part| part == name))
+                    .collect()
+            }
+            (None, None) => object.replicas.iter().collect(),
+        };
     let now: u64 = crate::catalog::time::now().parse().unwrap_or(0);
-    candidates.retain(|r| r.modify_time.parse::<u64>().map_or(0, |t| now.saturating_sub(t)) / 60 >= age);
+    candidates.retain(|r| {
+        r.modify_time
+            .parse::<u64>()
+            .map_or(0, |t| now.saturating_sub(t))
+            / 60
+            >= age
+    });
     // Stale ones go first, then those with high numbers.
     candidates.sort_by_key(|r| (r.status == Status::Good, -r.number));
     let mut left = object.replicas.len();
-    let mut good = object.replicas.iter().filter(|r| r.status == Status::Good).count();
+    let mut good = object
+        .replicas
+        .iter()
+        .filter(|r| r.status == Status::Good)
+        .count();
     let mut gone = Vec::new();
     for replica in candidates {
         let is_good = replica.status == Status::Good;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use irods_protocol::codes;
-use irods_protocol::message::{DataObjInp, KeyValPair};
 use irods_protocol::keywords;
+use irods_protocol::message::{DataObjInp, KeyValPair};
 use serde::Deserialize;
 
 use super::open::{self, Mode};
@@ -42,14 +42,21 @@ pub(super) async fn touch(session: &mut Session, request: &Request) -> Answer {
     let path = object_path(&input.logical_path)?;
     let options = input.options;
     let both = |a: bool, b: bool| a && b;
-    if both(options.replica_number.is_some(), options.leaf_resource_name.is_some())
-        || both(options.seconds_since_epoch.is_some(), options.reference.is_some())
-    {
+    if both(
+        options.replica_number.is_some(),
+        options.leaf_resource_name.is_some(),
+    ) || both(
+        options.seconds_since_epoch.is_some(),
+        options.reference.is_some(),
+    ) {
         return Err(Failure::code(codes::USER_INCOMPATIBLE_PARAMS));
     }
     let touched = {
         let (who, path, options) = (who.clone(), path.clone(), options.clone());
-        session.catalog().write(move |conn| touch_existing(conn, &who, &path, &options)).await?
+        session
+            .catalog()
+            .write(move |conn| touch_existing(conn, &who, &path, &options))
+            .await?
     };
     if touched || options.no_create {
         return Ok(Reply::done());
@@ -61,19 +68,42 @@ pub(super) async fn touch(session: &mut Session, request: &Request) -> Answer {
     if let Some(leaf) = &options.leaf_resource_name {
         wishes.set(keywords::LEAF_RESC_NAME, leaf.as_str());
     }
-    let new = DataObjInp { obj_path: path.clone(), data_size: -1, cond_input: wishes, ..DataObjInp::default() };
-    let number = open::open_as(session, new, Mode { read: true, write: true, create: true, truncate: false }).await?;
+    let new = DataObjInp {
+        obj_path: path.clone(),
+        data_size: -1,
+        cond_input: wishes,
+        ..DataObjInp::default()
+    };
+    let number = open::open_as(
+        session,
+        new,
+        Mode {
+            read: true,
+            write: true,
+            create: true,
+            truncate: false,
+        },
+    )
+    .await?;
     let descriptor = session.descriptors.take(number)?;
     let zone = Arc::clone(&session.zone);
     close::leave(&zone, descriptor, Leave::Finish).await?;
     if options.seconds_since_epoch.is_some() || options.reference.is_some() {
-        session.catalog().write(move |conn| touch_existing(conn, &who, &path, &options)).await?;
+        session
+            .catalog()
+            .write(move |conn| touch_existing(conn, &who, &path, &options))
+            .await?;
     }
     Ok(Reply::done())
 }
 
 /// True if something is there; its time is then set.
-fn touch_existing(conn: &Connection, who: &Identity, path: &str, options: &Options) -> Result<bool, CatalogError> {
+fn touch_existing(
+    conn: &Connection,
+    who: &Identity,
+    path: &str,
+    options: &Options,
+) -> Result<bool, CatalogError> {
     let at = match (&options.reference, options.seconds_since_epoch) {
         (Some(reference), _) => crate::catalog::stat::stat(conn, who, reference, None)?.modify_time,
         (None, Some(seconds)) => time::from_seconds(seconds),
@@ -87,8 +117,14 @@ fn touch_existing(conn: &Connection, who: &Identity, path: &str, options: &Optio
                 (None, Some(leaf)) => object.replicas.iter().find(|r| r.resc_name == *leaf),
                 (None, None) => object.best(),
             };
-            let replica = replica.ok_or_else(|| CatalogError::new(codes::SYS_REPLICA_DOES_NOT_EXIST, path))?;
-            replicas::modify(conn, object.id, Which::Number(replica.number), &[(Field::ModifyTime, at)])?;
+            let replica = replica
+                .ok_or_else(|| CatalogError::new(codes::SYS_REPLICA_DOES_NOT_EXIST, path))?;
+            replicas::modify(
+                conn,
+                object.id,
+                Which::Number(replica.number),
+                &[(Field::ModifyTime, at)],
+            )?;
             return Ok(true);
         }
         Err(error) if error.code == codes::CAT_NO_ROWS_FOUND => {}
@@ -98,9 +134,15 @@ fn touch_existing(conn: &Connection, who: &Identity, path: &str, options: &Optio
         return Ok(false);
     }
     if options.replica_number.is_some() || options.leaf_resource_name.is_some() {
-        return Err(CatalogError::new(codes::USER_INCOMPATIBLE_PARAMS, "a collection has no replicas"));
+        return Err(CatalogError::new(
+            codes::USER_INCOMPATIBLE_PARAMS,
+            "a collection has no replicas",
+        ));
     }
-    let change = CollectionChange { modify_time: Some(at), ..CollectionChange::default() };
+    let change = CollectionChange {
+        modify_time: Some(at),
+        ..CollectionChange::default()
+    };
     collections::modify(conn, who, path, &change)?;
     Ok(true)
 }

@@ -14,8 +14,10 @@ use crate::session::Session;
 use crate::writing::Leave;
 
 /// Seen with each truncation by a 5.0.90 server.
-const DEPRECATED: (i32, &str) =
-    (-3_001_000, "rxDataObjTruncate has been deprecated. Use rx_replica_truncate instead.");
+const DEPRECATED: (i32, &str) = (
+    -3_001_000,
+    "rxDataObjTruncate has been deprecated. Use rx_replica_truncate instead.",
+);
 
 /// `DATA_OBJ_TRUNCATE`.
 pub(super) async fn truncate(session: &mut Session, request: &Request) -> Answer {
@@ -26,26 +28,48 @@ pub(super) async fn truncate(session: &mut Session, request: &Request) -> Answer
 /// `REPLICA_TRUNCATE`: answered with the replica, or with what was wrong.
 pub(super) async fn replica_truncate(session: &mut Session, request: &Request) -> Answer {
     let (code, text) = match run(session, request).await {
-        Ok(replica) => (0, json!({ "message": "", "replica_number": replica.number, "resource_hierarchy": replica.resc_hier })),
-        Err(failure) => {
-            (failure.code, json!({ "message": failure.message, "replica_number": null, "resource_hierarchy": null }))
-        }
+        Ok(replica) => (
+            0,
+            json!({ "message": "", "replica_number": replica.number, "resource_hierarchy": replica.resc_hier }),
+        ),
+        Err(failure) => (
+            failure.code,
+            json!({ "message": failure.message, "replica_number": null, "resource_hierarchy": null }),
+        ),
     };
-    Ok(Reply::with(request.packing, &StrPi { my_str: Some(text.to_string()) })?.result(code))
+    Ok(Reply::with(
+        request.packing,
+        &StrPi {
+            my_str: Some(text.to_string()),
+        },
+    )?
+    .result(code))
 }
 
 async fn run(session: &mut Session, request: &Request) -> Result<Replica, Failure> {
     let mut input: DataObjInp = request.input()?;
-    let size = u64::try_from(input.data_size).map_err(|_| Failure::code(codes::USER_INPUT_FORMAT_ERR))?;
+    let size =
+        u64::try_from(input.data_size).map_err(|_| Failure::code(codes::USER_INPUT_FORMAT_ERR))?;
     input.data_size = -1;
-    let mode = Mode { read: true, write: true, create: false, truncate: false };
+    let mode = Mode {
+        read: true,
+        write: true,
+        create: false,
+        truncate: false,
+    };
     let number = open::open_as(session, input, mode).await?;
     let descriptor = session.descriptors.take(number)?;
     let replica = descriptor.replica.clone();
     let file = Arc::clone(&descriptor.file);
     let cut = blocking(move || file.set_len(size))
         .await?
-        .map_err(|error| Failure::io(codes::UNIX_FILE_TRUNCATE_ERR, &error, &replica.physical_path));
+        .map_err(|error| {
+            Failure::io(
+                codes::UNIX_FILE_TRUNCATE_ERR,
+                &error,
+                &replica.physical_path,
+            )
+        });
     if let Some(writing) = &descriptor.writing {
         writing.note(cut.as_ref().map(|()| ()).map_err(|failure| failure.code));
     }

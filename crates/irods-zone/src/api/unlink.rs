@@ -10,8 +10,8 @@ use std::sync::Arc;
 use irods_protocol::message::{DataObjInp, KeyValPair};
 use irods_protocol::{codes, keywords};
 
-use super::open::{discard, lock_file};
 use super::object_path;
+use super::open::{discard, lock_file};
 use crate::catalog::data_objects::{self, DataObject};
 use crate::catalog::replicas::{self, Replica};
 use crate::catalog::{CatalogError, Connection, Identity, resources, trash};
@@ -37,9 +37,18 @@ pub(super) enum Fate {
 impl Fate {
     /// As the call's keywords have it; what is in the trash already can only be deleted.
     pub fn of(path: &str, opr_type: i32, wishes: &KeyValPair) -> Self {
-        let purge = [keywords::FORCE_FLAG, keywords::IRODS_RM_TRASH, keywords::IRODS_ADMIN_RM_TRASH];
-        let named = wishes.get(keywords::OPR_TYPE).and_then(|text| text.parse().ok());
-        if opr_type == UNREG_OPERATION || named == Some(UNREG_OPERATION) || wishes.has(keywords::UNREG) {
+        let purge = [
+            keywords::FORCE_FLAG,
+            keywords::IRODS_RM_TRASH,
+            keywords::IRODS_ADMIN_RM_TRASH,
+        ];
+        let named = wishes
+            .get(keywords::OPR_TYPE)
+            .and_then(|text| text.parse().ok());
+        if opr_type == UNREG_OPERATION
+            || named == Some(UNREG_OPERATION)
+            || wishes.has(keywords::UNREG)
+        {
             Self::Unregister
         } else if purge.iter().any(|keyword| wishes.has(keyword)) || trash::contains(path) {
             Self::Delete
@@ -78,11 +87,17 @@ pub(super) async fn unlink(session: &mut Session, request: &Request) -> Answer {
 ///
 /// # Errors
 /// `CANT_UNREG_IN_VAULT_FILE`, and those of removal.
-pub(super) fn unregister(conn: &Connection, who: &Identity, path: &str) -> Result<DataObject, CatalogError> {
+pub(super) fn unregister(
+    conn: &Connection,
+    who: &Identity,
+    path: &str,
+) -> Result<DataObject, CatalogError> {
     let object = data_objects::remove(conn, who, path)?;
     for replica in &object.replicas {
         let vault_path = resources::by_id(conn, replica.resc_id)?.vault_path;
-        if !who.is_rodsadmin() && vault::is_inside(vault_path.as_ref(), replica.physical_path.as_ref()) {
+        if !who.is_rodsadmin()
+            && vault::is_inside(vault_path.as_ref(), replica.physical_path.as_ref())
+        {
             let message = format!("{} is in the vault", replica.physical_path);
             return Err(CatalogError::new(codes::CANT_UNREG_IN_VAULT_FILE, message));
         }
@@ -94,13 +109,20 @@ pub(super) fn unregister(conn: &Connection, who: &Identity, path: &str) -> Resul
 pub(super) async fn remove_files(zone: &Arc<Shared>, replicas: Vec<Replica>) {
     for replica in replicas {
         let (resc_id, file) = (replica.resc_id, replica.physical_path.clone());
-        let vault_path = match zone.catalog.read(move |conn| resources::by_id(conn, resc_id)).await {
+        let vault_path = match zone
+            .catalog
+            .read(move |conn| resources::by_id(conn, resc_id))
+            .await
+        {
             Ok(resource) => PathBuf::from(resource.vault_path),
             Err(_) => continue,
         };
         let place = PathBuf::from(&file);
         let guard = lock_file(zone, &vault_path, &place).await;
-        let used = zone.catalog.read(move |conn| replicas::by_physical_path(conn, resc_id, &file)).await;
+        let used = zone
+            .catalog
+            .read(move |conn| replicas::by_physical_path(conn, resc_id, &file))
+            .await;
         if matches!(used, Ok(None)) {
             discard(vault_path, place).await;
         }
