@@ -97,7 +97,11 @@ impl From<clap::Error> for Failed {
             .split("\n\nFor more information")
             .next()
             .unwrap_or_default();
-        let words: Vec<&str> = message.split_whitespace().collect();
+        let paragraphs = message.split("\n\n").map(|paragraph| {
+            let words: Vec<&str> = paragraph.split_whitespace().collect();
+            words.join(" ")
+        });
+        let message = paragraphs.collect::<Vec<_>>().join("; ");
         let command: Vec<&str> = usage
             .split(' ')
             .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
@@ -106,7 +110,7 @@ impl From<clap::Error> for Failed {
             true => "irods_sync".to_owned(),
             false => command.join(" "),
         };
-        Self::usage(format!("{} (see {command} --help)", words.join(" ")))
+        Self::usage(format!("{message} (see {command} --help)"))
     }
 }
 

@@ -8,6 +8,7 @@ use super::{StartArgs, at_least_one};
 
 /// What the job is.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Job")]
 pub struct JobFlags {
     /// Name of the job [default: one is made and printed]
@@ -46,6 +47,7 @@ pub struct JobFlags {
 
 /// What of the source, and how it is compared.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Scan")]
 pub struct ScanFlags {
     /// Files in one task

@@ -7,6 +7,7 @@ use tracing::level_filters::LevelFilter;
 
 /// What is logged.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Log")]
 pub struct LogFlags {
     /// Write the log to FILE, one JSON object a line, instead of to stderr

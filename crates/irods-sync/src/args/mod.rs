@@ -39,6 +39,7 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 pub struct CommonFlags {
     /// Say more: errors with their causes, and what is being done; -vv says everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -53,6 +54,7 @@ pub struct CommonFlags {
 
 /// Where jobs are kept.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Broker: where jobs are queued and accounted for")]
 pub struct BrokerFlags {
     /// sqlite:PATH, a file that the processes of this machine share [default: CELERY_BROKER_URL if it is set,
@@ -72,6 +74,7 @@ pub struct BrokerFlags {
 
 /// Which zone is talked to.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(
     next_help_heading = "Zone: as for every iRODS client, from irods_environment.json, .irodsA and IRODS_*"
 )]
@@ -87,6 +90,7 @@ pub struct ZoneFlags {
 
 /// How work is done.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerFlags {
     /// Tasks at the same time, each on a connection of its own [default: the number of cores]
@@ -146,6 +150,7 @@ pub enum CacheCommand {
 
 /// `start`.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(after_help = help::START_EXAMPLES)]
 pub struct StartArgs {
     /// Directory whose tree is brought into the zone; every worker must see it under this path
@@ -170,6 +175,7 @@ pub struct StartArgs {
 
 /// A command about a job.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 pub struct JobArg {
     /// Name of the job
     #[arg(value_name = "JOB")]
@@ -178,6 +184,7 @@ pub struct JobArg {
 
 /// A command that shows something of a job.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 pub struct JobOutputArgs {
     /// Name of the job
     #[arg(value_name = "JOB")]
@@ -189,6 +196,7 @@ pub struct JobOutputArgs {
 
 /// `stop`.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 pub struct StopArgs {
     /// Name of the job
     #[arg(value_name = "JOB")]
@@ -200,6 +208,7 @@ pub struct StopArgs {
 
 /// `worker`.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(after_help = help::WORKER_EXAMPLES)]
 pub struct WorkerArgs {
     /// Which zone.
@@ -212,6 +221,7 @@ pub struct WorkerArgs {
 
 /// `retry`.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 pub struct RetryArgs {
     /// Name of the job
     #[arg(value_name = "JOB")]
@@ -226,6 +236,7 @@ pub struct RetryArgs {
 
 /// `zone`.
 #[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
 #[command(after_help = help::ZONE_EXAMPLES)]
 pub struct ZoneArgs {
     /// Directory of the zone, made on first use
