@@ -244,15 +244,16 @@ proptest! {
             each!(seed, packing;
                 AuthPlugReqInp, AuthPlugReqOut, AuthRequestOut, AuthResponseInp, BinBytesBuf,
                 BulkOprInp, BytesBuf, CollEnt, CollInpNew, CollOprStat, CsNeg, DataObjCopyInp,
-                DataObjInp, EndTransactionInp, FileLseekOut, GenQuery2Inp, GenQueryInp,
-                GenQueryOut, GeneralAdminInp, GetHierFromLeafIdInp, GetHierarchyForRescInp,
+                DataObjInp, EndTransactionInp, FileLseekOut, GenQuery2Inp, GenQueryInp, GenQueryOut,
+                GeneralAdminInp, GetHierFromLeafIdInp, GetHierarchyForRescInp,
                 GetHierarchyForRescOut, GetLimitedPasswordInp, GetLimitedPasswordOut,
-                GetTempPasswordForOtherInp, GetTempPasswordForOtherOut, GetTempPasswordOut,
-                InxIvalPair, InxValPair, IntPi, KeyValPair, MiscSvrInfo, MiscSvrInfoBase,
-                ModAccessControlInp, ModAvuMetadataInp, OpenStat, OpenedDataObjInp,
-                ModDataObjMeta, UnregDataObj, RegReplica, PamAuthRequestInp, PamAuthRequestOut, PortList, PortalOprOut, ProcStatInp, RErrMsg,
-                RError, RodsObjStat, SpecColl, SpecificQueryInp, SslInp, StartupPack, StrPi,
-                SwitchUserInp, TicketAdminInp, TransferStat, UserAdminInp, Version,
+                GetTempPasswordForOtherInp, GetTempPasswordForOtherOut, GetTempPasswordOut, IntPi,
+                InxIvalPair, InxValPair, KeyValPair, MiscSvrInfo, MiscSvrInfoBase,
+                ModAccessControlInp, ModAvuMetadataInp, ModDataObjMeta, OpenStat, OpenedDataObjInp,
+                PamAuthRequestInp, PamAuthRequestOut, PortList, PortalOprOut, ProcStatInp, RErrMsg,
+                RError, RegReplica, RodsObjStat, SpecColl, SpecificQueryInp, SslInp, StartupPack,
+                StrPi, SwitchUserInp, TicketAdminInp, TransferStat, UnregDataObj, UserAdminInp,
+                Version,
             );
             data_obj_info(seed, packing);
         }

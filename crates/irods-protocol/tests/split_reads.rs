@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use irods_protocol::frame::{self, Frame, FrameDecoder};
+use irods_protocol::header::{Header, kind};
 use irods_protocol::limits::Limits;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -110,5 +111,63 @@ fn recorded_streams_come_out_whole() {
                 "{scenario} {dir:?} in pieces of {sizes:?}"
             );
         }
+    }
+}
+
+/// The start of a TLS session: a header whose lengths are parameters and that has no body, the
+/// shared secret, then calls; and in one of those, an answer of four bytes without a header.
+#[test]
+fn what_is_not_a_frame_is_taken_between_frames() {
+    let parameters = Header {
+        kind: "AES-256-CBC".to_owned(),
+        message_len: 32,
+        error_len: 8,
+        bytes_len: 16,
+        int_info: 0,
+    };
+    let secret = frame::encode("SHARED_SECRET", 0, &[7; 32], &[], 0).unwrap();
+    let call = frame::encode(kind::API_REQ, 679, b"<a></a>", &[], 0).unwrap();
+    let carry_on = 99_999_997_i32.to_be_bytes();
+    let stream = [
+        frame::encode_header(&parameters).unwrap(),
+        secret,
+        call.clone(),
+        carry_on.to_vec(),
+        call,
+    ]
+    .concat();
+
+    for size in [1, 7, stream.len()] {
+        let mut decoder = FrameDecoder::new(Limits::LOGIN);
+        let mut pieces = stream.chunks(size);
+        let mut more = |decoder: &mut FrameDecoder| {
+            decoder.space().extend_from_slice(pieces.next().unwrap());
+        };
+        let header = loop {
+            match decoder.next_bare_header().unwrap() {
+                Some(header) => break header,
+                None => more(&mut decoder),
+            }
+        };
+        assert_eq!(header, parameters);
+        let mut next_frame = |decoder: &mut FrameDecoder| loop {
+            match decoder.next_frame().unwrap() {
+                Some(frame) => break frame,
+                None => more(decoder),
+            }
+        };
+        assert_eq!(next_frame(&mut decoder).message, vec![7; 32]);
+        assert_eq!(next_frame(&mut decoder).int_info, 679);
+        let raw = loop {
+            match decoder.next_raw(4) {
+                Some(raw) => break raw,
+                None => decoder.space().extend_from_slice(pieces.next().unwrap()),
+            }
+        };
+        assert_eq!(raw.as_ref(), carry_on);
+        while decoder.next_frame().unwrap().is_none() {
+            decoder.space().extend_from_slice(pieces.next().unwrap());
+        }
+        assert_eq!(decoder.buffered(), 0);
     }
 }
