@@ -1,7 +1,7 @@
 //! GenQuery1: from column numbers and condition texts to pages of text.
 //!
-//! The way of a query: [`condition`] reads its texts, [`compile`] makes one SELECT from the table in
-//! [`attributes`], [`cursors`] runs it and cuts pages.
+//! The way of a query: `condition` reads its texts, `compile` makes one SELECT from the table in
+//! `attributes`, `cursors` runs it and cuts pages.
 
 mod attributes;
 mod average;

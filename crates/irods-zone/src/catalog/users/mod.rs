@@ -1,9 +1,16 @@
-//! Users, groups, memberships and passwords.
+//! Users and groups: their rows, what comes with them, and who may change them.
+
+mod groups;
+mod passwords;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{CatalogError, Result, code};
-use super::{Identity, UserType, collections, ids, metadata, secrets, time, zones};
+use super::{Identity, UserType, collections, ids, metadata, time, zones};
+
+pub(crate) use groups::join;
+pub use groups::{PUBLIC, add_group, add_member, remove_member};
+pub use passwords::{Password, add_temporary_password, passwords, set_password, use_up};
 
 /// A user's or group's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,19 +31,6 @@ pub struct User {
     pub create_time: String,
     /// Modification time, 11 digits.
     pub modify_time: String,
-}
-
-/// A password that a user can log in with.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password {
-    /// Identifies the row, for [`use_up`].
-    pub row: i64,
-    /// The clear text.
-    pub clear: String,
-    /// Seconds since the epoch after which it no longer counts.
-    pub expires: Option<u64>,
-    /// Gone after the first login.
-    pub single_use: bool,
 }
 
 /// `name#zone` or `name`, taken apart; the zone is empty if none is given.
@@ -91,101 +85,6 @@ pub fn identity(conn: &Connection, name: &str, zone: &str) -> Result<Identity> {
     }
 }
 
-/// All passwords of a user, also expired ones; none for an unknown user.
-pub fn passwords(conn: &Connection, name: &str, zone: &str) -> Result<Vec<Password>> {
-    let Some(user) = find(conn, name, zone)? else {
-        return Ok(Vec::new());
-    };
-    let key = secrets::key(conn)?;
-    let mut statement = conn.prepare_cached(
-        "SELECT rowid, rcat_password, pass_expiry_ts, single_use FROM r_user_password WHERE user_id = ?1",
-    )?;
-    let rows: Vec<(i64, String, String, bool)> = statement
-        .query_map([user.id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    rows.into_iter()
-        .map(|(row, stored, expires, single_use)| {
-            let clear = secrets::reveal(&key, &stored)?;
-            Ok(Password {
-                row,
-                clear,
-                expires: expires.parse().ok(),
-                single_use,
-            })
-        })
-        .collect()
-}
-
-/// Replaces the user's permanent password.
-///
-/// # Errors
-/// `PASSWORD_EXCEEDS_MAX_SIZE` unless it has 3 to 42 bytes.
-pub fn set_password(conn: &Connection, user_id: i64, clear: &str) -> Result<()> {
-    check_password(clear)?;
-    conn.prepare_cached("DELETE FROM r_user_password WHERE user_id = ?1 AND pass_expiry_ts = ''")?
-        .execute([user_id])?;
-    insert_password(conn, user_id, clear, "", false)
-}
-
-fn check_password(clear: &str) -> Result<()> {
-    if (3..=42).contains(&clear.len()) && !clear.contains('\0') {
-        return Ok(());
-    }
-    Err(CatalogError::new(
-        code::PASSWORD_EXCEEDS_MAX_SIZE,
-        "a password has 3 to 42 bytes",
-    ))
-}
-
-fn insert_password(
-    conn: &Connection,
-    user_id: i64,
-    clear: &str,
-    expires: &str,
-    single_use: bool,
-) -> Result<()> {
-    let stored = secrets::hide(&secrets::key(conn)?, clear);
-    conn.prepare_cached(
-        "INSERT INTO r_user_password
-         (user_id, rcat_password, pass_expiry_ts, single_use, create_ts, modify_ts)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-    )?
-    .execute(params![user_id, stored, expires, single_use, time::now()])?;
-    Ok(())
-}
-
-/// Adds a password that expires.
-pub fn add_temporary_password(
-    conn: &Connection,
-    user_id: i64,
-    clear: &str,
-    expires: u64,
-    single_use: bool,
-) -> Result<()> {
-    check_password(clear)?;
-    insert_password(
-        conn,
-        user_id,
-        clear,
-        &time::from_seconds(expires),
-        single_use,
-    )
-}
-
-/// Removes a single-use password after its use, and all expired ones of the same user.
-pub fn use_up(conn: &Connection, row: i64) -> Result<()> {
-    conn.prepare_cached(
-        "DELETE FROM r_user_password WHERE pass_expiry_ts <> '' AND pass_expiry_ts < ?2
-         AND user_id = (SELECT user_id FROM r_user_password WHERE rowid = ?1)",
-    )?
-    .execute(params![row, time::now()])?;
-    conn.prepare_cached("DELETE FROM r_user_password WHERE rowid = ?1 AND single_use = 1")?
-        .execute([row])?;
-    Ok(())
-}
-
 /// Adds a user with home and trash collections, member of `public` and of his own group.
 /// `auth` is an authentication name or empty. Rodsadmins and groupadmins only; the latter make rodsusers.
 pub fn add_user(
@@ -221,9 +120,6 @@ pub fn add_user(
     }
     Ok(id)
 }
-
-/// The group of everybody.
-pub const PUBLIC: &str = "public";
 
 fn insufficient(who: &Identity) -> CatalogError {
     CatalogError::new(
@@ -300,29 +196,12 @@ fn own_collections(local: &str, name: &str, zone: &str) -> [String; 2] {
     ]
 }
 
-/// Writes a membership.
-pub(crate) fn join(conn: &Connection, group_id: i64, user_id: i64) -> Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO r_user_group (group_user_id, user_id, create_ts, modify_ts) VALUES (?1, ?2, ?3, ?3)",
-    )?
-    .execute(params![group_id, user_id, time::now()])?;
-    Ok(())
-}
-
 fn add_auth(conn: &Connection, user_id: i64, auth: &str) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO r_user_auth (user_id, user_auth_name, create_ts) VALUES (?1, ?2, ?3)",
     )?
     .execute(params![user_id, auth, time::now()])?;
     Ok(())
-}
-
-/// Adds a group. Rodsadmins and groupadmins.
-pub fn add_group(conn: &Connection, who: &Identity, name: &str) -> Result<i64> {
-    if !matches!(who.user_type, UserType::RodsAdmin | UserType::GroupAdmin) {
-        return Err(insufficient(who));
-    }
-    insert(conn, name, "", UserType::RodsGroup)
 }
 
 /// Removes a user or group with its empty home and trash collections and permissions.
@@ -410,75 +289,5 @@ pub fn modify(
     }
     conn.prepare_cached("UPDATE r_user_main SET modify_ts = ?2 WHERE user_id = ?1")?
         .execute(params![user.id, time::now()])?;
-    Ok(())
-}
-
-/// Adds a user to a group. Rodsadmins; groupadmins for groups that are empty or that they belong to.
-pub fn add_member(
-    conn: &Connection,
-    who: &Identity,
-    group: &str,
-    user: &str,
-    zone: &str,
-) -> Result<()> {
-    let (group, user) = membership(conn, who, group, user, zone)?;
-    join(conn, group.id, user.id)
-}
-
-/// The group and user of a change of membership, if the caller may make it.
-fn membership(
-    conn: &Connection,
-    who: &Identity,
-    group: &str,
-    user: &str,
-    zone: &str,
-) -> Result<(User, User)> {
-    let found = find(conn, group, "")?
-        .filter(|g| g.user_type == UserType::RodsGroup)
-        .ok_or_else(|| {
-            CatalogError::new(code::CAT_INVALID_GROUP, format!("no such group: {group}"))
-        })?;
-    let permitted = match who.user_type {
-        UserType::RodsAdmin => true,
-        UserType::GroupAdmin => {
-            let (others, member): (i64, bool) = conn
-                .prepare_cached(
-                    "SELECT count(*), coalesce(max(user_id = ?2), 0) FROM r_user_group
-                     WHERE group_user_id = ?1 AND user_id <> ?1",
-                )?
-                .query_row([found.id, who.user_id], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-            others == 0 || member
-        }
-        _ => false,
-    };
-    if !permitted {
-        return Err(insufficient(who));
-    }
-    let member = find(conn, user, zone)?
-        .filter(|u| u.user_type != UserType::RodsGroup)
-        .ok_or_else(|| unknown(user))?;
-    Ok((found, member))
-}
-
-/// Takes a user out of a group; same rights as [`add_member`].
-pub fn remove_member(
-    conn: &Connection,
-    who: &Identity,
-    group: &str,
-    user: &str,
-    zone: &str,
-) -> Result<()> {
-    let (group, user) = membership(conn, who, group, user, zone)?;
-    let removed = conn
-        .prepare_cached("DELETE FROM r_user_group WHERE group_user_id = ?1 AND user_id = ?2")?
-        .execute([group.id, user.id])?;
-    if removed == 0 {
-        return Err(CatalogError::new(
-            code::CAT_SUCCESS_BUT_WITH_NO_INFO,
-            "no member of the group",
-        ));
-    }
     Ok(())
 }
