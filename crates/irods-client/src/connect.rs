@@ -11,7 +11,7 @@ use irods_protocol::auth::native;
 use irods_protocol::header::kind;
 use irods_protocol::message::Version as VersionPi;
 use irods_protocol::message::{
-    AuthRequestOut, AuthResponseInp, BinBytesBuf, CsNeg, IntPi, StartupPack,
+    AuthRequestOut, AuthResponseInp, BinBytesBuf, CsNeg, IntPi, RErrMsg, StartupPack,
 };
 use irods_protocol::version::Version;
 use irods_protocol::{Form, Packing, Pi, api, codes, frame};
@@ -60,7 +60,10 @@ impl Connection {
     /// The server cannot be reached, is no iRODS server, insists on TLS, or refuses the user.
     pub async fn open(environment: &Environment, options: &ConnectOptions) -> Result<Connection> {
         if environment.tls == TlsPolicy::Require {
-            return Err(no_agreement(environment, "nothing yet"));
+            return Err(no_agreement(
+                environment,
+                "nothing (this client cannot do TLS yet)",
+            ));
         }
         if environment.scheme != NATIVE {
             return Err(Error::Authentication {
@@ -72,7 +75,10 @@ impl Connection {
                     code: codes::USER_AUTH_SCHEME_ERR,
                     call: Call::Connect,
                     path: String::new(),
-                    messages: Vec::new(),
+                    messages: vec![RErrMsg {
+                        status: 0,
+                        msg: "this client knows native authentication only".to_owned(),
+                    }],
                 }),
             });
         }
@@ -80,6 +86,12 @@ impl Connection {
         log_in(&mut connection, environment).await?;
         connection.wire.logged_in();
         connection.timeouts = options.timeouts;
+        tracing::debug!(
+            peer = %connection.peer,
+            server = %connection.server,
+            user = %connection.identity.user,
+            "logged in"
+        );
         Ok(connection)
     }
 }

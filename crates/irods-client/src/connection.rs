@@ -255,6 +255,7 @@ impl Connection {
         self.counts.add(request.api);
         self.wire.begin();
         let outcome = self.converse(head, request, progress).await;
+        tracing::trace!(%call, path = request.subject, code = ?outcome.as_ref().map(|r| r.code).ok());
         match outcome {
             Ok(reply) => {
                 self.state = State::Ready;

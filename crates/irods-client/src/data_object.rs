@@ -141,7 +141,7 @@ impl Connection {
                 input.cond_input.set(keywords::OPR_TYPE, text);
             }
         }
-        let request = Request::new(api::DATA_OBJ_UNLINK, object).patient();
+        let request = Request::new(api::DATA_OBJ_UNLINK, object);
         self.call(request, Some(&input)).await.map(drop)
     }
 

@@ -377,10 +377,11 @@ impl Error {
 /// The scope of what a server answers.
 fn server_scope(error: &ServerError) -> Scope {
     match codes::split(error.code).base {
-        // The zone itself has lost its catalog or its agents; it comes back.
+        // The zone itself has lost its catalog, or has no agent to spare; that passes.
         codes::CATALOG_NOT_CONNECTED
         | codes::CAT_CONNECT_ERR
         | codes::SYS_AGENT_INIT_ERR
+        | codes::SYS_MAX_CONNECT_COUNT_EXCEEDED
         | codes::SYS_SVR_TO_SVR_CONNECT_FAILED
         | codes::SYS_SOCK_READ_TIMEDOUT
         | codes::SYS_SOCK_READ_ERR => Scope::ConnectionLost,

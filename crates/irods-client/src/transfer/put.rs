@@ -102,9 +102,7 @@ impl Connection {
             (PutChecksum::Register, None) => input.cond_input.set(keywords::REG_CHKSUM, ""),
             _ => {}
         }
-        let request = Request::new(api::DATA_OBJ_PUT, object)
-            .bytes(bytes)
-            .patient();
+        let request = Request::new(api::DATA_OBJ_PUT, object).bytes(bytes);
         let outcome = self.call(request, Some(&input)).await;
         match outcome {
             Ok(_) => Ok(Stored {
