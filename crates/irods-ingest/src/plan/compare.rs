@@ -1,8 +1,6 @@
 //! What of a directory is to be worked on: its listing against what is remembered, or against the catalog. Pure.
 //!
-//! Names are compared as bytes through a map: catalogs sort by locale, so no order of theirs is relied on. All
-//! directories are returned, changed or not, since what is in them is another matter; of the files, only those to be
-//! worked on.
+//! Names are compared as bytes through a map: catalogs sort by locale, so no order of theirs is relied on.
 
 use std::collections::HashMap;
 
@@ -24,55 +22,9 @@ pub enum Presence {
     Exists,
 }
 
-/// An entry to be worked on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// The entry.
-    pub entry: Entry,
-    /// How it compares.
-    pub verdict: Verdict,
-    /// What is known of its name in the zone.
-    pub presence: Presence,
-}
-
-/// The outcome for one directory. Order is that of the listing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Files (anything but directories) that are new or changed.
-    pub files: Vec<Item>,
-    /// All sub-directories.
-    pub directories: Vec<Item>,
-    /// Number of files left out because nothing changed.
-    pub unchanged_files: u64,
-}
-
-impl Work {
-    fn add(&mut self, entry: Entry, verdict: Verdict, presence: Presence) {
-        let item = Item {
-            entry,
-            verdict,
-            presence,
-        };
-        match (item.entry.stat.kind, verdict) {
-            (EntryKind::Directory, _) => self.directories.push(item),
-            (_, Verdict::Unchanged) => self.unchanged_files += 1,
-            _ => self.files.push(item),
-        }
-    }
-}
-
-/// Against what is remembered of the directory.
-pub fn with_record(
-    entries: impl IntoIterator<Item = Entry>,
-    record: &Record,
-    options: Options,
-) -> Work {
-    let mut work = Work::default();
-    for entry in entries {
-        let verdict = effective_verdict(record.verdict(&entry.name, &entry.stat), options);
-        work.add(entry, verdict, Presence::Unknown);
-    }
-    work
+/// How an entry compares with what is remembered of its directory.
+pub fn with_record(entry: &Entry, record: &Record, options: Options) -> Verdict {
+    effective_verdict(record.verdict(&entry.name, &entry.stat), options)
 }
 
 /// What the catalog holds of one collection: loaded completely before the source is listed.
@@ -134,27 +86,22 @@ impl CatalogNames {
     }
 }
 
-/// Against the catalog (`--compare_catalog`). `logical_name` gives the name that an entry has in the zone.
+/// How an entry compares with the catalog (`--compare_catalog`), where it is called `name`.
 ///
 /// An entry that the catalog already holds as the operation would leave it is unchanged. Every other one is new, with
 /// what is known of its name; the decision, made with the full state, tells how it differs. NO_OP leaves nothing that
 /// could be compared.
-pub fn with_catalog<N: AsRef<[u8]>>(
-    entries: impl IntoIterator<Item = Entry>,
+pub fn with_catalog(
+    entry: &Entry,
+    name: &[u8],
     catalog: &CatalogNames,
     operation: Operation,
-    logical_name: impl Fn(&Entry) -> N,
-) -> Work {
-    let mut work = Work::default();
-    for entry in entries {
-        let (verdict, presence) = match catalog.names.get(logical_name(&entry).as_ref()) {
-            None => (Verdict::New, Presence::Absent),
-            Some(name) if holds(name, &entry, operation) => (Verdict::Unchanged, Presence::Exists),
-            Some(_) => (Verdict::New, Presence::Exists),
-        };
-        work.add(entry, verdict, presence);
+) -> (Verdict, Presence) {
+    match catalog.names.get(name) {
+        None => (Verdict::New, Presence::Absent),
+        Some(name) if holds(name, entry, operation) => (Verdict::Unchanged, Presence::Exists),
+        Some(_) => (Verdict::New, Presence::Exists),
     }
-    work
 }
 
 fn holds(name: &Name, entry: &Entry, operation: Operation) -> bool {
@@ -215,56 +162,30 @@ mod tests {
         entry(name, EntryKind::Regular, size)
     }
 
-    fn names(items: &[Item]) -> Vec<(String, Verdict, Presence)> {
-        let row = |item: &Item| (item.entry.name.to_string(), item.verdict, item.presence);
-        items.iter().map(row).collect()
-    }
-
     #[test]
-    fn unchanged_files_are_only_counted_and_directories_always_returned() {
+    fn what_is_remembered_tells_four_verdicts_and_can_be_ignored() {
         let mut segment = Segment::new();
-        for known in [
-            file("same", 1),
-            file("grown", 1),
-            entry("dir", EntryKind::Directory, 9),
-        ] {
+        for known in [file("same", 1), file("grown", 1)] {
             segment.push(&known.name, &known.stat, LATER);
         }
         let bytes = segment.into_bytes();
         let record = Record::read([&bytes[..]]);
-        let entries = || {
-            [
-                entry("dir", EntryKind::Directory, 9),
-                file("grown", 2),
-                entry("newdir", EntryKind::Directory, 9),
-                file("new", 1),
-                file("same", 1),
-            ]
+        let verdicts = |options| {
+            [file("same", 1), file("grown", 2), file("new", 1)]
+                .map(|entry| with_record(&entry, &record, options))
         };
-        let work = with_record(entries(), &record, Options::default());
-        assert_eq!(work.unchanged_files, 1);
         assert_eq!(
-            names(&work.files),
-            [
-                ("grown".into(), Verdict::DataChanged, Presence::Unknown),
-                ("new".into(), Verdict::New, Presence::Unknown),
-            ]
-        );
-        assert_eq!(
-            names(&work.directories),
-            [
-                ("dir".into(), Verdict::Unchanged, Presence::Unknown),
-                ("newdir".into(), Verdict::New, Presence::Unknown),
-            ]
+            verdicts(Options::default()),
+            [Verdict::Unchanged, Verdict::DataChanged, Verdict::New]
         );
         let ignoring = Options {
             ignore_cache: true,
             ..Options::default()
         };
-        let work = with_record(entries(), &record, ignoring);
-        assert_eq!((work.unchanged_files, work.files.len()), (0, 3));
-        assert_eq!(work.directories[0].verdict, Verdict::DataChanged);
-        assert_eq!(work.files[1].verdict, Verdict::New);
+        assert_eq!(
+            verdicts(ignoring),
+            [Verdict::DataChanged, Verdict::DataChanged, Verdict::New]
+        );
     }
 
     #[test]
@@ -278,33 +199,21 @@ mod tests {
         catalog.add_replica(b"two", 0, 5, ReplicaStatus::Stale);
         catalog.add_replica(b"two", 1, TIME, ReplicaStatus::Good);
         catalog.add_collection(b"coll");
+        let compare = |name: &str, operation| {
+            with_catalog(&file(name, 1), name.as_bytes(), &catalog, operation)
+        };
         let unchanged = |operation| {
-            let work = with_catalog(
-                [
-                    "coll",
-                    "none",
-                    "registered",
-                    "shorter",
-                    "stale",
-                    "two",
-                    "uploaded",
-                ]
-                .map(|n| file(n, 1)),
-                &catalog,
-                operation,
-                |entry| entry.name.clone(),
-            );
-            let presence = |name: &str| {
-                let item = work.files.iter().find(|item| item.entry.name == name);
-                item.map(|item| item.presence)
-            };
-            assert_eq!(presence("none"), Some(Presence::Absent));
-            assert_eq!(presence("coll"), Some(Presence::Exists));
-            assert!(work.files.iter().all(|item| item.verdict == Verdict::New));
-            assert_eq!(work.unchanged_files as usize + work.files.len(), 7);
+            assert_eq!(compare("none", operation), (Verdict::New, Presence::Absent));
+            assert_eq!(compare("coll", operation), (Verdict::New, Presence::Exists));
             ["registered", "shorter", "stale", "two", "uploaded"]
                 .into_iter()
-                .filter(|name| presence(name).is_none())
+                .filter(|name| match compare(name, operation) {
+                    (Verdict::Unchanged, Presence::Exists) => true,
+                    other => {
+                        assert_eq!(other, (Verdict::New, Presence::Exists));
+                        false
+                    }
+                })
                 .collect::<Vec<_>>()
         };
         assert_eq!(unchanged(Operation::RegisterSync), ["registered", "two"]);
@@ -329,14 +238,16 @@ mod tests {
         let mut catalog = CatalogNames::default();
         catalog.add_collection(b"coll");
         catalog.add_replica(b"object", 0, 0, ReplicaStatus::Good);
-        let entries = ["coll", "none", "object"].map(|n| entry(n, EntryKind::Directory, 0));
-        let work = with_catalog(entries, &catalog, Operation::PutSync, |e| e.name.clone());
+        let compared = ["coll", "none", "object"].map(|name| {
+            let directory = entry(name, EntryKind::Directory, 0);
+            with_catalog(&directory, name.as_bytes(), &catalog, Operation::PutSync)
+        });
         assert_eq!(
-            names(&work.directories),
+            compared,
             [
-                ("coll".into(), Verdict::Unchanged, Presence::Exists),
-                ("none".into(), Verdict::New, Presence::Absent),
-                ("object".into(), Verdict::New, Presence::Exists),
+                (Verdict::Unchanged, Presence::Exists),
+                (Verdict::New, Presence::Absent),
+                (Verdict::New, Presence::Exists),
             ]
         );
     }
@@ -345,13 +256,8 @@ mod tests {
     fn logical_names_are_what_is_compared() {
         let mut catalog = CatalogNames::default();
         catalog.add_replica(b"mapped", 1, TIME, ReplicaStatus::Good);
-        let work = with_catalog(
-            [file("x", 1)],
-            &catalog,
-            Operation::RegisterSync,
-            |_| "mapped",
-        );
-        assert_eq!(work.unchanged_files, 1);
+        let compared = with_catalog(&file("x", 1), b"mapped", &catalog, Operation::RegisterSync);
+        assert_eq!(compared, (Verdict::Unchanged, Presence::Exists));
         assert_eq!(catalog.data_objects().collect::<Vec<_>>(), [b"mapped"]);
         assert_eq!(catalog.collections().count(), 0);
     }

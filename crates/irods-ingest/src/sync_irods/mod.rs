@@ -13,7 +13,7 @@ use crate::patience::Backoff;
 use crate::plan::compare::CatalogNames;
 use crate::plan::{CatalogState, Effect, Event, Operation, Replica, ReplicaStatus};
 use crate::shutdown::Urgency;
-use crate::source::{EntryKind, Stat};
+use crate::source::Stat;
 use crate::sync_task::JobContext;
 
 mod annotate;
@@ -37,7 +37,6 @@ pub(crate) struct FileAction<'a> {
     pub(crate) subject: Subject<'a>,
     /// Absolute path as it is registered.
     pub(crate) physical: &'a str,
-    pub(crate) kind: EntryKind,
     /// Of what is registered, or of what an upload reads.
     pub(crate) stat: &'a Stat,
     /// The text of a link.

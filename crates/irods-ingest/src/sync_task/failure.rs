@@ -6,6 +6,7 @@ use super::task::join;
 use super::{FileItem, FilesTask, JobContext, PathTask, Task};
 use crate::broker::{Completion, Failure, NewTask};
 use crate::error::EntryError;
+use crate::plan::compare::Presence;
 
 /// What a directory that could not be scanned is called in the ledger, after its own error.
 const SUBTREE: &str = "subtree not scanned";
@@ -26,6 +27,8 @@ pub(super) fn file(
     let tried = FileItem {
         attempts,
         redelivered: true,
+        // What the scan saw of the name may be long past by then.
+        presence: Presence::Unknown,
         ..item.clone()
     };
     if attempts <= context.spec.options.max_retries {

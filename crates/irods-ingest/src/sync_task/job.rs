@@ -185,14 +185,14 @@ pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<Tas
             .spawn(leased.lease, vec![new], b"root".to_vec())
             .await?;
         if spawned == Spawned::Stopping {
-            return Ok(TaskEnd::Complete(completion));
+            return Ok(TaskEnd::complete(completion));
         }
     }
     completion.counts = Counts {
         dirs_seen: 1,
         ..Counts::default()
     };
-    Ok(TaskEnd::Complete(completion))
+    Ok(TaskEnd::complete(completion))
 }
 
 /// Stops a job: nothing new is begun; with `now`, what is in hand is abandoned too.

@@ -97,9 +97,15 @@ impl JobContext {
 #[derive(Debug)]
 pub enum TaskEnd {
     /// Done; this is to be accounted for.
-    Complete(Completion),
+    Complete(Box<Completion>),
     /// Not done; somebody else goes on after this delay, from where the last batch ended.
     Release(Duration),
+}
+
+impl TaskEnd {
+    fn complete(completion: Completion) -> Self {
+        TaskEnd::Complete(Box::new(completion))
+    }
 }
 
 /// Does a leased task.
@@ -109,10 +115,10 @@ pub enum TaskEnd {
 pub async fn run(context: &JobContext, leased: &Leased, task: Task) -> Result<TaskEnd, SyncError> {
     if leased.kind != TaskKind::Work {
         // Hooks around passes are queued for jobs with a handler that has them; none of ours does yet.
-        return Ok(TaskEnd::Complete(Completion::default()));
+        return Ok(TaskEnd::complete(Completion::default()));
     }
     if leased.expiries >= MAX_EXPIRIES {
-        return Ok(TaskEnd::Complete(failure::abandoned(
+        return Ok(TaskEnd::complete(failure::abandoned(
             context,
             task,
             leased.expiries,

@@ -13,6 +13,7 @@ use crate::broker::Counts;
 use crate::core::{Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::naming::{self, Placement};
+use crate::plan::compare::Presence;
 use crate::plan::{CatalogState, Checksums, Decision, FileFacts, Options, Reason, decide_file};
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Stat, Timestamp};
@@ -145,7 +146,11 @@ impl File<'_> {
         redelivered: bool,
     ) -> Result<Counts, SyncError> {
         let options = &self.context.spec.options;
-        let mut catalog = CatalogState::Unknown;
+        let mut catalog = match self.item.presence {
+            Presence::Unknown => CatalogState::Unknown,
+            Presence::Absent => CatalogState::Absent,
+            Presence::Exists => sync_irods::look(zone, self.logical).await?,
+        };
         let mut checksums = Checksums::Unknown;
         for _ in 0..MAX_TURNS {
             let decision = decide_file(&FileFacts {
@@ -207,7 +212,6 @@ impl File<'_> {
                 operation: self.context.spec.options.operation,
             },
             physical: &self.physical,
-            kind: self.look.stat.kind,
             stat: &self.look.stat,
             link: self.look.link.as_deref(),
         }

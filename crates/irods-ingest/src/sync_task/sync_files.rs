@@ -67,5 +67,5 @@ pub(super) async fn sync_files(
         });
     }
     failure::retry_files(context, &task.directory, again, &mut completion);
-    Ok(TaskEnd::Complete(completion))
+    Ok(TaskEnd::complete(completion))
 }

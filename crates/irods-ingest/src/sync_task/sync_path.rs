@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+use bstr::BString;
 use serde::{Deserialize, Serialize};
 
 use super::sync_dir::{Known, sync_dir};
@@ -46,7 +47,7 @@ pub(super) async fn sync_path(
         Err(SyncError::Entry(error)) => {
             let mut completion = Completion::default();
             failure::directory(context, &task, &error, &mut completion);
-            Ok(TaskEnd::Complete(completion))
+            Ok(TaskEnd::complete(completion))
         }
         Err(SyncError::Drained) => Ok(TaskEnd::Release(Duration::ZERO)),
         other => other,
@@ -81,19 +82,19 @@ async fn scan(
     }
     let after = cursor.map(|cursor| cursor.after);
     let mut children = Children::new(context, leased, task);
-    for found in classify(
-        context,
-        &task.directory,
-        &listing,
-        &remembered,
-        &record,
-        after.as_deref(),
-    ) {
+    for entry in &listing.entries {
+        if after
+            .as_deref()
+            .is_some_and(|after| entry.name.as_slice() <= after)
+        {
+            continue;
+        }
         if context.shutdown.requested() && children.queued_any {
             return Err(SyncError::Drained);
         }
-        if let Flow::Stopping = children.add(found, &mut completion.counts).await? {
-            return Ok(TaskEnd::Complete(completion));
+        let found = remembered.compare(context, &task.directory, &record, entry);
+        if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
+            return Ok(TaskEnd::complete(completion));
         }
     }
     children.flush(&completion.counts).await?;
@@ -105,7 +106,7 @@ async fn scan(
         &record,
         &mut completion,
     );
-    Ok(TaskEnd::Complete(completion))
+    Ok(TaskEnd::complete(completion))
 }
 
 /// What is known of the directory before it is listed. The catalog is listed first where it is asked at all, so that
@@ -137,6 +138,40 @@ async fn remember(context: &JobContext, task: &PathTask) -> Result<Remembered, S
 impl Remembered {
     fn record(&self) -> Record {
         Record::read(self.segments.iter().map(|segment| segment.bytes.as_slice()))
+    }
+
+    fn compare(
+        &self,
+        context: &JobContext,
+        directory: &[u8],
+        record: &Record,
+        entry: &Entry,
+    ) -> Found {
+        let absolute = context.absolute(&join(directory, &entry.name));
+        if context.filter.excludes(&absolute, entry.stat.kind) {
+            return Found::Excluded;
+        }
+        let options = &context.spec.options;
+        let (verdict, presence) = match &self.catalog {
+            Some(catalog) => {
+                let name = naming::element(&entry.name, &absolute);
+                with_catalog(entry, name.as_bytes(), catalog, options.operation)
+            }
+            None => {
+                let options = Options {
+                    ignore_cache: options.ignore_cache,
+                    ..Options::default()
+                };
+                (with_record(entry, record, options), Presence::Unknown)
+            }
+        };
+        match (entry.stat.kind, verdict) {
+            (EntryKind::Directory, _) => Found::Directory {
+                exists: presence == Presence::Exists && verdict == Verdict::Unchanged,
+            },
+            (_, Verdict::Unchanged) => Found::Unchanged,
+            (_, verdict) => Found::File { verdict, presence },
+        }
     }
 
     /// What is known of the directory itself: its own entry stands in its record under the empty name.
@@ -176,6 +211,7 @@ pub(crate) fn source_error(error: SourceError) -> SyncError {
             return SyncError::Worker(error.to_string());
         }
         SourceError::Vanished { .. } => "SOURCE_VANISHED",
+        SourceError::Dangling { .. } => "SOURCE_DANGLING_LINK",
         SourceError::Unreadable { .. } => "SOURCE_UNREADABLE",
         SourceError::NotRegular { .. } => "SOURCE_NOT_REGULAR",
         SourceError::NotADirectory { .. } => "SOURCE_NOT_A_DIRECTORY",
@@ -188,96 +224,17 @@ pub(crate) fn source_error(error: SourceError) -> SyncError {
     SyncError::Entry(EntryError::new(name, message))
 }
 
-/// One entry of the listing, after the comparison.
+/// What an entry of the listing turned out to be.
 enum Found {
-    Excluded { name: Vec<u8>, file: bool },
-    Unchanged { name: Vec<u8> },
-    File(FileItem),
-    Directory { name: Vec<u8>, exists: bool },
-}
-
-impl Found {
-    fn name(&self) -> &[u8] {
-        match self {
-            Found::Excluded { name, .. } | Found::Unchanged { name } => name,
-            Found::File(item) => &item.name,
-            Found::Directory { name, .. } => name,
-        }
-    }
-}
-
-/// All entries after `after`, in order.
-fn classify(
-    context: &JobContext,
-    directory: &[u8],
-    listing: &Listing,
-    remembered: &Remembered,
-    record: &Record,
-    after: Option<&[u8]>,
-) -> Vec<Found> {
-    let is_file = |entry: &Entry| entry.stat.kind != EntryKind::Directory;
-    let mut found = Vec::new();
-    let mut candidates = Vec::new();
-    for entry in &listing.entries {
-        if after.is_some_and(|after| entry.name.as_slice() <= after) {
-            continue;
-        }
-        let absolute = context.absolute(&join(directory, &entry.name));
-        if context.filter.excludes(&absolute, entry.stat.kind) {
-            found.push(Found::Excluded {
-                name: entry.name.to_vec(),
-                file: is_file(entry),
-            });
-        } else {
-            candidates.push(entry.clone());
-        }
-    }
-    let all: Vec<Vec<u8>> = candidates
-        .iter()
-        .filter(|entry| is_file(entry))
-        .map(|entry| entry.name.to_vec())
-        .collect();
-    let options = Options {
-        ignore_cache: context.spec.options.ignore_cache,
-        ..Options::default()
-    };
-    let work = match &remembered.catalog {
-        None => with_record(candidates, record, options),
-        Some(catalog) => with_catalog(
-            candidates,
-            catalog,
-            context.spec.options.operation,
-            |entry| {
-                let absolute = context.absolute(&join(directory, &entry.name));
-                naming::element(&entry.name, &absolute).into_owned()
-            },
-        ),
-    };
-    let changed: std::collections::HashSet<&[u8]> = work
-        .files
-        .iter()
-        .map(|item| item.entry.name.as_slice())
-        .collect();
-    found.extend(
-        all.into_iter()
-            .filter(|name| !changed.contains(name.as_slice()))
-            .map(|name| Found::Unchanged { name }),
-    );
-    found.extend(work.files.iter().map(|item| {
-        Found::File(FileItem {
-            name: item.entry.name.to_vec(),
-            stat: item.entry.stat,
-            verdict: item.verdict,
-            attempts: 0,
-            redelivered: false,
-        })
-    }));
-    found.extend(work.directories.into_iter().map(|item| Found::Directory {
-        name: item.entry.name.into(),
-        exists: item.presence == Presence::Exists,
-    }));
-    found.sort_unstable_by(|a, b| a.name().cmp(b.name()));
-    found
+    Excluded,
+    Unchanged,
+    File {
+        verdict: Verdict,
+        presence: Presence,
+    },
+    Directory {
+        exists: bool,
+    },
 }
 
 enum Flow {
@@ -292,7 +249,7 @@ struct Children<'a> {
     task: &'a PathTask,
     batch: Vec<NewTask>,
     chunk: Vec<FileItem>,
-    last: Vec<u8>,
+    last: BString,
     queued_any: bool,
 }
 
@@ -304,34 +261,40 @@ impl<'a> Children<'a> {
             task,
             batch: Vec::new(),
             chunk: Vec::new(),
-            last: Vec::new(),
+            last: BString::default(),
             queued_any: false,
         }
     }
 
-    async fn add(&mut self, found: Found, counts: &mut Counts) -> Result<Flow, SyncError> {
-        self.last = found.name().to_vec();
+    async fn add(
+        &mut self,
+        entry: &Entry,
+        found: Found,
+        counts: &mut Counts,
+    ) -> Result<Flow, SyncError> {
+        let is_directory = entry.stat.kind == EntryKind::Directory;
+        counts.dirs_seen += u64::from(is_directory);
+        counts.files_seen += u64::from(!is_directory);
+        self.last.clone_from(&entry.name);
         match found {
-            Found::Excluded { file, .. } => {
-                counts.files_seen += u64::from(file);
-                counts.dirs_seen += u64::from(!file);
-                counts.excluded += 1;
-            }
-            Found::Unchanged { .. } => {
-                counts.files_seen += 1;
-                counts.skipped_unchanged += 1;
-            }
-            Found::File(item) => {
-                counts.files_seen += 1;
-                self.chunk.push(item);
+            Found::Excluded => counts.excluded += 1,
+            Found::Unchanged => counts.skipped_unchanged += 1,
+            Found::File { verdict, presence } => {
+                self.chunk.push(FileItem {
+                    name: entry.name.to_vec(),
+                    stat: entry.stat,
+                    verdict,
+                    presence,
+                    attempts: 0,
+                    redelivered: false,
+                });
                 if self.chunk.len() >= self.context.spec.options.files_per_task.max(1) {
                     self.close_chunk()?;
                 }
             }
-            Found::Directory { name, exists } => {
-                counts.dirs_seen += 1;
+            Found::Directory { exists } => {
                 self.push(&Task::SyncPath(PathTask {
-                    directory: join(&self.task.directory, &name),
+                    directory: join(&self.task.directory, &entry.name),
                     attempts: 0,
                     exists,
                 }))?;
@@ -369,7 +332,7 @@ impl<'a> Children<'a> {
             return Ok(Flow::GoOn);
         }
         let cursor = serde_json::to_vec(&Cursor {
-            after: self.last.clone(),
+            after: self.last.to_vec(),
             counts: *counts,
         })
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_CURSOR", error.to_string())))?;

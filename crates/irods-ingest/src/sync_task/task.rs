@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::{NewTask, TaskClass};
 use crate::bytes_text;
+use crate::plan::compare::Presence;
 use crate::signature::Verdict;
 use crate::source::Stat;
 
@@ -51,6 +52,8 @@ pub struct FileItem {
     pub stat: Stat,
     /// How that compares with what is remembered.
     pub verdict: Verdict,
+    /// What is known of its name in the zone.
+    pub presence: Presence,
     /// How often it was tried before.
     pub attempts: u32,
     /// An attempt whose end nobody knows may have left something in the zone.

@@ -1,0 +1,256 @@
+//! Trees into a real zone, and back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::os::unix::fs::symlink;
+
+use ingest::broker::JobState;
+use ingest::plan::Operation;
+use ingest::sync_task::JobOptions;
+use support::{Site, TARGET, assert_registered, let_times_settle, tree};
+
+fn with(operation: Operation) -> JobOptions {
+    JobOptions {
+        operation,
+        files_per_task: 3,
+        ..JobOptions::default()
+    }
+}
+
+/// Nested and empty directories, odd names, an empty file, links.
+fn odd_tree(site: &Site) {
+    for (name, content) in [
+        ("plain.txt", "plain"),
+        ("empty", ""),
+        ("a/b/c/deep file", "deep"),
+        ("quotes ' \" ` here/it's", "quoted"),
+        ("<xml> & co/&amp;", "markup"),
+        ("größe/データ.tsv", "text"),
+        ("percent % _ like/100%", "wild"),
+        ("back\\slash", "b"),
+        (".hidden/.x", "h"),
+    ] {
+        site.write(name, content);
+    }
+    for n in 0..10 {
+        site.write(format!("many/file {n}"), vec![b'x'; n * 100]);
+    }
+    std::fs::create_dir_all(site.source().join("nothing/in/here")).unwrap();
+    symlink("plain.txt", site.source().join("link")).unwrap();
+    symlink("nowhere", site.source().join("dangling")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_is_registered_exactly_and_a_rescan_makes_no_call() {
+    let site = Site::new().await;
+    odd_tree(&site);
+    let_times_settle(&site.source().join("dangling")).await;
+    let job = site.run(with(Operation::RegisterSync)).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.state, JobState::Finished);
+    assert_registered(&site).await;
+    let source = tree(&site.source());
+    let files = source.values().filter(|m| !m.is_dir()).count() as u64;
+    let directories = source.len() as u64 - files + 1;
+    assert_eq!(
+        (job.totals.files_seen, job.totals.registered),
+        (files, files)
+    );
+    assert_eq!(
+        (job.totals.dirs_seen, job.totals.collections_created),
+        (directories, directories)
+    );
+    assert_eq!(job.totals.skipped_unchanged, 0);
+
+    // Starting a job looks at the target; everything after that must be nothing.
+    let name = "rescan";
+    let job = site.start(name, with(Operation::RegisterSync)).await;
+    let before = site.pool.counts().total();
+    let (worker, _told) = site.worker(job.id, 2, std::sync::Arc::new(ingest::core::NoHandler));
+    worker.run().await.unwrap();
+    let job = ingest::broker::Broker::job(site.broker.as_ref(), job.id)
+        .await
+        .unwrap();
+    assert_eq!(job.totals.skipped_unchanged, files);
+    assert_eq!(
+        site.pool.counts().total() - before,
+        0,
+        "{:?}",
+        site.pool.counts()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_changed_is_done_again() {
+    let site = Site::new().await;
+    for n in 0..20 {
+        site.write(format!("d{}/f{n}", n % 3), vec![b'a'; n]);
+    }
+    let_times_settle(&site.source().join("d1/f19")).await;
+    site.run(with(Operation::RegisterSync)).await;
+    let grown = site.write("d0/f3", "rather longer than before");
+    site.write("d1/new", "new");
+    let_times_settle(&grown).await;
+    let job = site.run(with(Operation::RegisterSync)).await;
+    site.assert_no_failures(&job).await;
+    let t = job.totals;
+    assert_eq!((t.updated, t.registered, t.skipped_unchanged), (1, 1, 19));
+    assert_registered(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_hold_the_bytes_and_follow_changes() {
+    let site = Site::new().await;
+    odd_tree(&site);
+    std::fs::remove_file(site.source().join("dangling")).unwrap();
+    site.write(
+        "large",
+        (0..9_000_000u32)
+            .map(|n| n as u8 ^ (n >> 8) as u8)
+            .collect::<Vec<_>>(),
+    );
+    let job = site
+        .run(JobOptions {
+            checksum: true,
+            ..with(Operation::PutSync)
+        })
+        .await;
+    site.assert_no_failures(&job).await;
+    let files = tree(&site.source())
+        .values()
+        .filter(|m| !m.is_dir())
+        .count() as u64;
+    assert_eq!(job.totals.uploaded, files);
+    for (name, meta) in tree(&site.source()) {
+        if !meta.is_dir() {
+            let expected =
+                std::fs::read(site.source().join(name.to_string().trim_start_matches('/')))
+                    .unwrap();
+            assert_eq!(
+                site.read(&format!("{TARGET}{name}")).await,
+                expected,
+                "{name}"
+            );
+        }
+    }
+    let changed = site.write("a/b/c/deep file", "deeper");
+    let_times_settle(&changed).await;
+    let job = site
+        .run(JobOptions {
+            checksum: true,
+            ..with(Operation::PutSync)
+        })
+        .await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(
+        site.read(&format!("{TARGET}/a/b/c/deep file")).await,
+        b"deeper"
+    );
+    assert_eq!(
+        job.totals.uploaded + job.totals.updated,
+        1,
+        "{:?}",
+        job.totals
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn put_leaves_what_exists_and_append_adds_the_new_end() {
+    let site = Site::new().await;
+    let log = site.write("log", "one\n");
+    let_times_settle(&log).await;
+    site.run(with(Operation::Put)).await;
+    site.write("log", "one\ntwo\n");
+    let_times_settle(&log).await;
+    site.run(with(Operation::Put)).await;
+    assert_eq!(site.read(&format!("{TARGET}/log")).await, b"one\n");
+    let job = site.run(with(Operation::PutAppend)).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(site.read(&format!("{TARGET}/log")).await, b"one\ntwo\n");
+    assert_eq!((job.totals.appended, job.totals.bytes_uploaded), (1, 4));
+    // Shorter than the object: refused, and said.
+    site.write("log", "x");
+    let_times_settle(&log).await;
+    let job = site.run(with(Operation::PutAppend)).await;
+    assert_eq!(job.totals.failed, 1);
+    assert_eq!(site.read(&format!("{TARGET}/log")).await, b"one\ntwo\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_file_fails_alone() {
+    let site = Site::new().await;
+    for n in 0..5 {
+        site.write(format!("f{n}"), "x");
+    }
+    let mut zone = site.connection().await;
+    zone.create_collection(&format!("{TARGET}/f2"), true)
+        .await
+        .unwrap();
+    drop(zone);
+    let job = site.run(with(Operation::RegisterSync)).await;
+    assert_eq!((job.totals.registered, job.totals.failed), (4, 1));
+    assert_eq!(job.state, JobState::Finished);
+    let [failure] = &site.failures(&job).await[..] else {
+        panic!("one failure is expected")
+    };
+    assert!(failure.failure.path.ends_with(b"/f2"));
+    assert!(
+        failure.failure.message.contains("cannot sync file"),
+        "{}",
+        failure.failure.message
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_not_text_and_special_files() {
+    let site = Site::new().await;
+    site.write(b"bad\xe1\x80", "bytes");
+    site.write(b"dir\xff/inside", "below");
+    let _socket = std::os::unix::net::UnixListener::bind(site.source().join("socket")).unwrap();
+    let job = site.run(with(Operation::RegisterSync)).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.registered, 3);
+    let catalog = site.catalog().await;
+    let names: Vec<String> = catalog.keys().map(ToString::to_string).collect();
+    assert_eq!(
+        names
+            .iter()
+            .filter(|n| n.contains("irods_UnicodeEncodeError_"))
+            .count(),
+        3,
+        "{names:?}"
+    );
+    assert!(names.iter().any(|n| n.ends_with("/inside")));
+    assert!(names.contains(&"/socket".to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compare_catalog_needs_no_memory() {
+    let site = Site::new().await;
+    odd_tree(&site);
+    let options = JobOptions {
+        compare_catalog: true,
+        ..with(Operation::RegisterSync)
+    };
+    let job = site.run(options.clone()).await;
+    site.assert_no_failures(&job).await;
+    assert_registered(&site).await;
+    let files = job.totals.registered;
+    let job = site.run(options).await;
+    assert_eq!(job.totals.skipped_unchanged, files);
+    assert_eq!(job.totals.registered + job.totals.updated, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_op_does_nothing() {
+    let site = Site::new().await;
+    site.write("a/b", "x");
+    let job = site.run(with(Operation::NoOp)).await;
+    assert_eq!((job.totals.files_seen, job.totals.failed), (1, 0));
+    assert!(site.catalog().await.is_empty());
+    // What a NO_OP run saw does not hide anything from a real one.
+    let job = site.run(with(Operation::RegisterSync)).await;
+    assert_eq!(job.totals.registered, 1);
+}

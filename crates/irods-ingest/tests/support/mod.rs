@@ -1,0 +1,278 @@
+//! A zone, a broker and a source in one temporary directory, and the comparison of what is in them.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bstr::BString;
+use ingest::broker::sqlite::SqliteBroker;
+use ingest::broker::{Broker, FailureRecord, Job, JobId, WorkerId, WorkerInfo};
+use ingest::core::{EventHandler, NoHandler};
+use ingest::shutdown::{Shutdown, ShutdownSender, shutdown};
+use ingest::sync_task::job::{JobRequest, start_synchronization};
+use ingest::sync_task::{JobOptions, LogTasks};
+use ingest::worker::{Worker, WorkerError, WorkerOptions};
+use irods_client::collection::Replica;
+use irods_client::{ConnectOptions, Environment, Pool, PoolOptions, Pooled};
+use irods_zone::{Zone, ZoneOptions};
+use tempfile::TempDir;
+
+/// The collection that sources are ingested into.
+pub const TARGET: &str = "/tempZone/home/rods/landing";
+
+pub struct Site {
+    pub dir: TempDir,
+    pub zone: Zone,
+    pub environment: Environment,
+    pub pool: Pool,
+    pub broker: Arc<SqliteBroker>,
+}
+
+impl Site {
+    pub async fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let zone = Zone::start(ZoneOptions::new(dir.path().join("zone")))
+            .await
+            .unwrap();
+        let file = zone.environment_file().to_owned();
+        let environment = Environment::read(&irods_client::environment::Sources {
+            variable: &|name| {
+                (name == "IRODS_ENVIRONMENT_FILE").then(|| file.to_str().unwrap().to_owned())
+            },
+            uid: rustix::process::getuid().as_raw(),
+        })
+        .unwrap();
+        let pool = Pool::new(
+            environment.clone(),
+            ConnectOptions::default(),
+            PoolOptions::default(),
+        );
+        let broker = SqliteBroker::open(dir.path().join("broker.sqlite3"))
+            .await
+            .unwrap();
+        std::fs::create_dir(dir.path().join("source")).unwrap();
+        Site {
+            zone,
+            environment,
+            pool,
+            broker: Arc::new(broker),
+            dir,
+        }
+    }
+
+    /// The source directory, links resolved.
+    pub fn source(&self) -> PathBuf {
+        self.dir.path().join("source").canonicalize().unwrap()
+    }
+
+    /// Writes a file of the source, whose modification lies safely in the past.
+    pub fn write(&self, name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.source().join(OsStr::from_bytes(name.as_ref()));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub async fn connection(&self) -> Pooled {
+        self.pool.get().await.unwrap()
+    }
+
+    /// Queues a job of the source without running it.
+    pub async fn start(&self, name: &str, options: JobOptions) -> Job {
+        let request = JobRequest {
+            name: Some(name.to_owned()),
+            source: &self.source(),
+            target: TARGET,
+            options,
+            interval: None,
+            owner: None,
+        };
+        let broker: &dyn Broker = self.broker.as_ref();
+        start_synchronization(broker, &self.pool, request)
+            .await
+            .unwrap()
+            .job()
+            .clone()
+    }
+
+    pub fn worker(
+        &self,
+        job: JobId,
+        concurrency: usize,
+        handler: Arc<dyn EventHandler>,
+    ) -> (Worker, ShutdownSender) {
+        let (sender, told) = shutdown();
+        (self.worker_with(job, concurrency, handler, told), sender)
+    }
+
+    fn worker_with(
+        &self,
+        job: JobId,
+        concurrency: usize,
+        handler: Arc<dyn EventHandler>,
+        told: Shutdown,
+    ) -> Worker {
+        let info = WorkerInfo {
+            id: WorkerId(format!("test-{}", uuid::Uuid::new_v4())),
+            host: "here".into(),
+            pid: std::process::id(),
+            process: String::new(),
+            version: String::new(),
+            status: String::new(),
+        };
+        let mut options = WorkerOptions::new(info, concurrency);
+        options.filter.only = Some(job);
+        options.until_ended = Some(job);
+        Worker::new(
+            self.broker.clone(),
+            self.pool.clone(),
+            handler,
+            Arc::new(LogTasks),
+            options,
+            told,
+        )
+    }
+
+    /// Runs a job to its end with two tasks at a time, and says how it ended.
+    pub async fn run(&self, options: JobOptions) -> Job {
+        self.run_with(options, Arc::new(NoHandler)).await
+    }
+
+    pub async fn run_with(&self, options: JobOptions, handler: Arc<dyn EventHandler>) -> Job {
+        let name = format!("job-{}", uuid::Uuid::new_v4());
+        let job = self.start(&name, options).await;
+        let (worker, _told) = self.worker(job.id, 2, handler);
+        worker
+            .run()
+            .await
+            .unwrap_or_else(|error: WorkerError| panic!("{error}"));
+        self.broker.job(job.id).await.unwrap()
+    }
+
+    pub async fn failures(&self, job: &Job) -> Vec<FailureRecord> {
+        self.broker
+            .failures(job.id, None, 1000)
+            .await
+            .unwrap()
+            .entries
+    }
+
+    /// Fails if anything is in the ledger, and says what.
+    pub async fn assert_no_failures(&self, job: &Job) {
+        let failures = self.failures(job).await;
+        let said = failures
+            .iter()
+            .map(|f| f.failure.message.as_str())
+            .collect::<Vec<_>>();
+        assert!(
+            said.is_empty() && job.totals.failed == 0,
+            "{said:#?} {job:?}"
+        );
+    }
+
+    /// Everything below the target, by logical path relative to it; collections have no replicas.
+    pub async fn catalog(&self) -> BTreeMap<BString, Vec<Replica>> {
+        let mut zone = self.connection().await;
+        let mut found = BTreeMap::new();
+        let mut left = vec![String::new()];
+        while let Some(relative) = left.pop() {
+            let collection = format!("{TARGET}{relative}");
+            for (name, replicas) in zone.list_data_objects(&collection).await.unwrap() {
+                found.insert(format!("{relative}/{name}").into(), replicas);
+            }
+            for name in zone.list_subcollections(&collection).await.unwrap() {
+                let path = format!("{relative}/{name}");
+                found.insert(path.clone().into(), Vec::new());
+                left.push(path);
+            }
+        }
+        found
+    }
+
+    /// The content of a data object.
+    pub async fn read(&self, logical: &str) -> Vec<u8> {
+        let mut zone = self.connection().await;
+        let how = irods_client::transfer::OpenHow::Read;
+        let mut open = zone.open_data_object(logical, how, None).await.unwrap();
+        let mut content = Vec::new();
+        loop {
+            let block = open.read(1 << 20).await.unwrap();
+            if block.is_empty() {
+                break;
+            }
+            content.extend_from_slice(&block);
+        }
+        open.close().await.unwrap();
+        content
+    }
+}
+
+/// Everything below a directory by relative path with a leading slash, as `lstat` has it.
+pub fn tree(root: &Path) -> BTreeMap<BString, std::fs::Metadata> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = path.symlink_metadata().unwrap();
+            let relative = path.strip_prefix(root).unwrap();
+            let name = [b"/", relative.as_os_str().as_bytes()].concat();
+            if meta.is_dir() {
+                left.push(path);
+            }
+            found.insert(name.into(), meta);
+        }
+    }
+    found
+}
+
+/// Fails unless the catalog holds exactly the source: the same names, and of each file one good replica with its size,
+/// modification time and physical path.
+pub async fn assert_registered(site: &Site) {
+    let (source, catalog) = (tree(&site.source()), site.catalog().await);
+    let names = |map: Vec<&BString>| map.into_iter().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        names(source.keys().collect()),
+        names(catalog.keys().collect())
+    );
+    for (name, meta) in &source {
+        let replicas = &catalog[name];
+        if meta.is_dir() {
+            assert!(replicas.is_empty(), "{name} is a data object");
+            continue;
+        }
+        let [replica] = replicas.as_slice() else {
+            panic!("{name} has {} replicas", replicas.len());
+        };
+        let path = [site.source().as_os_str().as_bytes(), name.as_slice()].concat();
+        assert_eq!(
+            (replica.size, replica.mtime),
+            (meta.size(), meta.mtime()),
+            "{name}"
+        );
+        assert_eq!(replica.path, path, "{name}");
+        assert_eq!(
+            replica.status,
+            irods_client::collection::ReplicaStatus::Good,
+            "{name}"
+        );
+    }
+}
+
+/// Waits until a file written now is old enough for its signature to be trusted.
+pub async fn let_times_settle(path: &Path) {
+    loop {
+        let age =
+            SystemTime::now().duration_since(path.symlink_metadata().unwrap().modified().unwrap());
+        if age.is_ok_and(|age| age > Duration::from_millis(50)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
