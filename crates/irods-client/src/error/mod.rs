@@ -4,16 +4,17 @@
 //! the call and the path it was about; no error carries a secret; [`Error::scope`] is the one place that says whom an error
 //! stops. Nothing here retries.
 
-use std::fmt;
 use std::io;
-use std::time::Duration;
 
-use irods_protocol::codes::{self, Code};
 use irods_protocol::message::{RErrMsg, RError};
 use irods_protocol::version::Version;
-use irods_protocol::{FrameError, PackError, UnpackError, api};
+use irods_protocol::{PackError, codes};
 
 use crate::environment::EnvironmentError;
+
+mod kinds;
+
+pub use kinds::{Call, Delivery, Left, Loss, LossCause, ServerError, Violation};
 
 /// Result of everything here that talks to a server.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -114,165 +115,6 @@ pub enum Error {
         /// What is.
         found: String,
     },
-}
-
-/// What a failed transfer left in the zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// Nothing: the object was not made, or has been removed again.
-    Nothing,
-    /// An object that is there and incomplete.
-    Incomplete,
-    /// The connection went away before that could be known; a stale or intermediate replica may be there.
-    Unknown,
-}
-
-impl fmt::Display for Left {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Left::Nothing => "nothing was left behind",
-            Left::Incomplete => "an incomplete data object was left behind",
-            Left::Unknown => "an incomplete data object may have been left behind",
-        })
-    }
-}
-
-/// What was being done: an API call or a step of connecting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Call {
-    /// Opening the TCP connection.
-    Connect,
-    /// Start-up pack and version.
-    Startup,
-    /// Client-server negotiation.
-    Negotiation,
-    /// A call, by API number.
-    Api(i32),
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Call::Connect => out.write_str("connecting"),
-            Call::Startup => out.write_str("start-up"),
-            Call::Negotiation => out.write_str("negotiation"),
-            Call::Api(number) => match api::name_of(*number) {
-                Some(name) => out.write_str(name),
-                None => write!(out, "API {number}"),
-            },
-        }
-    }
-}
-
-/// The server said no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerError {
-    /// Result code, negative, perhaps with an errno folded in; see [`codes`].
-    pub code: i32,
-    /// What was asked.
-    pub call: Call,
-    /// What it was about: a logical path, a resource, a user; empty if nothing in particular.
-    pub path: String,
-    /// The server's error stack, outermost first as sent; statuses may be 0 (plain text).
-    pub messages: Vec<RErrMsg>,
-}
-
-impl fmt::Display for ServerError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.call)?;
-        if !self.path.is_empty() {
-            write!(out, " of {}", self.path)?;
-        }
-        write!(out, ": {}", Code(self.code))?;
-        for message in self.messages.iter().filter(|m| !m.msg.trim().is_empty()) {
-            write!(out, ": {}", message.msg.trim())?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ServerError {}
-
-/// The server could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub struct Loss {
-    /// `host:port`.
-    pub peer: String,
-    /// What was being done.
-    pub call: Call,
-    /// What it was about; may be empty.
-    pub path: String,
-    /// Why.
-    #[source]
-    pub cause: LossCause,
-    /// Whether the server may have received, and carried out, the request.
-    pub delivery: Delivery,
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.peer, self.call)?;
-        if !self.path.is_empty() {
-            write!(out, " of {}", self.path)?;
-        }
-        write!(out, ": {}", self.cause)?;
-        if self.delivery == Delivery::Possible {
-            out.write_str("; the server may have carried it out")?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether a lost request may have been carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// No byte of it was sent.
-    None,
-    /// Some or all of it was sent.
-    Possible,
-}
-
-/// Why a server could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LossCause {
-    /// The operating system refused or broke the connection.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The server closed the connection where an answer was due. Servers do so instead of answering, e.g. to a hierarchy that
-    /// names no resource (seen on a 5.0.90 server).
-    #[error("the server closed the connection")]
-    Closed,
-    /// Nothing arrived, or too little.
-    #[error("no answer within {} s", after.as_secs_f32())]
-    TimedOut {
-        /// The limit that applied.
-        after: Duration,
-    },
-    /// An earlier request on this connection was abandoned in the middle, so nothing more can be asked on it.
-    #[error("the connection was given up in the middle of an earlier request")]
-    Abandoned,
-}
-
-/// What no iRODS server sends.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// Not a message.
-    #[error("not an iRODS message: {0}")]
-    Frame(#[from] FrameError),
-    /// A body that is not the structure that belongs there.
-    #[error("unreadable message: {0}")]
-    Unpack(#[from] UnpackError),
-    /// A message of another type than the one due.
-    #[error("a message of type {got:?} where {due} was due")]
-    Type {
-        /// What was due.
-        due: &'static str,
-        /// What came.
-        got: String,
-    },
-    /// A well-formed message whose content makes no sense.
-    #[error("{0}")]
-    Content(String),
 }
 
 /// How far an error reaches: who has to stop because of it.
@@ -436,6 +278,8 @@ pub(crate) fn messages(stack: RError) -> Vec<RErrMsg> {
 
 #[cfg(test)]
 mod tests {
+    use irods_protocol::api;
+
     use super::*;
 
     fn said(code: i32) -> Error {
