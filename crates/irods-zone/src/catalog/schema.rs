@@ -17,8 +17,11 @@ pub const SCHEMA_VERSION: i64 = 1;
 const APPLICATION_ID: i64 = 0x6952_4f44;
 /// How long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Distinct statements that a connection keeps prepared.
-const STATEMENT_CACHE: usize = 256;
+/// Distinct statements that a connection keeps prepared. Clients choose what the readers prepare.
+const WRITER_STATEMENTS: usize = 256;
+const READER_STATEMENTS: usize = 96;
+/// What is left of the log file after a checkpoint.
+const LOG_SIZE_LIMIT: i64 = 64 << 20;
 /// Files up to this size are checked for damage when opened; larger ones would delay the start.
 const CHECKED_UP_TO: u64 = 32 << 20;
 
@@ -118,20 +121,26 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Settings of a connection.
 pub(crate) fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     connection.pragma_update(None, "foreign_keys", true)?;
     // GenQuery's LIKE distinguishes case, and only so can SQLite use an index for a prefix.
     connection.pragma_update(None, "case_sensitive_like", true)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     match role {
         Role::Writer { durable } => {
+            connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            connection.pragma_update_and_check(
+                None,
+                "journal_size_limit",
+                LOG_SIZE_LIMIT,
+                |_| Ok(()),
+            )?;
             let synchronous = if durable { "FULL" } else { "NORMAL" };
             connection.pragma_update(None, "synchronous", synchronous)?;
             connection.pragma_update(None, "cache_size", -32_768)?;
         }
         Role::Reader => {
+            connection.set_prepared_statement_cache_capacity(READER_STATEMENTS);
             connection.pragma_update(None, "query_only", true)?;
             connection.pragma_update(None, "cache_size", -8_192)?;
         }

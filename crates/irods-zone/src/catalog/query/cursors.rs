@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
 
 use super::super::error::{CatalogError, Result, code};
 use super::average;
@@ -28,6 +28,8 @@ const MAX_PAGE: usize = 100_000;
 /// Width of a result column to start with, and the slack when it has to grow (recorded exchanges
 /// prc_trash, icmdxml_iquest).
 const MIN_WIDTH: usize = 50;
+/// Statements with more values than this are not kept prepared: each would be as large as its text.
+const MAX_KEPT_VALUES: usize = 64;
 /// `DATA_RESC_HIER` is filled in after the query and as wide as needed (recorded exchange prc_genquery1).
 const HIERARCHY: i32 = irods_protocol::columns::DATA_RESC_HIER;
 
@@ -290,9 +292,10 @@ impl Compiled {
         let mut rows = 0_i32;
         if self.pages_in_sql {
             let sql = format!("SELECT count(*) FROM ({})", self.sql);
-            let count: i64 = conn
-                .prepare_cached(&sql)?
-                .query_row(params_from_iter(&self.values), |row| row.get(0))?;
+            let mut statement = conn.prepare_cached(&sql)?;
+            let count: i64 =
+                statement.query_row(params_from_iter(&self.values), |row| row.get(0))?;
+            self.keep_or_discard(statement);
             return Ok(i32::try_from(count).unwrap_or(i32::MAX));
         }
         self.fetch(conn, 0, usize::MAX, |_| {
@@ -337,7 +340,15 @@ impl Compiled {
                 break;
             }
         }
+        drop(rows);
+        self.keep_or_discard(statement);
         Ok(())
+    }
+
+    fn keep_or_discard(&self, statement: CachedStatement<'_>) {
+        if self.values.len() > MAX_KEPT_VALUES {
+            statement.discard();
+        }
     }
 
     fn text_row(&self, row: &Row<'_>) -> Result<TextRow> {

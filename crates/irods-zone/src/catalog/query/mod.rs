@@ -8,6 +8,8 @@ mod average;
 mod compile;
 mod condition;
 mod cursors;
+mod filter;
+mod joins;
 #[cfg(test)]
 mod tests;
 

@@ -485,6 +485,43 @@ fn widths_grow_as_recorded() {
     assert_eq!(widths, [107, 107]);
 }
 
+/// The queries that clients send most go through indexes.
+#[test]
+fn common_queries_use_indexes() {
+    let (conn, rods) = twelve();
+    use columns::{
+        COLL_NAME, COLL_PARENT_NAME, DATA_COLL_ID, DATA_ID, DATA_NAME, DATA_SIZE,
+        META_DATA_ATTR_NAME,
+    };
+    for conditions in [
+        vec![(COLL_NAME, "= '/z/home/rods'")],
+        vec![(COLL_NAME, "= '/z/home/rods' || like '/z/home/rods/%'")],
+        vec![(COLL_NAME, "like '/z/home/rods/%'")],
+        vec![(COLL_NAME, "= '/z/home/rods'"), (DATA_NAME, "= 'x'")],
+        vec![(DATA_COLL_ID, "= '10007'"), (DATA_NAME, "= 'x'")],
+        vec![(DATA_ID, "= '10020'")],
+        vec![(COLL_PARENT_NAME, "= '/z/home'")],
+        vec![(META_DATA_ATTR_NAME, "= 'color'")],
+    ] {
+        let ask = query(&[DATA_NAME, DATA_SIZE, COLL_NAME], &conditions);
+        let compiled = super::compile::compile(&rods, &ask).unwrap();
+        let mut explain = conn
+            .prepare(&format!("EXPLAIN QUERY PLAN {}", compiled.sql))
+            .unwrap();
+        let plan: Vec<String> = explain
+            .query_map(rusqlite::params_from_iter(&compiled.values), |row| {
+                row.get(3)
+            })
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(
+            plan.iter().all(|step| !step.starts_with("SCAN")),
+            "{conditions:?}: {plan:?}"
+        );
+    }
+}
+
 /// Every query in the recordings compiles and runs, for an administrator and for an ordinary user.
 #[test]
 fn recorded_queries_run() {
