@@ -5,33 +5,38 @@ pub const ABOUT: &str = "Keep a collection in an iRODS zone in step with a direc
 pub const LONG_ABOUT: &str = "\
 Keep a collection in an iRODS zone in step with a directory tree.
 
-A job scans the tree, finds what is new or changed since the last time, and registers it in place (no byte moves) or
-uploads it. What fails is listed, never lost; a job that is interrupted goes on where it was.";
+A job scans the tree, finds what is new or changed since the last time, and registers it in place
+(no byte moves) or uploads it. What fails is listed, never lost; a job that is interrupted goes on
+where it was.";
 
 pub const EXAMPLES: &str = "\
 Examples:
   Try it, with a zone of its own in ./demo-zone:
-    irods_sync start ./landing /tempZone/home/rods/landing --embedded_zone demo-zone --synchronous --progress
+    irods_sync start ./landing /tempZone/home/rods/landing --embedded_zone demo-zone \\
+        --synchronous --progress
   Upload into the zone that your irods_environment.json names, and look what went wrong:
-    irods_sync start /data/run7 /archive/home/me/run7 --operation PUT_SYNC --job_name run7 --synchronous
+    irods_sync start /data/run7 /archive/home/me/run7 --operation PUT_SYNC \\
+        --job_name run7 --synchronous
     irods_sync failures run7
   Queue a job, and have workers do it:
     irods_sync start /data/run7 /archive/home/me/run7 --job_name run7
     irods_sync worker --concurrency 8
     irods_sync watch run7
 
-Exit codes: 0 done; 1 ended, but some files failed; 2 wrong usage, unknown job, name in use: nothing was touched;
-3 could not run or had to give up; 4 the job was stopped; 130 Ctrl-C.
+Exit codes: 0 done; 1 ended, but some files failed; 2 wrong usage, unknown job, name in use:
+nothing was touched; 3 could not run or had to give up; 4 the job was stopped; 130 Ctrl-C.
 Flags may be written with hyphens too: --job-name.";
 
 pub const START_EXAMPLES: &str = "\
 Examples:
-  irods_sync start ./landing /tempZone/home/rods/landing --embedded_zone demo-zone --synchronous --progress
-  irods_sync start /data /archive/home/me/data --operation PUT_SYNC --exclude_file_name '.*\\.tmp$' '.*/core$'
+  irods_sync start ./landing /tempZone/home/rods/landing --embedded_zone demo-zone \\
+      --synchronous --progress
+  irods_sync start /data /archive/home/me/data --operation PUT_SYNC \\
+      --exclude_file_name '.*\\.tmp$' '.*/core$'
   irods_sync start /landing /archive/landing --interval 60 --job_name landing
 
-Everything is checked before anything is queued. An unfinished job of the same source, target and options that no live
-process runs is gone on with.";
+Everything is checked before anything is queued. An unfinished job of the same source, target and
+options that no live process runs is gone on with.";
 
 pub const WORKER_EXAMPLES: &str = "\
 Examples:

@@ -1,0 +1,139 @@
+//! One file's failure stays its own, is listed, and can be tried again.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use support::{PROGRAM, Site, ran};
+
+/// Some user that is not root, for whom permissions count.
+const NOBODY: u32 = 65534;
+
+fn open_to_all(path: &Path) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+/// A command as a user for whom permissions count; none if there is no way to have one.
+fn unprivileged(site: &Site, words: &str) -> Option<Command> {
+    if !rustix::process::getuid().is_root() {
+        return Some(site.command(words));
+    }
+    let mut command = site.command(words);
+    command.uid(NOBODY).gid(NOBODY);
+    let mut probe = Command::new(PROGRAM);
+    if probe
+        .arg("--version")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .is_err()
+    {
+        eprintln!("SKIPPED: root reads everything, and user {NOBODY} may not run {PROGRAM}");
+        return None;
+    }
+    Some(command)
+}
+
+#[test]
+fn an_unreadable_file_is_listed_and_tried_again_once_it_is_readable() {
+    let site = Site::new();
+    site.files(10);
+    let secret = site.file("secret", b"not for everybody");
+    for path in [&site.path(""), &site.path("src")] {
+        open_to_all(path);
+    }
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let words = "start src /tempZone/home/rods/t --embedded_zone zone --synchronous --job_name j --operation PUT";
+    let Some(mut start) = unprivileged(&site, words) else {
+        return;
+    };
+    let first = ran(&mut start).expect(1);
+    assert_eq!((first.number("uploaded"), first.number("seen")), (10, 11));
+    assert!(
+        first.out.contains("next: irods_sync failures j"),
+        "{}",
+        first.out
+    );
+
+    let mut failures = unprivileged(&site, "failures j --json").unwrap();
+    let failures = ran(&mut failures).expect(0).out;
+    let failures: Vec<serde_json::Value> = failures
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(failures.len(), 1);
+    assert!(
+        failures[0]["path"]
+            .as_str()
+            .unwrap()
+            .ends_with("/src/secret")
+    );
+    assert!(
+        failures[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("not readable"),
+        "{}",
+        failures[0]
+    );
+    let text = ran(&mut unprivileged(&site, "failures j").unwrap()).expect(0);
+    assert!(
+        text.out.contains("/src/secret\n") && text.err.contains("irods_sync retry j"),
+        "{text:?}"
+    );
+
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let none = ran(&mut unprivileged(&site, "retry j --path src/d0").unwrap()).expect(0);
+    assert_eq!(none.out, "0 queued again\n");
+    let one = ran(&mut unprivileged(&site, "retry j --path src/secret").unwrap()).expect(0);
+    assert_eq!(one.out, "1 queued again\n");
+    let mut worker = unprivileged(&site, "worker --embedded_zone zone").unwrap();
+    let _worker = support::Running::spawn(&mut worker);
+    ran(&mut unprivileged(&site, "watch j").unwrap()).expect(0);
+    let ended = ran(&mut unprivileged(&site, "failures j").unwrap()).expect(0);
+    assert_eq!(
+        (ended.out.as_str(), ended.err.as_str()),
+        ("", "nothing failed\n")
+    );
+}
+
+#[test]
+fn a_full_vault_fails_what_does_not_fit_and_leaves_no_half_object() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.path("zone/Vault")).unwrap();
+    // A name space of its own lets anybody mount, and nobody clean up.
+    let inside = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-ec", script]);
+        command
+            .current_dir(site.path(""))
+            .env("XDG_STATE_HOME", site.path("state"));
+        command
+    };
+    let mount = "mount -t tmpfs -o size=1m tmpfs zone/Vault";
+    if !inside(mount)
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        eprintln!("SKIPPED: no small file system can be mounted here");
+        return;
+    }
+    for number in 0..5 {
+        site.file(&format!("f{number}"), &vec![number; 300_000]);
+    }
+    let start = "start src /tempZone/home/rods/t --embedded_zone zone --synchronous --job_name full --operation PUT";
+    let script = format!("{mount}; exec {PROGRAM} {start} --files_per_task 1 --concurrency 1");
+    let full = ran(&mut inside(&script)).expect(1);
+    let (uploaded, failed) = (full.number("uploaded"), full.number("failed"));
+    assert_eq!(uploaded + failed, 5);
+    assert!(uploaded >= 2 && failed >= 1, "{}", full.out);
+    let failures = site.run("failures full --json").expect(0).out;
+    assert_eq!(failures.lines().count() as u64, failed);
+    let _zone = site.zone();
+    let objects = site.objects("/tempZone/home/rods/t");
+    assert_eq!(objects.len() as u64, uploaded, "{objects:?}");
+    assert!(objects.values().all(|size| *size == 300_000), "{objects:?}");
+}

@@ -1,0 +1,112 @@
+//! A job that is queued by one process, done by another, and watched, stopped and tried again by others.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+use rustix::process::Signal;
+use support::{Site, until};
+
+#[test]
+fn queued_here_done_there_watched_from_a_third() {
+    let site = Site::new();
+    site.files(250);
+    let queued = site.start("--job_name j --operation PUT").expect(0);
+    assert_eq!(queued.out, "j\n");
+    assert!(
+        queued
+            .err
+            .contains("irods_sync worker --embedded_zone zone"),
+        "{}",
+        queued.err
+    );
+    assert_eq!(site.status("j")["state"], "queued");
+    let text = site.run("status j").expect(0).out;
+    assert!(text.starts_with("job j: queued\n"), "{text}");
+
+    let worker = site.spawn("worker --embedded_zone zone --concurrency 2");
+    let watched = site.run("watch j").expect(0);
+    assert_eq!(watched.number("uploaded"), 250);
+    let status = site.status("j");
+    assert_eq!(status["state"], "finished");
+    assert_eq!(status["totals"]["uploaded"], 250);
+    assert_eq!(site.objects("/tempZone/home/rods/t").len(), 250);
+    // A job that has ended is watched to its end at once.
+    site.run("watch j").expect(0);
+
+    worker.signal(Signal::TERM);
+    let worker = worker.output();
+    assert_eq!(worker.code, Some(0), "{worker:?}");
+
+    site.run("forget j").expect(0);
+    site.run("status j").expect(2);
+}
+
+#[test]
+fn the_list_has_the_shape_that_scripts_read() {
+    let site = Site::new();
+    site.files(1);
+    site.start("--job_name one").expect(0);
+    site.run("start src /tempZone/home/rods/u --embedded_zone zone --interval 60 --job_name again")
+        .expect(0);
+    site.run("start src /tempZone/home/rods/v --embedded_zone zone --job_name Größe")
+        .expect(0);
+    site.run("stop Größe").expect(0);
+    insta::assert_snapshot!(site.run("list").expect(0).out);
+}
+
+#[test]
+fn a_stopped_job_does_no_more() {
+    let site = Site::new();
+    site.files(20);
+    site.start("--job_name j").expect(0);
+    site.run("stop j").expect(0);
+    assert_eq!(site.status("j")["state"], "stopped");
+    assert_eq!(site.status("j")["outstanding"]["ready"], 0);
+    site.run("watch j").expect(4);
+    let again = site.run("stop j").expect(0);
+    assert!(again.err.contains("already"), "{}", again.err);
+    // Its name is free again.
+    let ran = site.start("--job_name j --synchronous").expect(0);
+    assert_eq!(ran.number("registered"), 20);
+}
+
+#[test]
+fn stopping_a_synchronous_job_ends_its_process() {
+    let site = Site::new();
+    site.files(2000);
+    let words = "start src /tempZone/home/rods/t --embedded_zone zone --synchronous --job_name j --operation PUT --files_per_task 1 --concurrency 1";
+    let running = site.spawn(words);
+    until("the job to be under way", || {
+        site.run("list").out.contains("\"j\"")
+    });
+    site.run("stop j").expect(0);
+    let ran = running.output();
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.out.contains("job j: stopped"), "{}", ran.out);
+    let _zone = site.zone();
+    let uploaded = site.status("j")["totals"]["uploaded"].as_u64().unwrap();
+    assert_eq!(site.objects("/tempZone/home/rods").len() as u64, uploaded);
+}
+
+#[test]
+fn a_live_job_s_name_is_refused() {
+    let site = Site::new();
+    site.files(1);
+    site.start("--job_name j").expect(0);
+    let other = site
+        .run("start src /tempZone/home/rods/other --embedded_zone zone --job_name j")
+        .expect(2);
+    assert_eq!(other.err.lines().count(), 1, "{}", other.err);
+    assert!(
+        other.err.starts_with("irods_sync: job \"j\" is unfinished"),
+        "{}",
+        other.err
+    );
+    // The same job is gone on with.
+    let same = site.start("--job_name j --synchronous").expect(0);
+    assert!(
+        same.err.contains("going on with the unfinished job j"),
+        "{}",
+        same.err
+    );
+    assert_eq!(same.number("registered"), 1);
+}
