@@ -96,12 +96,14 @@ pub fn by_id(conn: &Connection, id: i64) -> Result<Option<DataObject>> {
 /// The object of that path, if the user may read it.
 ///
 /// # Errors
-/// `CAT_NO_ROWS_FOUND` if it is missing or not readable (recorded exchange prc_permission_denied).
+/// `CAT_NO_ROWS_FOUND` if it is missing or not readable (recorded exchange prc_permission_denied);
+/// for rodsadmins, who see every row, `CAT_NO_ACCESS_PERMISSION` if it is not readable.
 pub fn visible(conn: &Connection, who: &Identity, path: &str) -> Result<DataObject> {
     let object = find(conn, path)?.ok_or_else(|| CatalogError::no_rows(path))?;
-    if access::level_of(conn, who, object.id)? < Level::READ_OBJECT {
+    if !access::may_see(conn, who, object.id)? {
         return Err(CatalogError::no_rows(path));
     }
+    access::require(conn, who, object.id, Level::READ_OBJECT)?;
     Ok(object)
 }
 

@@ -2,9 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::access::{self, Level};
 use super::error::{CatalogError, Result, code};
-use super::{Identity, collections, data_objects};
+use super::{Identity, access, collections, data_objects};
 
 /// Data object or collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub struct ObjectStat {
 /// Looks a path up as data object, then as collection (or only as `wanted`).
 ///
 /// # Errors
-/// `USER_FILE_DOES_NOT_EXIST` if there is nothing that the user may read.
+/// `USER_FILE_DOES_NOT_EXIST` if there is nothing that the user may see.
 pub fn stat(
     conn: &Connection,
     who: &Identity,
@@ -50,7 +49,7 @@ pub fn stat(
 ) -> Result<ObjectStat> {
     if wanted != Some(ObjectKind::Collection)
         && let Some(object) = data_objects::find(conn, path)?
-        && access::level_of(conn, who, object.id)? >= Level::READ_OBJECT
+        && access::may_see(conn, who, object.id)?
         && let Some(replica) = object.best()
     {
         return Ok(ObjectStat {
@@ -67,7 +66,7 @@ pub fn stat(
     }
     if wanted != Some(ObjectKind::DataObject)
         && let Some(collection) = collections::find(conn, path)?
-        && access::level_of(conn, who, collection.id)? >= Level::READ_OBJECT
+        && access::may_see(conn, who, collection.id)?
     {
         return Ok(ObjectStat {
             kind: ObjectKind::Collection,

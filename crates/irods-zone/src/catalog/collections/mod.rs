@@ -72,16 +72,17 @@ pub fn find(conn: &Connection, path: &str) -> Result<Option<Collection>> {
         .optional()?)
 }
 
-/// The collection of that name, if the user may read it.
+/// The collection of that name, if the user may see it.
 ///
 /// # Errors
-/// `CAT_UNKNOWN_COLLECTION` if it is missing or not readable.
+/// `CAT_UNKNOWN_COLLECTION` if it is missing or not to be seen.
 pub fn visible(conn: &Connection, who: &Identity, path: &str) -> Result<Collection> {
     let collection = find(conn, path)?.ok_or_else(|| unknown(path))?;
-    if access::level_of(conn, who, collection.id)? < Level::READ_OBJECT {
-        return Err(unknown(path));
+    if access::may_see(conn, who, collection.id)? {
+        Ok(collection)
+    } else {
+        Err(unknown(path))
     }
-    Ok(collection)
 }
 
 /// The error of a path that is no collection.
@@ -161,7 +162,7 @@ pub fn create_recursive(conn: &Connection, who: &Identity, path: &str) -> Result
     };
     // A real server walks up by what the user can see and ends above the zone (recorded exchange
     // prc_permission_denied).
-    if access::level_of(conn, who, existing.id)? < Level::READ_OBJECT {
+    if !access::may_see(conn, who, existing.id)? {
         return Err(CatalogError::new(
             code::SYS_INVALID_INPUT_PARAM,
             format!("no readable parent of {path}"),

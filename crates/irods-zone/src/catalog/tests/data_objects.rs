@@ -110,6 +110,31 @@ fn what_may_not_be_read_is_not_there() {
 }
 
 #[test]
+fn administrators_see_everything_and_read_what_they_may() {
+    let conn = testing::catalog();
+    let (rods, alice) = (testing::rods(&conn), testing::alice(&conn));
+    let path = "/z/home/alice/o";
+    let id = testing::object(&conn, &alice, path, 1);
+    assert_eq!(
+        super::super::stat::stat(&conn, &rods, path, None)
+            .unwrap()
+            .id,
+        id
+    );
+    collections::visible(&conn, &rods, "/z/home/alice").unwrap();
+    assert_eq!(
+        code_of(visible(&conn, &rods, path)),
+        code::CAT_NO_ACCESS_PERMISSION
+    );
+    assert_eq!(
+        code_of(remove(&conn, &rods, path)),
+        code::CAT_NO_ACCESS_PERMISSION
+    );
+    visible(&conn, &rods.in_admin_mode().unwrap(), path).unwrap();
+    remove(&conn, &rods.in_admin_mode().unwrap(), path).unwrap();
+}
+
+#[test]
 fn removing_takes_permissions_and_metadata_along() {
     let conn = testing::catalog();
     let rods = testing::rods(&conn);
