@@ -1,7 +1,7 @@
 //! `start`: checks everything, queues a job, and with `--synchronous` runs it to its end.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,10 +52,30 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
 
 /// What can be checked without asking anybody, so that a slip of the pen does not even make an embedded zone.
 fn check_here(args: &StartArgs) -> Result<()> {
-    FileSystem::open(&args.source)?;
+    let source = FileSystem::open(&args.source)?;
     naming::target_collection(&args.target).map_err(StartError::from)?;
     args.options().filter().map_err(StartError::from)?;
+    if let Some(dir) = &args.zone.embedded_zone {
+        let zone = resolved(dir).map_err(Failed::usage)?;
+        if zone.starts_with(source.root()) || source.root().starts_with(&zone) {
+            let (zone, source) = (zone.display(), source.root().display());
+            return Err(Failed::usage(format!(
+                "the embedded zone {zone} and the source {source} lie one in the other: the zone would take in itself"
+            )));
+        }
+    }
     Ok(())
+}
+
+/// A path without links, also where its last elements do not exist yet.
+fn resolved(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    for ancestor in path.ancestors() {
+        if let (Ok(found), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return Ok(found.join(rest));
+        }
+    }
+    Ok(path)
 }
 
 /// Checks and queues the job. With `owner`, that is the process that runs it.

@@ -222,3 +222,14 @@ fn a_zone_is_served_once() {
     );
     assert_eq!(site.objects("/tempZone/home/rods/t").len(), 1);
 }
+
+#[test]
+fn a_zone_in_its_own_source() {
+    let site = Site::new();
+    for zone in ["src/zone", "src", "src/../src/a/b", "."] {
+        let start =
+            format!("start src /tempZone/home/rods/t --operation PUT --embedded_zone {zone}");
+        one_line(&site.run(&start), 2, "would take in itself");
+    }
+    assert_eq!(std::fs::read_dir(site.path("src")).unwrap().count(), 0);
+}

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ingest::broker::{Job, JobState};
 
 use super::summary::files_done;
-use super::{BARS, note, thousands};
+use super::{BARS, note, seconds, thousands};
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -62,9 +62,10 @@ impl Progress {
                 }
             }
             Style::Bar(bar) => {
-                bar.set_length(job.pass_totals.files_seen.max(done).max(1));
+                let all = job.pass_totals.files_seen.max(done);
+                bar.set_length(all.max(1));
                 bar.set_position(done);
-                bar.set_message(details(job, rate));
+                bar.set_message(details(job, all - done, rate));
             }
         }
     }
@@ -79,24 +80,29 @@ impl Progress {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(1);
-    let template =
-        "{elapsed_precise} [{bar:28}] {human_pos}/{human_len} files, ETA {eta} {wide_msg}";
+    let template = "[{bar:20}] {human_pos}/{human_len} files {wide_msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
 }
 
-fn details(job: &Job, rate: f64) -> String {
-    let mut text = format!("{rate:.0}/s, failed {}", thousands(job.pass_totals.failed));
-    if job.pass_totals.retried > 0 {
-        text += &format!(", retried {}", thousands(job.pass_totals.retried));
+/// The most important first, for a narrow terminal cuts the end.
+fn details(job: &Job, left: u64, rate: f64) -> String {
+    let mut parts = Vec::new();
+    if !matches!(job.state, JobState::Queued | JobState::Running) {
+        parts.push(job.state.name().to_owned());
     }
-    text += &format!(", {} tasks left", thousands(job.outstanding.total()));
-    match job.state {
-        JobState::Queued | JobState::Running => text,
-        other => format!("{}, {text}", other.name()),
+    parts.push(format!("{rate:.0}/s"));
+    if rate > 0.0 {
+        // Of what is known by now: the scan may still find more.
+        let eta = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
+        parts.push(format!("ETA {}", seconds(eta)));
     }
+    parts.push(format!("failed {}", thousands(job.pass_totals.failed)));
+    parts.push(format!("retried {}", thousands(job.pass_totals.retried)));
+    parts.push(format!("{} tasks left", thousands(job.outstanding.total())));
+    parts.join(", ")
 }
 
 fn line(job: &Job, done: u64, rate: f64) -> String {
