@@ -39,15 +39,18 @@ pub(super) struct Table {
     pub ends: bool,
 }
 
-/// Two tables and the condition that joins them.
+/// A column of an alias.
+pub(super) type Place = (&'static str, &'static str);
+
+/// Two tables and the columns that are equal where they join.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// One alias.
-    pub a: &'static str,
+    /// One column.
+    pub a: Place,
     /// The other.
-    pub b: &'static str,
-    /// The condition.
-    pub on: &'static str,
+    pub b: Place,
+    /// A further condition of the join, or nothing.
+    pub also: Option<&'static str>,
 }
 
 /// Metadata of one kind of object.
@@ -81,8 +84,17 @@ const fn end(alias: &'static str, name: &'static str) -> Table {
     }
 }
 
-const fn link(a: &'static str, b: &'static str, on: &'static str) -> Link {
-    Link { a, b, on }
+const fn link(a: Place, b: Place) -> Link {
+    Link { a, b, also: None }
+}
+
+/// An access level's name: its token is one of several kinds.
+const fn level(a: Place, b: Place, also: &'static str) -> Link {
+    Link {
+        a,
+        b,
+        also: Some(also),
+    }
 }
 
 pub(super) const TABLES: &[Table] = &[
@@ -129,138 +141,62 @@ pub(super) const TABLES: &[Table] = &[
 ];
 
 pub(super) const LINKS: &[Link] = &[
-    link("data", "coll", "coll.coll_id = data.coll_id"),
-    link("data", "resc", "resc.resc_id = data.resc_id"),
-    link(
-        "data",
-        "data_access",
-        "data_access.object_id = data.data_id",
+    link(("data", "coll_id"), ("coll", "coll_id")),
+    link(("data", "resc_id"), ("resc", "resc_id")),
+    link(("data", "data_id"), ("data_access", "object_id")),
+    link(("coll", "coll_id"), ("coll_access", "object_id")),
+    link(("resc", "resc_id"), ("resc_access", "object_id")),
+    level(
+        ("data_access", "access_type_id"),
+        ("data_level", "token_id"),
+        "data_level.token_namespace = 'access_type'",
     ),
-    link(
-        "coll",
-        "coll_access",
-        "coll_access.object_id = coll.coll_id",
+    level(
+        ("coll_access", "access_type_id"),
+        ("coll_level", "token_id"),
+        "coll_level.token_namespace = 'access_type'",
     ),
-    link(
-        "resc",
-        "resc_access",
-        "resc_access.object_id = resc.resc_id",
+    level(
+        ("resc_access", "access_type_id"),
+        ("resc_level", "token_id"),
+        "resc_level.token_namespace = 'access_type'",
     ),
-    link(
-        "data_access",
-        "data_level",
-        "data_level.token_id = data_access.access_type_id AND data_level.token_namespace = 'access_type'",
-    ),
-    link(
-        "coll_access",
-        "coll_level",
-        "coll_level.token_id = coll_access.access_type_id AND coll_level.token_namespace = 'access_type'",
-    ),
-    link(
-        "resc_access",
-        "resc_level",
-        "resc_level.token_id = resc_access.access_type_id AND resc_level.token_namespace = 'access_type'",
-    ),
-    link(
-        "data_access",
-        "data_user",
-        "data_user.user_id = data_access.user_id",
-    ),
-    link(
-        "coll_access",
-        "coll_user",
-        "coll_user.user_id = coll_access.user_id",
-    ),
-    link(
-        "resc_access",
-        "resc_user",
-        "resc_user.user_id = resc_access.user_id",
-    ),
-    link("data_access", "usr", "usr.user_id = data_access.user_id"),
-    link("coll_access", "usr", "usr.user_id = coll_access.user_id"),
-    link("resc_access", "usr", "usr.user_id = resc_access.user_id"),
-    link("data", "data_map", "data_map.object_id = data.data_id"),
-    link("coll", "coll_map", "coll_map.object_id = coll.coll_id"),
-    link("resc", "resc_map", "resc_map.object_id = resc.resc_id"),
-    link("usr", "user_map", "user_map.object_id = usr.user_id"),
-    link(
-        "data_map",
-        "data_meta",
-        "data_meta.meta_id = data_map.meta_id",
-    ),
-    link(
-        "coll_map",
-        "coll_meta",
-        "coll_meta.meta_id = coll_map.meta_id",
-    ),
-    link(
-        "resc_map",
-        "resc_meta",
-        "resc_meta.meta_id = resc_map.meta_id",
-    ),
-    link(
-        "user_map",
-        "user_meta",
-        "user_meta.meta_id = user_map.meta_id",
-    ),
-    link("usr", "member", "member.user_id = usr.user_id"),
-    link("member", "grp", "grp.user_id = member.group_user_id"),
-    link("usr", "zone", "zone.zone_name = usr.zone_name"),
-    link("resc", "zone", "zone.zone_name = resc.zone_name"),
-    link("usr", "auth", "auth.user_id = usr.user_id"),
-    link("usr", "audit", "audit.user_id = usr.user_id"),
-    link("data", "audit", "audit.object_id = data.data_id"),
-    link("coll", "audit", "audit.object_id = coll.coll_id"),
-    link("quota", "quota_resc", "quota_resc.resc_id = quota.resc_id"),
-    link("quota", "quota_user", "quota_user.user_id = quota.user_id"),
-    link(
-        "quota_usage",
-        "quota_resc",
-        "quota_resc.resc_id = quota_usage.resc_id",
-    ),
-    link(
-        "quota_usage",
-        "quota_user",
-        "quota_user.user_id = quota_usage.user_id",
-    ),
-    link("usr", "quota", "quota.user_id = usr.user_id"),
-    link("usr", "quota_usage", "quota_usage.user_id = usr.user_id"),
-    link(
-        "ticket",
-        "ticket_host",
-        "ticket_host.ticket_id = ticket.ticket_id",
-    ),
-    link(
-        "ticket",
-        "ticket_user",
-        "ticket_user.ticket_id = ticket.ticket_id",
-    ),
-    link(
-        "ticket",
-        "ticket_group",
-        "ticket_group.ticket_id = ticket.ticket_id",
-    ),
-    link(
-        "ticket",
-        "ticket_data",
-        "ticket_data.data_id = ticket.object_id",
-    ),
-    link(
-        "ticket_data",
-        "ticket_data_coll",
-        "ticket_data_coll.coll_id = ticket_data.coll_id",
-    ),
-    link(
-        "ticket",
-        "ticket_coll",
-        "ticket_coll.coll_id = ticket.object_id",
-    ),
-    link(
-        "ticket",
-        "ticket_owner",
-        "ticket_owner.user_id = ticket.user_id",
-    ),
-    link("ticket", "usr", "usr.user_id = ticket.user_id"),
+    link(("data_access", "user_id"), ("data_user", "user_id")),
+    link(("coll_access", "user_id"), ("coll_user", "user_id")),
+    link(("resc_access", "user_id"), ("resc_user", "user_id")),
+    link(("data_access", "user_id"), ("usr", "user_id")),
+    link(("coll_access", "user_id"), ("usr", "user_id")),
+    link(("resc_access", "user_id"), ("usr", "user_id")),
+    link(("data", "data_id"), ("data_map", "object_id")),
+    link(("coll", "coll_id"), ("coll_map", "object_id")),
+    link(("resc", "resc_id"), ("resc_map", "object_id")),
+    link(("usr", "user_id"), ("user_map", "object_id")),
+    link(("data_map", "meta_id"), ("data_meta", "meta_id")),
+    link(("coll_map", "meta_id"), ("coll_meta", "meta_id")),
+    link(("resc_map", "meta_id"), ("resc_meta", "meta_id")),
+    link(("user_map", "meta_id"), ("user_meta", "meta_id")),
+    link(("usr", "user_id"), ("member", "user_id")),
+    link(("member", "group_user_id"), ("grp", "user_id")),
+    link(("usr", "zone_name"), ("zone", "zone_name")),
+    link(("resc", "zone_name"), ("zone", "zone_name")),
+    link(("usr", "user_id"), ("auth", "user_id")),
+    link(("usr", "user_id"), ("audit", "user_id")),
+    link(("data", "data_id"), ("audit", "object_id")),
+    link(("coll", "coll_id"), ("audit", "object_id")),
+    link(("quota", "resc_id"), ("quota_resc", "resc_id")),
+    link(("quota", "user_id"), ("quota_user", "user_id")),
+    link(("quota_usage", "resc_id"), ("quota_resc", "resc_id")),
+    link(("quota_usage", "user_id"), ("quota_user", "user_id")),
+    link(("usr", "user_id"), ("quota", "user_id")),
+    link(("usr", "user_id"), ("quota_usage", "user_id")),
+    link(("ticket", "ticket_id"), ("ticket_host", "ticket_id")),
+    link(("ticket", "ticket_id"), ("ticket_user", "ticket_id")),
+    link(("ticket", "ticket_id"), ("ticket_group", "ticket_id")),
+    link(("ticket", "object_id"), ("ticket_data", "data_id")),
+    link(("ticket_data", "coll_id"), ("ticket_data_coll", "coll_id")),
+    link(("ticket", "object_id"), ("ticket_coll", "coll_id")),
+    link(("ticket", "user_id"), ("ticket_owner", "user_id")),
+    link(("ticket", "user_id"), ("usr", "user_id")),
 ];
 
 pub(super) const META_GROUPS: &[MetaGroup] = &[
@@ -292,6 +228,25 @@ pub(super) const META_GROUPS: &[MetaGroup] = &[
         object: "usr",
         id: "user_id",
     },
+];
+
+/// Columns that tell the rows of a table apart, several ways where there are several.
+pub(super) const KEYS: &[(&str, &[&str])] = &[
+    ("r_data_main", &["data_id", "data_repl_num"]),
+    ("r_data_main", &["coll_id", "data_name", "data_repl_num"]),
+    ("r_coll_main", &["coll_id"]),
+    ("r_coll_main", &["coll_name"]),
+    ("r_resc_main", &["resc_id"]),
+    ("r_resc_main", &["resc_name"]),
+    ("r_user_main", &["user_id"]),
+    ("r_user_main", &["user_name", "zone_name"]),
+    ("r_zone_main", &["zone_id"]),
+    ("r_zone_main", &["zone_name"]),
+    ("r_user_group", &["user_id", "group_user_id"]),
+    ("r_objt_access", &["object_id", "user_id"]),
+    ("r_objt_metamap", &["object_id", "meta_id"]),
+    ("r_meta_main", &["meta_id"]),
+    ("r_tokn_main", &["token_namespace", "token_id"]),
 ];
 
 /// Aliases whose rows ordinary users see only where they may read the object of that id. The second
@@ -527,6 +482,18 @@ attributes! {
     2230 ticket_owner.zone_name Text,
 }
 
+impl Link {
+    /// The condition of the join.
+    pub(super) fn on(&self) -> String {
+        let ((a, a_column), (b, b_column)) = (self.a, self.b);
+        let also = self
+            .also
+            .map(|also| format!(" AND {also}"))
+            .unwrap_or_default();
+        format!("{b}.{b_column} = {a}.{a_column}{also}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -554,13 +521,38 @@ mod tests {
     }
 
     #[test]
+    fn keys_tell_rows_apart() {
+        let conn = testing::catalog();
+        for (table, key) in KEYS {
+            let is_unique: bool = conn
+                .query_row(
+                    "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?1) i WHERE i.\"unique\" = 1
+                     AND (SELECT group_concat(name) FROM (SELECT name FROM pragma_index_info(i.name) ORDER BY name)) = ?2)
+                     OR (SELECT group_concat(name) FROM (SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY name)) = ?2",
+                    [*table, &{
+                        let mut columns = key.to_vec();
+                        columns.sort_unstable();
+                        columns.join(",")
+                    }],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            assert!(is_unique, "{table} {key:?}");
+        }
+    }
+
+    #[test]
     fn every_link_joins_two_known_tables() {
         let conn = testing::catalog();
         for l in LINKS {
-            let (a, b) = (table_of(l.a).unwrap(), table_of(l.b).unwrap());
+            let (a, b) = (table_of(l.a.0).unwrap(), table_of(l.b.0).unwrap());
             let sql = format!(
                 "SELECT 1 FROM {} {} JOIN {} {} ON {}",
-                a.name, a.alias, b.name, b.alias, l.on
+                a.name,
+                a.alias,
+                b.name,
+                b.alias,
+                l.on()
             );
             conn.prepare(&sql).unwrap();
         }

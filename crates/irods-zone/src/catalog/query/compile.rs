@@ -9,10 +9,10 @@ use rusqlite::types::Value;
 use super::super::Identity;
 use super::super::error::{CatalogError, Result, code};
 use super::GenQuery;
-use super::attributes::{self, Attribute, GUARDED, Kind, META_GROUPS, MetaGroup};
+use super::attributes::{self, Attribute, GUARDED, Kind, META_GROUPS, MetaGroup, Place};
 use super::condition::{self, Condition};
 use super::filter::Filter;
-use super::joins::join;
+use super::joins::{join, one_row_each};
 
 /// Most conditions of one query; keeps the expression within the database's depth.
 const MAX_CONDITIONS: usize = 200;
@@ -55,11 +55,15 @@ pub(super) fn compile(who: &Identity, query: &GenQuery) -> Result<Compiled> {
         upper: query.options & option::UPPER_CASE_WHERE != 0,
         ..Filter::default()
     };
+    let mut known = selection.known.clone();
     let mut terms = Vec::new();
     for group in grouped(query)? {
         match group {
             Group::Row(attribute, condition) => {
                 need(&mut tables, attribute.table);
+                if !filter.upper && condition.fixes_value() {
+                    known.push((attribute.table, attribute.column));
+                }
                 terms.push(filter.condition(
                     &format!("{}.{}", attribute.table, attribute.column),
                     attribute.kind,
@@ -88,11 +92,11 @@ pub(super) fn compile(who: &Identity, query: &GenQuery) -> Result<Compiled> {
     if filter.values.len() > MAX_VALUES {
         return Err(invalid("too many values"));
     }
-    let distinct = if query.options & option::NO_DISTINCT == 0 {
-        "DISTINCT "
-    } else {
-        ""
-    };
+    // DISTINCT costs a copy of all rows, so it is left out where no row can appear twice.
+    let plain = query.options & option::NO_DISTINCT != 0
+        || selection.aggregated
+        || one_row_each(&from, &known);
+    let distinct = if plain { "" } else { "DISTINCT " };
     let mut sql = format!(
         "SELECT {distinct}{} FROM ",
         selection.expressions.join(", ")
@@ -104,7 +108,7 @@ pub(super) fn compile(who: &Identity, query: &GenQuery) -> Result<Compiled> {
         sql.push_str(&format!("{} AS {}", joined.name, joined.alias));
         if let Some(on) = joined.on {
             sql.push_str(" ON ");
-            sql.push_str(on);
+            sql.push_str(&on.on());
         }
     }
     if !terms.is_empty() {
@@ -149,6 +153,9 @@ struct Selection {
     columns: Vec<(i32, Output)>,
     group_by: Vec<String>,
     order_by: Vec<String>,
+    /// The plain columns.
+    known: Vec<Place>,
+    aggregated: bool,
 }
 
 impl Selection {
@@ -158,8 +165,9 @@ impl Selection {
             columns: Vec::new(),
             group_by: Vec::new(),
             order_by: Vec::new(),
+            known: Vec::new(),
+            aggregated: false,
         };
-        let mut aggregated = false;
         for (position, (number, flags)) in (1..).zip(&query.selects) {
             let attribute = attribute(*number)?;
             need(tables, attribute.table);
@@ -180,9 +188,10 @@ impl Selection {
                 select::COUNT => Some(format!("count({column})")),
                 _ => None,
             };
-            aggregated |= aggregate.is_some();
+            this.aggregated |= aggregate.is_some();
             let expression = aggregate.unwrap_or_else(|| {
                 this.group_by.push(position.to_string());
+                this.known.push((attribute.table, attribute.column));
                 column
             });
             if flags & select::ORDER_DESC != 0 {
@@ -193,7 +202,7 @@ impl Selection {
             this.expressions.push(expression);
             this.columns.push((*number, output));
         }
-        if !aggregated {
+        if !this.aggregated {
             this.group_by.clear();
         }
         Ok(this)

@@ -146,6 +146,12 @@ impl Filter {
 }
 
 impl Condition {
+    /// True if the column can have only one value.
+    pub(super) fn fixes_value(&self) -> bool {
+        self.only_equalities()
+            .is_some_and(|literals| literals.len() == 1)
+    }
+
     /// The literals, if the condition is nothing but alternatives of equality: those become one IN,
     /// which can be long where a chain of OR cannot.
     fn only_equalities(&self) -> Option<Vec<&str>> {

@@ -522,6 +522,104 @@ fn common_queries_use_indexes() {
     }
 }
 
+/// Rows are compared only where one could appear twice.
+#[test]
+fn distinct_is_left_out_where_it_changes_nothing() {
+    let conn = testing::catalog();
+    let rods = testing::rods(&conn);
+    use columns::{
+        COLL_ID, COLL_NAME, DATA_ACCESS_NAME, DATA_NAME, DATA_REPL_NUM, DATA_RESC_HIER, DATA_SIZE,
+        META_DATA_ATTR_NAME, USER_NAME, USER_ZONE,
+    };
+    let home = (COLL_NAME, "= '/z/home/rods'");
+    for (expected, ask) in [
+        (
+            false,
+            query(
+                &[DATA_NAME, DATA_REPL_NUM, DATA_SIZE, DATA_RESC_HIER],
+                &[home],
+            ),
+        ),
+        (false, query(&[COLL_NAME, DATA_NAME, DATA_REPL_NUM], &[])),
+        (false, query(&[COLL_ID], &[])),
+        (
+            false,
+            query(&[COLL_NAME], &[(columns::COLL_PARENT_NAME, "= '/z'")]),
+        ),
+        (false, query(&[USER_NAME, USER_ZONE], &[])),
+        (true, query(&[DATA_NAME, DATA_SIZE], &[home])),
+        (
+            true,
+            query(&[DATA_NAME, DATA_REPL_NUM], &[(COLL_NAME, "like '/z/%'")]),
+        ),
+        (
+            true,
+            query(&[DATA_NAME, DATA_REPL_NUM, META_DATA_ATTR_NAME], &[home]),
+        ),
+        (
+            true,
+            query(&[DATA_NAME, DATA_REPL_NUM, DATA_ACCESS_NAME], &[home]),
+        ),
+        (true, query(&[USER_NAME], &[])),
+    ] {
+        let compiled = super::compile::compile(&rods, &ask).unwrap();
+        assert_eq!(
+            compiled.sql.contains("DISTINCT"),
+            expected,
+            "{}",
+            compiled.sql
+        );
+    }
+}
+
+/// The most that one query may hold stays within the database's limits.
+#[test]
+fn the_largest_queries_run() {
+    let conn = testing::catalog();
+    let rods = testing::rods(&conn);
+    let chain = vec!["like 'a%'"; 400].join(" || ");
+    let many: Vec<(i32, &str)> = vec![(columns::DATA_NAME, chain.as_str()); 70];
+    assert_eq!(
+        page(&conn, &rods, &query(&[columns::DATA_NAME], &many))
+            .unwrap_err()
+            .code,
+        code::CAT_NO_ROWS_FOUND
+    );
+    let list = format!("in ({})", vec!["'a'"; 19_000].join(","));
+    let long = query(&[columns::DATA_NAME], &[(columns::DATA_NAME, &list)]);
+    assert_eq!(
+        page(&conn, &rods, &long).unwrap_err().code,
+        code::CAT_NO_ROWS_FOUND
+    );
+    let avus: Vec<(i32, &str)> = vec![(columns::META_DATA_ATTR_NAME, "= 'a'"); 200];
+    assert_eq!(
+        page(&conn, &rods, &query(&[columns::DATA_NAME], &avus))
+            .unwrap_err()
+            .code,
+        code::CAT_NO_ROWS_FOUND
+    );
+    let all: Vec<i32> = super::attributes::ATTRIBUTES
+        .iter()
+        .map(|a| a.number)
+        .collect();
+    for start in (0..all.len()).step_by(25) {
+        let some = &all[start..(start + 50).min(all.len())];
+        if let Err(error) = page(&conn, &rods, &query(some, &[])) {
+            assert!(
+                [code::CAT_NO_ROWS_FOUND, code::CAT_FAILED_TO_LINK_TABLES].contains(&error.code),
+                "{error}"
+            );
+        }
+    }
+    let too_many: Vec<(i32, &str)> = vec![(columns::DATA_NAME, "= 'a'"); 201];
+    assert_eq!(
+        page(&conn, &rods, &query(&[columns::DATA_NAME], &too_many))
+            .unwrap_err()
+            .code,
+        code::CAT_INVALID_ARGUMENT
+    );
+}
+
 /// Every query in the recordings compiles and runs, for an administrator and for an ordinary user.
 #[test]
 fn recorded_queries_run() {
