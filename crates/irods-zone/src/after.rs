@@ -35,6 +35,8 @@ pub(crate) struct After {
     pub avus: Vec<Avu>,
     /// Permissions to give: level and user (`name` or `name#zone`).
     pub grants: Vec<(String, String)>,
+    /// Bring all other replicas up to date.
+    pub all: bool,
     /// Size that the client declared.
     pub size: Option<i64>,
 }
@@ -75,6 +77,7 @@ impl After {
             checksum,
             avus,
             grants,
+            all: keywords.has(keywords::ALL),
             size: None,
         })
     }

@@ -14,7 +14,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -56,7 +56,6 @@ pub(crate) struct Entrance<'a> {
     pub zone: &'a str,
     pub user: &'a str,
     pub password: &'a str,
-    pub resource: &'a str,
 }
 
 impl Home {
@@ -147,7 +146,6 @@ impl Home {
             "irods_zone_name": to.zone,
             "irods_home": home,
             "irods_cwd": home,
-            "irods_default_resource": to.resource,
             "irods_authentication_scheme": "native",
             "irods_authentication_file": secret.to_string_lossy(),
             "irods_client_server_policy": "CS_NEG_REFUSE",
@@ -232,6 +230,9 @@ pub(crate) fn host_of(address: SocketAddr) -> String {
             .to_string_lossy()
             .into_owned();
     }
+    if address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        return "localhost".to_owned();
+    }
     address.ip().to_string()
 }
 
@@ -253,7 +254,6 @@ mod tests {
             zone: "z",
             user: "u",
             password: "secret",
-            resource: "r",
         };
         home.open_door(&to).unwrap();
         let Err(HomeError::Served(Some(running))) = Home::take(&dir) else {
@@ -274,7 +274,6 @@ mod tests {
             zone: "z",
             user: "u",
             password: "secret",
-            resource: "r",
         };
         home.open_door(&to).unwrap();
         for name in ["password", ".irodsA", "irods_environment.json"] {

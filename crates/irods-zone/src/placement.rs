@@ -2,7 +2,7 @@
 //!
 //! Hierarchies are chosen as a real server's vote would in a zone of one host (server source 4.3):
 //! a leaf that is down has no vote, `random` draws among the rest, every other coordinator takes the
-//! first. The replication that a `replication` resource adds afterwards is not done here.
+//! first. [`copies`] says where a `replication` resource wants the rest.
 
 use irods_protocol::codes;
 use irods_protocol::keywords;
@@ -32,7 +32,10 @@ pub(crate) fn for_new(conn: &Connection, wishes: &KeyValPair) -> Result<Resource
     .iter()
     .find_map(|keyword| wishes.get(keyword).filter(|name| !name.is_empty()))
     .unwrap_or(DEFAULT_RESOURCE);
-    below_root(conn, name)
+    let size = wishes
+        .get(keywords::DATA_SIZE)
+        .and_then(|text| text.parse().ok());
+    below_root(conn, name, size.unwrap_or(0))
 }
 
 /// The leaf for a file that is registered. Unlike [`for_new`], `destRescName` may name a leaf inside
@@ -73,37 +76,127 @@ fn by_hierarchy(conn: &Connection, wishes: &KeyValPair) -> Result<Option<Resourc
     Ok(Some(leaf))
 }
 
-fn below_root(conn: &Connection, name: &str) -> Result<Resource> {
+fn direct_child(child: &Resource) -> CatalogError {
+    CatalogError::new(
+        codes::DIRECT_CHILD_ACCESS,
+        format!("{} is part of {}", child.name, child.hierarchy),
+    )
+}
+
+fn below_root(conn: &Connection, name: &str, size: u64) -> Result<Resource> {
     let root = resources::get(conn, name)?;
     if root.parent.is_some() {
-        return Err(CatalogError::new(
-            codes::DIRECT_CHILD_ACCESS,
-            format!("{name} is part of {}", root.hierarchy),
-        ));
+        return Err(direct_child(&root));
     }
-    vote(conn, root, 0)?.ok_or_else(|| no_vote(name))
+    let mut full = false;
+    match vote(conn, root, size, 0, &mut full)? {
+        Some(leaf) => Ok(leaf),
+        None if full => Err(CatalogError::new(
+            codes::USER_FILE_TOO_LARGE,
+            format!("{name} has too little free space"),
+        )),
+        None => Err(no_vote(name)),
+    }
 }
 
 /// Hierarchies deeper than this are taken for loops.
 const MAX_DEPTH: usize = 64;
 
-fn vote(conn: &Connection, resource: Resource, depth: usize) -> Result<Option<Resource>> {
+fn vote(
+    conn: &Connection,
+    resource: Resource,
+    size: u64,
+    depth: usize,
+    full: &mut bool,
+) -> Result<Option<Resource>> {
     if resource.is_down() || depth > MAX_DEPTH {
         return Ok(None);
     }
     if resource.stores() {
-        return Ok(Some(resource));
+        let fits = has_room(&resource, size);
+        *full |= !fits;
+        return Ok(Some(resource).filter(|_| fits));
     }
     let mut children = resources::children(conn, resource.id)?;
     if resource.resc_type == "random" {
         children.shuffle(&mut rand::rng());
     }
     for child in children {
-        if let Some(leaf) = vote(conn, child, depth + 1)? {
+        if let Some(leaf) = vote(conn, child, size, depth + 1, full)? {
             return Ok(Some(leaf));
         }
     }
     Ok(None)
+}
+
+/// Where copies of a replica go: for each coordinator of type `replication` above it, every other
+/// branch. A branch is given by a leaf of it: the one that has a replica already, else a voted one.
+///
+/// # Errors
+/// Those of the catalog.
+pub(crate) fn copies(
+    conn: &Connection,
+    object: &DataObject,
+    replica: &Replica,
+) -> Result<Vec<Resource>> {
+    let mut targets = Vec::new();
+    let mut below = resources::by_id(conn, replica.resc_id)?;
+    while let Some(parent) = below.parent {
+        let parent = resources::by_id(conn, parent)?;
+        if parent.resc_type == "replication" {
+            for branch in resources::children(conn, parent.id)? {
+                if branch.id == below.id {
+                    continue;
+                }
+                let leaves = resources::leaves(conn, branch.id)?;
+                let has = |leaf: &Resource| object.replicas.iter().any(|r| r.resc_id == leaf.id);
+                let target = match leaves.into_iter().find(has) {
+                    Some(leaf) => Some(leaf).filter(|leaf| !leaf.is_down()),
+                    None => vote(conn, branch, 0, 0, &mut false)?,
+                };
+                targets.extend(target);
+            }
+        }
+        below = parent;
+    }
+    Ok(targets)
+}
+
+/// Whether a leaf has room by the rule of its context (`minimum_free_space_for_create_in_bytes`); the
+/// free space is what an administrator or the host has recorded.
+fn has_room(leaf: &Resource, size: u64) -> bool {
+    let least = leaf.context_value("minimum_free_space_for_create_in_bytes");
+    let least = least.and_then(|text| text.parse::<u64>().ok());
+    let free = leaf.free_space.parse::<u64>().ok();
+    match (least, free) {
+        (Some(least), Some(free)) => free.saturating_sub(size) >= least,
+        _ => true,
+    }
+}
+
+/// Where opening an existing object for writing makes one more replica: at a resource or hierarchy
+/// that is named and has none (server source 4.3; only with `O_CREAT`).
+///
+/// # Errors
+/// As [`for_new`].
+pub(crate) fn elsewhere(
+    conn: &Connection,
+    object: &DataObject,
+    wishes: &KeyValPair,
+) -> Result<Option<Resource>> {
+    let named = |keyword| wishes.get(keyword).filter(|name: &&str| !name.is_empty());
+    let there = match (named(keywords::RESC_HIER), named(keywords::DEST_RESC_NAME)) {
+        (Some(hierarchy), _) => object.replicas.iter().any(|r| r.resc_hier == hierarchy),
+        (None, Some(name)) => {
+            let in_it = |r: &Replica| r.resc_hier.split(';').next() == Some(name);
+            object.replicas.iter().any(in_it)
+        }
+        (None, None) => true,
+    };
+    if there || wishes.has(keywords::REPL_NUM) || wishes.has(keywords::REPLICA_TOKEN) {
+        return Ok(None);
+    }
+    for_new(conn, wishes).map(Some)
 }
 
 /// What an opening does to the replica that it chooses.
@@ -116,6 +209,8 @@ pub(crate) enum For {
         /// A token was given.
         token: bool,
     },
+    /// Replaces it by a put, which goes to the named resource or nowhere.
+    Putting,
 }
 
 /// The replica of an object that a call means, with its resource.
@@ -129,7 +224,7 @@ pub(crate) fn existing(
     wishes: &KeyValPair,
     purpose: For,
 ) -> Result<(Replica, Resource)> {
-    let mut candidates = candidates(conn, object, wishes)?;
+    let mut candidates = candidates(conn, object, wishes, purpose)?;
     candidates.retain(|(replica, resource)| !resource.is_down() && usable(replica, purpose));
     // Good ones first; the order is otherwise that of the numbers.
     candidates
@@ -144,6 +239,7 @@ fn candidates(
     conn: &Connection,
     object: &DataObject,
     wishes: &KeyValPair,
+    purpose: For,
 ) -> Result<Vec<(Replica, Resource)>> {
     let mut all = Vec::with_capacity(object.replicas.len());
     for replica in &object.replicas {
@@ -179,24 +275,26 @@ fn candidates(
             ));
         }
     }
-    for (keyword, code) in [
-        (keywords::RESC_NAME, codes::SYS_REPLICA_INACCESSIBLE),
-        (keywords::DEST_RESC_NAME, codes::HIERARCHY_ERROR),
-    ] {
-        if let Some(name) = wish(keyword)
-            && !wishes.has(keywords::RESC_HIER)
-        {
-            let root = resources::get(conn, name)?;
-            if root.parent.is_some() {
-                return Err(CatalogError::new(
-                    codes::DIRECT_CHILD_ACCESS,
-                    format!("{name} is part of {}", root.hierarchy),
-                ));
-            }
-            all.retain(|(replica, _)| replica.resc_hier.split(';').next() == Some(name));
-            if all.is_empty() {
-                return Err(missing(code, name));
-            }
+    let roots = [
+        (keywords::RESC_NAME, Some(codes::SYS_REPLICA_INACCESSIBLE)),
+        (
+            keywords::DEST_RESC_NAME,
+            (purpose == For::Putting).then_some(codes::HIERARCHY_ERROR),
+        ),
+    ];
+    for (keyword, missing_there) in roots {
+        let Some(name) = wish(keyword).filter(|_| !wishes.has(keywords::RESC_HIER)) else {
+            continue;
+        };
+        let root = resources::get(conn, name)?;
+        if root.parent.is_some() {
+            return Err(direct_child(&root));
+        }
+        let in_it = |r: &Replica| r.resc_hier.split(';').next() == Some(name);
+        match (all.iter().any(|(replica, _)| in_it(replica)), missing_there) {
+            (true, _) => all.retain(|(replica, _)| in_it(replica)),
+            (false, Some(code)) => return Err(missing(code, name)),
+            (false, None) => {}
         }
     }
     Ok(all)

@@ -202,8 +202,8 @@ impl Writings {
     }
 
     /// Takes a finished one out.
-    pub fn forget(&self, writing: &Writing) {
-        self.lock().remove(&(writing.data_id, writing.number));
+    pub fn forget(&self, data_id: i64, number: i64) {
+        self.lock().remove(&(data_id, number));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(i64, i64), Arc<Writing>>> {

@@ -211,7 +211,6 @@ impl Zone {
             zone: ZONE_NAME,
             user: ADMIN,
             password: &password,
-            resource: DEFAULT_RESOURCE,
         };
         home.open_door(&entrance).map_err(|error| match error {
             HomeError::Io { path, source } => StartError::Directory { path, source },

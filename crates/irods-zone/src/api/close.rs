@@ -11,7 +11,7 @@ use std::sync::Arc;
 use irods_protocol::codes;
 use irods_protocol::message::{IntPi, OpenedDataObjInp};
 
-use super::blocking;
+use super::{blocking, replicate};
 use crate::after::Checksum;
 use crate::catalog::replicas::{self, Field, Outcome, Status, Which};
 use crate::catalog::time;
@@ -70,7 +70,7 @@ pub(super) async fn leave(
         return Ok(());
     };
     let outcome = finish(zone, &writing, summary).await;
-    zone.writings.forget(&writing);
+    zone.writings.forget(writing.data_id, writing.number);
     outcome
 }
 
@@ -119,6 +119,13 @@ async fn finish(
         },
     };
     let extras = failure.is_none() && writing.after.has_extras();
+    let spread = changed && failure.is_none() && !copied;
+    let (who, data_id, number, all) = (
+        writing.who.clone(),
+        writing.data_id,
+        writing.number,
+        writing.after.all,
+    );
     let writing = Arc::clone(writing);
     let refused = zone
         .catalog
@@ -137,6 +144,11 @@ async fn finish(
             Ok(applied.err())
         })
         .await?;
+    zone.writings.forget(data_id, number);
+    if spread {
+        // A copy is itself written and finished.
+        Box::pin(replicate::spread(zone, who, data_id, number, all)).await?;
+    }
     match (failure, refused) {
         (Some(failure), _) => Err(failure),
         (None, Some(refused)) => Err(refused.into()),

@@ -20,6 +20,11 @@ pub(super) async fn copy(session: &mut Session, request: &Request) -> Answer {
     if input.source.obj_path == input.destination.obj_path {
         return Err(Failure::code(codes::SAME_SRC_DEST_PATHS_ERR));
     }
+    for path in [&input.source.obj_path, &input.destination.obj_path] {
+        // Seen on a 5.0.90 server, where other calls answer another code.
+        super::object_path(path)
+            .map_err(|failure| Failure::new(codes::USER_INPUT_PATH_ERR, failure.message))?;
+    }
     let who = session.acting(&input.destination.cond_input)?;
     let force = input.destination.cond_input.has(keywords::FORCE_FLAG);
     let target = input.destination.obj_path.clone();

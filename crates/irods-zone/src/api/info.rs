@@ -33,12 +33,12 @@ pub(super) fn server(session: &Session) -> Answer {
     Reply::with(session.packing, &out)
 }
 
-/// `GET_LIBRARY_FEATURES`: none that a client of this zone would need to know.
+/// `GET_LIBRARY_FEATURES`.
 pub(super) fn library_features(session: &Session) -> Answer {
     Reply::with(
         session.packing,
         &StrPi {
-            my_str: Some("{}".to_owned()),
+            my_str: Some(r#"{"IRODS_HAS_API_ENDPOINT_SWITCH_USER":1}"#.to_owned()),
         },
     )
 }

@@ -163,6 +163,12 @@ fn collection_path(text: &str) -> Result<String, Failure> {
 
 /// The same for a data object, whose path ends with its name.
 fn object_path(text: &str) -> Result<String, Failure> {
+    if !text.starts_with('/') {
+        return Err(Failure::new(
+            codes::SYS_INVALID_FILE_PATH,
+            format!("{text:?} is not absolute"),
+        ));
+    }
     if text.ends_with('/') {
         return Err(Failure::new(
             codes::USER_INPUT_PATH_ERR,

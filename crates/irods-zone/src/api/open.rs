@@ -96,6 +96,11 @@ enum Plan {
         replica: Replica,
         resource: Resource,
     },
+    /// One more replica of an existing object.
+    Another {
+        object: DataObject,
+        resource: Resource,
+    },
     /// A new object.
     New(Resource),
 }
@@ -127,6 +132,18 @@ pub(super) async fn open_as(
     let zone = Arc::clone(&session.zone);
     let descriptor = match plan {
         Plan::New(resource) => create_new(&zone, who, path, input, resource, after).await?,
+        Plan::Another { object, resource } => {
+            let (replica, file, writing) =
+                begin_another(&zone, who, object, resource, after).await?;
+            Descriptor {
+                input,
+                replica,
+                file,
+                position: 0,
+                readable: mode.read,
+                writing: Some(writing),
+            }
+        }
         Plan::Existing {
             replica, resource, ..
         } if !mode.write => read_existing(replica, resource, input).await?,
@@ -202,6 +219,12 @@ fn plan(
         },
         false => For::Reading,
     };
+    if mode.write
+        && mode.create
+        && let Some(resource) = placement::elsewhere(conn, &object, wishes)?
+    {
+        return Ok(Plan::Another { object, resource });
+    }
     let (replica, resource) = placement::existing(conn, &object, wishes, purpose)?;
     Ok(Plan::Existing {
         object,
@@ -332,6 +355,55 @@ async fn create_new(
         readable: true,
         writing: Some(writing),
     })
+}
+
+/// Makes one more replica of an object, in flight. The caller holds the lock of the object's path.
+pub(super) async fn begin_another(
+    zone: &Arc<Shared>,
+    who: Identity,
+    object: DataObject,
+    resource: Resource,
+    after: After,
+) -> Result<(Replica, Arc<File>, Arc<Writing>), Failure> {
+    let (file, place) = make_file(zone, &object.path, &resource).await?;
+    let mut new = NewReplica::new(resource.id, vault::text(&place), 0, Status::Intermediate);
+    if let Some(best) = object.best() {
+        new.data_type.clone_from(&best.data_type);
+        new.mode.clone_from(&best.mode);
+    }
+    let data_id = object.id;
+    let added = zone
+        .catalog
+        .write(move |conn| {
+            let number = replicas::add_for_write(conn, data_id, &new)?;
+            let all = replicas::list(conn, data_id)?;
+            let found = all.into_iter().find(|r| r.number == number);
+            found.ok_or_else(|| {
+                CatalogError::new(codes::SYS_INTERNAL_ERR, "the new replica is gone")
+            })
+        })
+        .await;
+    let replica = match added {
+        Ok(replica) => replica,
+        Err(error) => {
+            discard(PathBuf::from(&resource.vault_path), place).await;
+            return Err(error.into());
+        }
+    };
+    let file = Arc::new(file);
+    let writing = zone.writings.begin(Begin {
+        data_id,
+        number: replica.number,
+        path: object.path,
+        who,
+        file: Arc::clone(&file),
+        physical_path: place,
+        created: true,
+        truncated: true,
+        had_checksum: false,
+        after,
+    });
+    Ok((replica, file, writing))
 }
 
 /// Removes a file that no row knows. The caller holds its lock.

@@ -12,7 +12,7 @@ use irods_protocol::message::{DataObjInp, PortalOprOut};
 use irods_protocol::{codes, keywords};
 
 use super::open::{self, Mode, Rewrite};
-use super::{blocking, close, io, object_path};
+use super::{blocking, close, io, object_path, replicate};
 use crate::after::{After, Checksum};
 use crate::catalog::access::{self, Level};
 use crate::catalog::replicas::{NewReplica, Status};
@@ -47,12 +47,23 @@ pub(super) async fn put(session: &mut Session, request: Request) -> Answer {
         declared,
         input,
     };
-    let outcome = match plan {
-        Plan::New(resource) => put.create(&zone, resource).await,
-        Plan::Over(rewrite) => put.overwrite(&zone, *rewrite).await,
-    };
-    drop(guard);
-    outcome.map(|()| Reply::done())
+    match plan {
+        Plan::New(resource) => {
+            let in_hierarchy = resource.parent.is_some();
+            let who = put.who.clone();
+            let data_id = put.create(&zone, resource).await?;
+            drop(guard);
+            if in_hierarchy {
+                replicate::spread(&zone, who, data_id, 0, false).await?;
+            }
+        }
+        Plan::Over(rewrite) => {
+            // The state of the replica keeps others out from here on.
+            drop(guard);
+            put.overwrite(&zone, *rewrite).await?;
+        }
+    }
+    Ok(Reply::done())
 }
 
 enum Plan {
@@ -74,8 +85,7 @@ async fn plan(
             return Ok(Plan::New(resource));
         };
         access::require(conn, &who, object.id, Level::MODIFY_OBJECT)?;
-        let (replica, resource) =
-            placement::existing(conn, &object, &wishes, For::Writing { token: false })?;
+        let (replica, resource) = placement::existing(conn, &object, &wishes, For::Putting)?;
         let after = After::default();
         Ok(Plan::Over(Box::new(Rewrite {
             who,
@@ -149,7 +159,8 @@ struct Put {
 }
 
 impl Put {
-    async fn create(self, zone: &Arc<Shared>, resource: Resource) -> Result<(), Failure> {
+    /// Gives the id of the new object.
+    async fn create(self, zone: &Arc<Shared>, resource: Resource) -> Result<i64, Failure> {
         let (file, place) = open::make_file(zone, &self.path, &resource).await?;
         let vault_path = PathBuf::from(&resource.vault_path);
         let (bytes, wanted, durable, at) = (
@@ -207,14 +218,14 @@ impl Put {
         let stored = zone
             .catalog
             .write(move |conn| {
-                data_objects::create(conn, &who, &path, &new)?;
+                let id = data_objects::create(conn, &who, &path, &new)?;
                 // A refused AVU or permission does not take the object back (seen on a 5.0.90 server).
                 let applied = if extras {
                     after.apply(conn, &who, &path)
                 } else {
                     Ok(())
                 };
-                Ok(applied.err())
+                Ok((id, applied.err()))
             })
             .await;
         match (stored, failure) {
@@ -223,8 +234,8 @@ impl Put {
                 Err(error.into())
             }
             (Ok(_), Some(failure)) => Err(failure),
-            (Ok(Some(refused)), None) => Err(refused.into()),
-            (Ok(None), None) => Ok(()),
+            (Ok((_, Some(refused))), None) => Err(refused.into()),
+            (Ok((id, None)), None) => Ok(id),
         }
     }
 

@@ -87,7 +87,13 @@ async fn run(session: &Session, input: DataObjInp) -> Result<Option<Replica>, Fa
         return Ok(None);
     }
     let facts = facts(&resource, &file, &wishes).await?;
+    let in_hierarchy = resource.parent.is_some() && !wishes.has(keywords::REG_REPL);
+    let owner = who.clone();
     let replica = insert(session, who, path, file, resource, facts, &wishes).await?;
+    if in_hierarchy && replica.status == Status::Good {
+        let (data_id, number) = (replica.data_id, replica.number);
+        super::replicate::spread(&session.zone, owner, data_id, number, false).await?;
+    }
     Ok(Some(replica))
 }
 

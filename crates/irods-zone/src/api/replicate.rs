@@ -14,7 +14,7 @@ use super::{blocking, close, object_path};
 use crate::after::{After, Checksum};
 use crate::catalog::access::{self, Level};
 use crate::catalog::data_objects::{self, DataObject};
-use crate::catalog::replicas::{self, NewReplica, Replica, Status};
+use crate::catalog::replicas::{Replica, Status};
 use crate::catalog::resources::Resource;
 use crate::catalog::{CatalogError, Connection, Identity, resources};
 use crate::descriptor::Descriptor;
@@ -22,7 +22,7 @@ use crate::placement::{self, For};
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
 use crate::vault::{self, Access};
-use crate::writing::{Begin, Leave};
+use crate::writing::Leave;
 use crate::zone::Shared;
 
 /// Replicas that a trim keeps unless told otherwise.
@@ -196,46 +196,9 @@ async fn run(
         }
         Target::New(resource) => {
             let guard = open::lock(zone, &object.path).await;
-            let (file, place) = open::make_file(zone, &object.path, &resource).await?;
-            let mut new =
-                NewReplica::new(resource.id, vault::text(&place), 0, Status::Intermediate);
-            new.data_type.clone_from(&source.data_type);
-            new.mode.clone_from(&source.mode);
-            let data_id = object.id;
-            let added = zone
-                .catalog
-                .write(move |conn| {
-                    let number = replicas::add_for_write(conn, data_id, &new)?;
-                    let found = replicas::list(conn, data_id)?
-                        .into_iter()
-                        .find(|r| r.number == number);
-                    found.ok_or_else(|| {
-                        CatalogError::new(codes::SYS_INTERNAL_ERR, "the new replica is gone")
-                    })
-                })
-                .await;
-            let replica = match added {
-                Ok(replica) => replica,
-                Err(error) => {
-                    open::discard(PathBuf::from(&resource.vault_path), place).await;
-                    return Err(error.into());
-                }
-            };
+            let begun = open::begin_another(zone, who, object, resource, after).await?;
             drop(guard);
-            let file = Arc::new(file);
-            let writing = zone.writings.begin(Begin {
-                data_id,
-                number: replica.number,
-                path: object.path,
-                who,
-                file: Arc::clone(&file),
-                physical_path: place,
-                created: true,
-                truncated: true,
-                had_checksum: false,
-                after,
-            });
-            (replica, file, writing)
+            begun
         }
     };
     let poured = pour(Arc::new(from), Arc::clone(&file)).await;
@@ -253,6 +216,65 @@ async fn run(
     let bytes = poured?;
     closed?;
     Ok(Some(bytes))
+}
+
+/// Copies a replica that has just been written to where its hierarchy wants copies, and with `all` over
+/// every replica that it made stale.
+///
+/// # Errors
+/// The first copy that fails; the replica itself stays good.
+pub(super) async fn spread(
+    zone: &Arc<Shared>,
+    who: Identity,
+    data_id: i64,
+    number: i64,
+    all: bool,
+) -> Result<(), Failure> {
+    let plans = zone
+        .catalog
+        .read(move |conn| {
+            let missing = || CatalogError::new(codes::CAT_NO_ROWS_FOUND, "the object is gone");
+            let object = data_objects::by_id(conn, data_id)?.ok_or_else(missing)?;
+            let replica = object.replica(number).cloned().ok_or_else(missing)?;
+            let mut targets = placement::copies(conn, &object, &replica)?;
+            if all {
+                for other in object.replicas.iter().filter(|r| r.status == Status::Stale) {
+                    if targets.iter().all(|target| target.id != other.resc_id) {
+                        targets.push(resources::by_id(conn, other.resc_id)?);
+                    }
+                }
+            }
+            let source = (
+                replica,
+                resources::by_id(conn, object.replica(number).map_or(0, |r| r.resc_id))?,
+            );
+            let plans = targets.into_iter().filter_map(|resource| {
+                let there = object.replicas.iter().find(|r| r.resc_id == resource.id);
+                let target = match there {
+                    None => Target::New(resource),
+                    Some(replica) if replica.status == Status::Good => return None,
+                    Some(replica) => Target::Update(replica.clone(), resource),
+                };
+                Some(Plan {
+                    object: object.clone(),
+                    source: source.clone(),
+                    target,
+                })
+            });
+            Ok(plans.collect::<Vec<_>>())
+        })
+        .await?;
+    for plan in plans {
+        run(
+            zone,
+            who.clone(),
+            plan,
+            After::default(),
+            DataObjInp::default(),
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 /// The checksum of a copy: what the call asks for, else the source's is checked.

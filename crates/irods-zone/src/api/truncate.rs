@@ -48,8 +48,9 @@ pub(super) async fn replica_truncate(session: &mut Session, request: &Request) -
 
 async fn run(session: &mut Session, request: &Request) -> Result<Replica, Failure> {
     let mut input: DataObjInp = request.input()?;
-    let size =
-        u64::try_from(input.data_size).map_err(|_| Failure::code(codes::USER_INPUT_FORMAT_ERR))?;
+    let size = u64::try_from(input.data_size).map_err(|_| {
+        Failure::code(codes::UNIX_FILE_TRUNCATE_ERR - rustix::io::Errno::INVAL.raw_os_error())
+    })?;
     input.data_size = -1;
     let mode = Mode {
         read: true,
