@@ -35,7 +35,6 @@ struct Entry {
     ending: Option<Ending>,
     reopened: Option<JobState>,
     post_queued: bool,
-    full_started: u64,
     turn: u64,
     tasks: Vec<Task>,
     ledger: BTreeMap<Vec<u8>, (FailureRecord, Option<u64>)>,
@@ -115,7 +114,9 @@ impl Entry {
 
     fn wait(&mut self, now: u64, kind: EventKind, why: &str) {
         let due = match (self.reopened, self.view.interval) {
-            (None, Some(interval)) => self.full_started + millis(interval),
+            (None, Some(interval)) => {
+                self.view.started.map_or(now, |started| started.0) + millis(interval)
+            }
             _ => self.view.next_pass.map_or(now, |due| due.0),
         };
         self.view.state = JobState::Waiting;
@@ -446,7 +447,6 @@ impl Broker for Model {
             ending: None,
             reopened: None,
             post_queued: false,
-            full_started: now,
             turn: 0,
             tasks: Vec::new(),
             ledger: BTreeMap::new(),
@@ -587,9 +587,6 @@ impl Broker for Model {
                 if entry.view.state == JobState::Queued {
                     entry.view.state = JobState::Running;
                     entry.view.started = Some(Timestamp(now));
-                    if entry.reopened.is_none() {
-                        entry.full_started = now;
-                    }
                     entry.event(now, EventKind::PassStarted, "");
                 }
             }

@@ -460,6 +460,53 @@ pub(super) async fn a_stop_outranks_a_fatal_error(bench: Bench) {
     assert!(bench.log(id).await.contains(&EventKind::Note));
 }
 
+pub(super) async fn a_fatal_job_outranks_a_fatal_pass(bench: Bench) {
+    let id = bench
+        .with_children(periodic("a"), vec![files("x"), files("y"), files("z")])
+        .await;
+    let why = |fatal| Completion {
+        fatal: Some(fatal),
+        ..counted(1)
+    };
+    let [x, y, z] = <[Leased; 3]>::try_from(bench.lease(3).await).unwrap();
+    bench
+        .broker
+        .complete(x.lease, why(Fatal::Pass("pass".to_owned())))
+        .await
+        .unwrap();
+    bench
+        .broker
+        .complete(y.lease, why(Fatal::Job("job".to_owned())))
+        .await
+        .unwrap();
+    bench
+        .broker
+        .complete(z.lease, why(Fatal::Pass("late".to_owned())))
+        .await
+        .unwrap();
+    let ended = bench.broker.job(id).await.unwrap();
+    assert_eq!(
+        (ended.state, ended.failed.as_deref()),
+        (JobState::Failed, Some("job"))
+    );
+}
+
+/// Whoever stops a job whose pass is failing wants no next pass.
+pub(super) async fn a_stop_outranks_a_fatal_pass(bench: Bench) {
+    let id = bench
+        .with_children(periodic("a"), vec![files("x"), files("y")])
+        .await;
+    let [x, y] = <[Leased; 2]>::try_from(bench.lease(2).await).unwrap();
+    let completion = Completion {
+        fatal: Some(Fatal::Pass("pass".to_owned())),
+        ..counted(1)
+    };
+    bench.broker.complete(x.lease, completion).await.unwrap();
+    assert_eq!(bench.broker.stop(id, false).await, Ok(JobState::Stopping));
+    bench.complete(&y).await;
+    assert_eq!(bench.state(id).await, JobState::Stopped);
+}
+
 pub(super) async fn a_failed_pass_is_not_the_end_of_a_periodic_job(bench: Bench) {
     let fatal = || Completion {
         fatal: Some(Fatal::Pass("source is empty".to_owned())),

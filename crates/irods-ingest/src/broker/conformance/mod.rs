@@ -192,7 +192,7 @@ macro_rules! promises {
                 a_job_is_resumed_by_identity, a_live_owner_keeps_its_job, a_dead_owner_does_not, a_name_in_use_is_refused,
                 an_ended_name_is_free, names_are_made_up, stop_lets_leases_finish, stop_drops_children_and_retries,
                 stop_now_takes_leases_away, stopping_ends_without_workers, a_periodic_job_waits_from_its_start,
-                passes_never_overlap, a_waiting_job_stops_at_once, a_fatal_error_ends_the_job, a_stop_outranks_a_fatal_error,
+                passes_never_overlap, a_waiting_job_stops_at_once, a_fatal_error_ends_the_job, a_stop_outranks_a_fatal_error, a_fatal_job_outranks_a_fatal_pass, a_stop_outranks_a_fatal_pass,
                 a_failed_pass_is_not_the_end_of_a_periodic_job, forget_removes_only_what_has_ended, unknown_jobs_are_errors,
                 the_log_is_bounded, workers_are_listed_while_they_live;
             hooks: pre_job_goes_first_and_post_job_last, hooks_run_once_a_pass, a_hook_that_was_begun_says_so,

@@ -25,7 +25,7 @@ pub(super) struct Course {
     post_job: bool,
     post_queued: bool,
     interval: Option<u64>,
-    full_started: Option<u64>,
+    started: Option<u64>,
     next_pass: Option<u64>,
     failed: Option<String>,
 }
@@ -69,7 +69,7 @@ pub(super) fn unknown(job: JobId) -> Fault {
 impl Tx<'_> {
     pub(super) fn course(&self, job: JobId) -> Tried<Course> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT name, state, ending, reopened, pre_job, post_job, post_queued, interval, full_started, next_pass, failed
+            "SELECT name, state, ending, reopened, pre_job, post_job, post_queued, interval, started, next_pass, failed
              FROM job WHERE id = ?1",
         )?;
         let mut rows = statement.query([int(job.0)])?;
@@ -92,7 +92,7 @@ impl Tx<'_> {
             post_job: row.get("post_job")?,
             post_queued: row.get("post_queued")?,
             interval: maybe_uint(row, "interval")?,
-            full_started: maybe_uint(row, "full_started")?,
+            started: maybe_uint(row, "started")?,
             next_pass: maybe_uint(row, "next_pass")?,
             failed: row.get("failed")?,
         })
@@ -235,8 +235,7 @@ impl Tx<'_> {
         let first = self
             .connection
             .prepare_cached(
-                "UPDATE job SET state = 'running', turn = ?2, started = ?3,
-                    full_started = CASE WHEN reopened IS NULL THEN ?3 ELSE full_started END
+                "UPDATE job SET state = 'running', turn = ?2, started = ?3
                  WHERE id = ?1 AND state = 'queued'",
             )?
             .execute(params![int(job.0), turn, int(self.now.0)])?;
@@ -310,7 +309,7 @@ impl Tx<'_> {
     fn wait(&self, course: &Course, kind: EventKind, why: &str) -> Tried<()> {
         let due = match (course.reopened, course.interval) {
             (None, Some(interval)) => course
-                .full_started
+                .started
                 .unwrap_or(self.now.0)
                 .saturating_add(interval),
             _ => course.next_pass.unwrap_or(self.now.0),

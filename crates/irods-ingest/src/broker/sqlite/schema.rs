@@ -36,7 +36,6 @@ CREATE TABLE job (
     owner TEXT,
     created INTEGER NOT NULL,
     started INTEGER,
-    full_started INTEGER,
     ended INTEGER,
     next_pass INTEGER,
     turn INTEGER NOT NULL DEFAULT 0,
