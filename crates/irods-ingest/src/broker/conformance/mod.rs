@@ -11,6 +11,7 @@ mod leases;
 mod ledger;
 mod order;
 mod signatures;
+mod stops;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,13 @@ fn job(name: &str) -> NewJob {
         post_job: false,
         interval: None,
         owner: None,
+    }
+}
+
+fn periodic(name: &str) -> NewJob {
+    NewJob {
+        interval: Some(Duration::from_secs(100)),
+        ..job(name)
     }
 }
 
@@ -189,12 +197,14 @@ macro_rules! promises {
             order: files_then_others_then_directories_deepest_first, jobs_take_turns, a_small_job_is_not_starved,
                 delayed_tasks_wait, returned_tasks_keep_their_place;
             jobs: totals_are_exact, a_job_finishes_when_nothing_is_outstanding, an_unfinished_job_is_resumed,
-                a_job_is_resumed_by_identity, a_live_owner_keeps_its_job, a_dead_owner_does_not, a_name_in_use_is_refused,
-                an_ended_name_is_free, names_are_made_up, stop_lets_leases_finish, stop_drops_children_and_retries,
-                stop_now_takes_leases_away, stopping_ends_without_workers, a_periodic_job_waits_from_its_start,
-                passes_never_overlap, a_waiting_job_stops_at_once, a_fatal_error_ends_the_job, a_stop_outranks_a_fatal_error, a_fatal_job_outranks_a_fatal_pass, a_stop_outranks_a_fatal_pass,
-                a_failed_pass_is_not_the_end_of_a_periodic_job, forget_removes_only_what_has_ended, unknown_jobs_are_errors,
-                the_log_is_bounded, workers_are_listed_while_they_live;
+                a_job_is_resumed_by_identity, a_live_owner_keeps_its_job, a_dead_owner_does_not,
+                a_name_in_use_is_refused, an_ended_name_is_free, names_are_made_up,
+                a_periodic_job_waits_from_its_start, passes_never_overlap, forget_removes_only_what_has_ended,
+                unknown_jobs_are_errors, the_log_is_bounded, workers_are_listed_while_they_live;
+            stops: stop_lets_leases_finish, stop_drops_children_and_retries, stop_now_takes_leases_away,
+                stopping_ends_without_workers, a_waiting_job_stops_at_once, a_fatal_error_ends_the_job,
+                a_stop_outranks_a_fatal_error, a_fatal_job_outranks_a_fatal_pass, a_stop_outranks_a_fatal_pass,
+                a_failed_pass_is_not_the_end_of_a_periodic_job;
             hooks: pre_job_goes_first_and_post_job_last, hooks_run_once_a_pass, a_hook_that_was_begun_says_so,
                 post_job_does_not_run_after_a_stop, an_unknown_pre_job_fails_the_pass;
             ledger: failures_are_listed_by_path, a_path_has_one_entry, the_ledger_is_capped_and_counts_on,
