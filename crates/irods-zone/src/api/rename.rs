@@ -39,6 +39,12 @@ pub(super) async fn rename(session: &mut Session, request: &Request) -> Answer {
                 COLLECTION => false,
                 _ => data_objects::find(conn, &from)?.is_some(),
             };
+            if !is_object && wanted != COLLECTION && collections::find(conn, &from)?.is_none() {
+                return Err(CatalogError::new(
+                    codes::CAT_NO_ROWS_FOUND,
+                    format!("no {from}"),
+                ));
+            }
             if !is_object {
                 return collections::rename(conn, &who, &from, &to).map(|()| None);
             }

@@ -1,0 +1,339 @@
+//! Peers that are broken, slow or malicious: the zone answers or hangs up, and goes on serving others.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Fixture, HOME, Peer, object, wish};
+use irods_protocol::header::{Header, kind};
+use irods_protocol::message::*;
+use irods_protocol::{Packing, Pi, api, codes, frame, keywords};
+use irods_zone::ServerLimits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn header(kind: &str, message_len: i32, bytes_len: i32, int_info: i32) -> Vec<u8> {
+    let header = Header {
+        kind: kind.into(),
+        message_len,
+        error_len: 0,
+        bytes_len,
+        int_info,
+    };
+    frame::encode_header(&header).unwrap()
+}
+
+/// Reads until the zone hangs up.
+async fn until_closed(peer: &mut Peer) {
+    let mut sink = [0_u8; 4096];
+    while let Ok(n) = peer.stream.read(&mut sink).await {
+        if n == 0 {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn garbage_before_the_start_up_ends_the_connection_and_nothing_else() {
+    let f = Fixture::new().await;
+    let mut good = f.rods().await;
+    let too_long = 5000_u32.to_be_bytes();
+    let no_header = [&16_u32.to_be_bytes()[..], b"<MsgHeader_PI>xx"].concat();
+    let garbage: Vec<Vec<u8>> = vec![
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        vec![0; 64],
+        vec![0xff; 4096],
+        too_long.to_vec(),
+        no_header,
+        header(kind::CONNECT, i32::MAX, 0, 0),
+        header(kind::CONNECT, -5, 0, 0),
+        header(kind::CONNECT, 10, 0, 0)
+            .into_iter()
+            .chain(*b"<nonsense>")
+            .collect(),
+        header(kind::API_REQ, 0, 0, api::GEN_QUERY),
+        header(kind::CONNECT, 0, 1 << 30, 0),
+    ];
+    for bytes in garbage {
+        let mut peer = Peer::connect(f.zone.address(), Packing::XML).await;
+        // The zone may hang up while this is being sent.
+        let _ = peer.stream.write_all(&bytes).await;
+        let _ = peer.stream.shutdown().await;
+        until_closed(&mut peer).await;
+    }
+    assert!(good.stat(HOME).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_malformed_body_is_answered_and_the_connection_stays() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    for number in [
+        api::OBJ_STAT,
+        api::GEN_QUERY,
+        api::DATA_OBJ_PUT,
+        api::TOUCH,
+        api::MOD_DATA_OBJ_META,
+    ] {
+        rods.send(kind::API_REQ, number, b"<Wrong_PI></Wrong_PI>", b"")
+            .await;
+        assert_eq!(
+            rods.answer().await.code,
+            codes::SYS_PACK_INSTRUCT_FORMAT_ERR,
+            "{number}"
+        );
+        assert_eq!(
+            rods.bare(number).await.code,
+            codes::SYS_API_INPUT_ERR,
+            "{number}"
+        );
+    }
+    let answer = rods
+        .stream_call(api::OBJ_STAT, &object(HOME), b"surplus")
+        .await;
+    assert_eq!(answer.code, codes::SYS_API_INPUT_ERR);
+    assert_eq!(
+        rods.json(api::TOUCH, "{").await.code,
+        codes::INPUT_ARG_NOT_WELL_FORMED_ERR
+    );
+    assert_eq!(
+        rods.json(api::REPLICA_CLOSE, &"[".repeat(100_000))
+            .await
+            .code,
+        codes::INPUT_ARG_NOT_WELL_FORMED_ERR
+    );
+    let long = object(&format!("{HOME}/{}", "x".repeat(2000)));
+    rods.send(
+        kind::API_REQ,
+        api::OBJ_STAT,
+        format!(
+            "<DataObjInp_PI><objPath>{}</objPath></DataObjInp_PI>",
+            long.obj_path
+        )
+        .as_bytes(),
+        b"",
+    )
+    .await;
+    assert_eq!(rods.answer().await.code, codes::USER_PACKSTRUCT_INPUT_ERR);
+    assert!(rods.stat(HOME).await.is_ok());
+}
+
+#[tokio::test]
+async fn requests_sent_without_waiting_are_answered_in_order() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    for n in 0..100 {
+        let path = if n % 2 == 0 {
+            HOME
+        } else {
+            "/tempZone/home/nope"
+        };
+        let message = object(path).to_bytes(Packing::XML).unwrap();
+        rods.send(kind::API_REQ, api::OBJ_STAT, &message, b"").await;
+    }
+    for n in 0..100 {
+        let expected = if n % 2 == 0 {
+            2
+        } else {
+            codes::USER_FILE_DOES_NOT_EXIST
+        };
+        assert_eq!(rods.answer().await.code, expected);
+    }
+}
+
+#[tokio::test]
+async fn announced_lengths_are_refused_or_never_believed() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    let length = header(kind::API_REQ, 0, 1 << 30, api::DATA_OBJ_WRITE);
+    rods.stream.write_all(&length).await.unwrap();
+    assert_eq!(rods.answer().await.code, codes::SYS_REQUESTED_BUF_TOO_LARGE);
+    until_closed(&mut rods).await;
+    // Many peers that announce much and send little hold only what they have sent.
+    let mut peers = Vec::new();
+    for _ in 0..50 {
+        let mut peer = f.rods().await;
+        peer.stream
+            .write_all(&header(kind::API_REQ, 0, 60 << 20, api::DATA_OBJ_WRITE))
+            .await
+            .unwrap();
+        peers.push(peer);
+    }
+    let resident: u64 = std::fs::read_to_string("/proc/self/statm")
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(resident * 4096 < 1 << 30, "{resident} pages");
+    assert!(f.rods().await.stat(HOME).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_does_not_log_in_in_time_is_put_out() {
+    let limits = ServerLimits {
+        login: Duration::from_millis(300),
+        ..ServerLimits::default()
+    };
+    let f = Fixture::with(|options| options.limits = limits).await;
+    let mut silent = Peer::connect(f.zone.address(), Packing::XML).await;
+    let mut slow = Peer::connect(f.zone.address(), Packing::XML).await;
+    let mut undecided = Peer::start(f.zone.address(), Packing::XML, "rods", "rods").await;
+    let dribble = async {
+        for byte in header(kind::CONNECT, 100, 0, 0) {
+            if slow.stream.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::join!(
+        until_closed(&mut silent),
+        until_closed(&mut undecided),
+        dribble
+    );
+    until_closed(&mut slow).await;
+    assert!(f.rods().await.stat(HOME).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_stops_in_the_middle_of_a_message_is_put_out() {
+    let limits = ServerLimits {
+        stall: Duration::from_millis(200),
+        ..ServerLimits::default()
+    };
+    let f = Fixture::with(|options| options.limits = limits).await;
+    let mut rods = f.rods().await;
+    let fd = rods
+        .open(&format!("{HOME}/o"), 1 | 64 | 512, KeyValPair::new())
+        .await;
+    assert!(fd >= 3);
+    rods.stream
+        .write_all(&header(kind::API_REQ, 500, 0, api::DATA_OBJ_WRITE))
+        .await
+        .unwrap();
+    rods.stream
+        .write_all(b"<OpenedDataObjInp_PI>")
+        .await
+        .unwrap();
+    until_closed(&mut rods).await;
+    let mut other = f.rods().await;
+    while other.states(&format!("{HOME}/o")).await != [("0".into(), "0".into())] {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_are_told_so() {
+    let limits = ServerLimits {
+        connections: 2,
+        ..ServerLimits::default()
+    };
+    let f = Fixture::with(|options| options.limits = limits).await;
+    let (first, _second) = (f.rods().await, f.rods().await);
+    let mut third = Peer::connect(f.zone.address(), Packing::XML).await;
+    let pack = StartupPack {
+        irods_prot: 1,
+        proxy_user: "rods".into(),
+        ..StartupPack::default()
+    };
+    third
+        .send(
+            kind::CONNECT,
+            0,
+            &pack.to_bytes(Packing::STARTUP).unwrap(),
+            b"",
+        )
+        .await;
+    let version =
+        Version::from_bytes(Packing::STARTUP, &third.receive().await.unwrap().message).unwrap();
+    assert_eq!(version.status, codes::SYS_MAX_CONNECT_COUNT_EXCEEDED);
+    until_closed(&mut third).await;
+    drop(first);
+    // The place is free as soon as the zone has noticed.
+    loop {
+        let mut peer = Peer::connect(f.zone.address(), Packing::XML).await;
+        peer.send(
+            kind::CONNECT,
+            0,
+            &pack.to_bytes(Packing::STARTUP).unwrap(),
+            b"",
+        )
+        .await;
+        let version =
+            Version::from_bytes(Packing::STARTUP, &peer.receive().await.unwrap().message).unwrap();
+        if version.status == 0 {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn descriptors_run_out_with_an_error() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    let o = format!("{HOME}/o");
+    rods.put(&o, b"x").await;
+    let mut last = 0;
+    for _ in 0..1100 {
+        last = rods.open(&o, 0, KeyValPair::new()).await;
+        if last < 0 {
+            break;
+        }
+    }
+    assert_eq!(last, codes::SYS_OUT_OF_FILE_DESC);
+    assert_eq!(rods.close(3).await, 0);
+    assert_eq!(rods.open(&o, 0, KeyValPair::new()).await, 3);
+}
+
+#[tokio::test]
+async fn odd_numbers_do_no_harm() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    let o = format!("{HOME}/o");
+    rods.put(&o, b"0123456789").await;
+    let fd = rods.open(&o, 2, KeyValPair::new()).await;
+    let seek = |offset: i64, whence: i32| OpenedDataObjInp {
+        l1desc_inx: fd,
+        offset,
+        whence,
+        ..OpenedDataObjInp::default()
+    };
+    for (offset, whence) in [(-1, 0), (i64::MIN, 1), (i64::MIN, 2), (0, 7), (i64::MAX, 2)] {
+        assert!(
+            rods.call(api::DATA_OBJ_LSEEK, &seek(offset, whence))
+                .await
+                .code
+                < 0,
+            "{offset} {whence}"
+        );
+    }
+    assert_eq!(rods.seek(fd, i64::MAX, 0).await, i64::MAX);
+    assert_eq!(rods.read(fd, i32::MAX).await, b"");
+    assert!(rods.write(fd, b"x").await < 0);
+    assert_eq!(rods.seek(fd, 8, 0).await, 8);
+    assert_eq!(rods.read(fd, i32::MAX).await, b"89");
+    assert_eq!(rods.read(fd, -5).await, b"");
+    for size in [i64::MIN, -2, i64::MAX] {
+        let input = DataObjInp {
+            data_size: size,
+            cond_input: wish(keywords::DATA_INCLUDED, ""),
+            ..object(&format!("{HOME}/p{size}"))
+        };
+        let code = rods
+            .stream_call(api::DATA_OBJ_PUT, &input, b"abc")
+            .await
+            .code;
+        assert!(
+            code == 0 || code == codes::SYS_COPY_LEN_ERR,
+            "{size}: {code}"
+        );
+    }
+    let truncate = DataObjInp {
+        data_size: i64::MAX,
+        ..object(&format!("{HOME}/p-2"))
+    };
+    assert!(rods.call(api::REPLICA_TRUNCATE, &truncate).await.code < 0);
+}
