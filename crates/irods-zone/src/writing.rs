@@ -93,12 +93,10 @@ pub(crate) struct Begin {
 
 impl Writing {
     /// Notes that bytes were written, or that writing failed with a code.
-    pub fn note(&self, outcome: Result<(), i32>) {
+    pub fn note(&self, failed: Option<i32>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.wrote = true;
-        if let Err(code) = outcome {
-            state.failed.get_or_insert(code);
-        }
+        state.failed = state.failed.or(failed);
     }
 
     /// Says that the bytes are a copy of a good sibling's, so that the siblings stay what they are.

@@ -250,7 +250,7 @@ async fn put(peer: &mut Peer, path: &str, bytes: &[u8], n: u32) -> Option<()> {
     use irods_protocol::Pi;
     use irods_protocol::header::kind;
     use tokio::io::AsyncWriteExt;
-    let (api, input, body) = if n % 3 == 0 {
+    let (api, input, body) = if n.is_multiple_of(3) {
         let input = DataObjInp {
             open_flags: 1 | 64 | 512,
             data_size: -1,
@@ -273,7 +273,7 @@ async fn put(peer: &mut Peer, path: &str, bytes: &[u8], n: u32) -> Option<()> {
     peer.stream.write_all(&out).await.ok()?;
     let fd = peer.receive().await?.int_info;
     assert!(fd >= 0, "{fd}");
-    if n % 3 != 0 {
+    if !n.is_multiple_of(3) {
         return Some(());
     }
     for (api, body) in [

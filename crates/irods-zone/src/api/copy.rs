@@ -49,7 +49,7 @@ pub(super) async fn copy(session: &mut Session, request: &Request) -> Answer {
     let opened = session.descriptors.take(opened)?;
     let poured = pour(Arc::clone(&source.file), Arc::clone(&opened.file)).await;
     if let Some(writing) = &opened.writing {
-        writing.note(poured.as_ref().map(drop).map_err(|failure| failure.code));
+        writing.note(poured.as_ref().err().map(|failure| failure.code));
     }
     let closed = close::leave(&session.zone, opened, Leave::Finish).await;
     let bytes_written = poured?;

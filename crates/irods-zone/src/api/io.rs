@@ -79,12 +79,7 @@ pub(super) async fn write(session: &mut Session, request: &Request) -> Answer {
     let written = blocking(move || write_at(&file, at, &bytes))
         .await?
         .map_err(|error| Failure::io(codes::UNIX_FILE_WRITE_ERR, &error, &writing.path));
-    writing.note(
-        written
-            .as_ref()
-            .map(|()| ())
-            .map_err(|failure| failure.code),
-    );
+    writing.note(written.as_ref().err().map(|failure| failure.code));
     written?;
     descriptor.position += request.bytes.len() as u64;
     Ok(Reply::code(count))

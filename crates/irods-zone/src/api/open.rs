@@ -89,6 +89,10 @@ pub(super) async fn create(session: &mut Session, request: &Request) -> Answer {
 }
 
 /// What is to be opened.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken apart once a call"
+)]
 enum Plan {
     /// An existing replica.
     Existing {

@@ -60,15 +60,19 @@ pub(super) async fn put(session: &mut Session, request: Request) -> Answer {
         Plan::Over(rewrite) => {
             // The state of the replica keeps others out from here on.
             drop(guard);
-            put.overwrite(&zone, *rewrite).await?;
+            put.overwrite(&zone, rewrite).await?;
         }
     }
     Ok(Reply::done())
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken apart once a call"
+)]
 enum Plan {
     New(Resource),
-    Over(Box<Rewrite>),
+    Over(Rewrite),
 }
 
 async fn plan(
@@ -87,14 +91,14 @@ async fn plan(
         access::require(conn, &who, object.id, Level::MODIFY_OBJECT)?;
         let (replica, resource) = placement::existing(conn, &object, &wishes, For::Putting)?;
         let after = After::default();
-        Ok(Plan::Over(Box::new(Rewrite {
+        Ok(Plan::Over(Rewrite {
             who,
             object,
             replica,
             resource,
             after,
             truncate: true,
-        })))
+        }))
     });
     Ok(plan.await?)
 }
@@ -255,12 +259,7 @@ impl Put {
         } else {
             Err(Failure::code(codes::SYS_COPY_LEN_ERR))
         };
-        writing.note(
-            outcome
-                .as_ref()
-                .map(|()| ())
-                .map_err(|failure| failure.code),
-        );
+        writing.note(outcome.as_ref().err().map(|failure| failure.code));
         let descriptor = crate::descriptor::Descriptor {
             input: self.input,
             replica,

@@ -52,6 +52,10 @@ struct Plan {
     target: Target,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken apart once a call"
+)]
 enum Target {
     /// A further replica.
     New(Resource),
@@ -202,7 +206,7 @@ async fn run(
         }
     };
     let poured = pour(Arc::new(from), Arc::clone(&file)).await;
-    writing.note(poured.as_ref().map(drop).map_err(|failure| failure.code));
+    writing.note(poured.as_ref().err().map(|failure| failure.code));
     writing.keep_siblings();
     let descriptor = Descriptor {
         input,

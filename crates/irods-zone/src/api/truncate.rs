@@ -72,7 +72,7 @@ async fn run(session: &mut Session, request: &Request) -> Result<Replica, Failur
             )
         });
     if let Some(writing) = &descriptor.writing {
-        writing.note(cut.as_ref().map(|()| ()).map_err(|failure| failure.code));
+        writing.note(cut.as_ref().err().map(|failure| failure.code));
     }
     let closed = close::leave(&session.zone, descriptor, Leave::Finish).await;
     cut.and(closed).map(|()| replica)
