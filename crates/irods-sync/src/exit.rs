@@ -188,6 +188,7 @@ mod tests {
                 "irods_sync start a /b --checksums",
                 "irods_sync start a /b --operation SYNC",
                 "irods_sync start a /b --interval 0",
+                "irods_sync start a /b --job_name=",
                 "irods_sync list --no_such_flag",
                 "irods_sync zone d --listen here",
             ]

@@ -12,7 +12,7 @@ use super::{StartArgs, at_least_one};
 #[command(next_help_heading = "Job")]
 pub struct JobFlags {
     /// Name of the job [default: one is made and printed]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = job_name)]
     pub job_name: Option<String>,
     /// What is done with a new or changed file
     ///
@@ -79,6 +79,14 @@ pub struct ScanFlags {
     /// Leave out such directories with all that is below them
     #[arg(long, value_name = "RE", num_args = 1..)]
     pub exclude_directory_name: Vec<String>,
+}
+
+/// A name that can be typed again and shown as it is.
+fn job_name(text: &str) -> Result<String, &'static str> {
+    match text.is_empty() || text.starts_with('-') || text.contains(char::is_control) {
+        true => Err("a name that does not begin with - and has no control characters is accepted"),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// The operations that this version performs.
