@@ -90,25 +90,29 @@ pub(super) fn write_at(file: &File, at: u64, bytes: &Bytes) -> io::Result<()> {
     file.write_all_at(bytes, at)
 }
 
-/// `DATA_OBJ_LSEEK`: whence 0 from the start, 1 from the position, 2 from the end.
+/// `DATA_OBJ_LSEEK`: whence 0 from the start, 1 from the position, 2 from the end. A reader gets no
+/// further than the end.
 pub(super) async fn seek(session: &mut Session, request: &Request) -> Answer {
     let input: OpenedDataObjInp = request.input()?;
     let descriptor = session.descriptors.get(input.l1desc_inx)?;
+    let file = Arc::clone(&descriptor.file);
+    let size = blocking(move || file.metadata().map(|about| about.len()))
+        .await?
+        .map_err(|error| Failure::io(codes::UNIX_FILE_LSEEK_ERR, &error, "seek"))?;
     let base = match input.whence {
         0 => 0,
         1 => descriptor.position,
-        2 => {
-            let file = Arc::clone(&descriptor.file);
-            blocking(move || file.metadata().map(|about| about.len()))
-                .await?
-                .map_err(|error| Failure::io(codes::UNIX_FILE_LSEEK_ERR, &error, "seek"))?
-        }
+        2 => size,
         _ => return Err(invalid()),
     };
-    let position = base
+    let mut position = base
         .checked_add_signed(input.offset)
         .filter(|&p| i64::try_from(p).is_ok())
         .ok_or_else(invalid)?;
+    if descriptor.writing.is_none() {
+        // Seen on a 5.0.90 server (recorded exchange prc_open_edges).
+        position = position.min(size);
+    }
     descriptor.position = position;
     let offset = i64::try_from(position).unwrap_or(i64::MAX);
     Reply::with(request.packing, &FileLseekOut { offset })

@@ -68,7 +68,11 @@ pub(super) async fn specific(session: &mut Session, request: &Request) -> Answer
         .catalog()
         .read(move |conn| specific::run(conn, &who, &cursors, &query))
         .await;
-    answer(request, page)
+    match page {
+        // Unlike a general query, one that fails is answered without a table.
+        Err(error) if error.code != codes::CAT_NO_ROWS_FOUND => Err(error.into()),
+        page => answer(request, page),
+    }
 }
 
 fn answer(request: &Request, page: Result<Page, CatalogError>) -> Answer {

@@ -15,7 +15,7 @@ use super::{blocking, object_path};
 use crate::after::{After, Checksum};
 use crate::catalog::replicas::{NewReplica, Replica, Status};
 use crate::catalog::resources::Resource;
-use crate::catalog::{CatalogError, Identity, access, data_objects, replicas};
+use crate::catalog::{CatalogError, Connection, Identity, access, data_objects, replicas};
 use crate::checksum::{self, Scheme};
 use crate::placement;
 use crate::reply::{Answer, Failure, Reply, Request};
@@ -75,26 +75,35 @@ async fn run(session: &Session, input: DataObjInp) -> Result<Option<Replica>, Fa
             "special collections are not served",
         ));
     }
-    let resource = {
-        let wishes = wishes.clone();
-        session
-            .catalog()
-            .read(move |conn| placement::for_registration(conn, &wishes))
-            .await?
-    };
     if wishes.has(keywords::COLLECTION) {
+        let resource = resource(session, &wishes).await?;
         register_tree(session, who, path, file.into(), resource, &wishes).await?;
         return Ok(None);
     }
-    let facts = facts(&resource, &file, &wishes).await?;
-    let in_hierarchy = resource.parent.is_some() && !wishes.has(keywords::REG_REPL);
+    let facts = match given(&wishes)? {
+        Some(facts) => facts,
+        None => facts(&resource(session, &wishes).await?, &file, &wishes).await?,
+    };
     let owner = who.clone();
-    let replica = insert(session, who, path, file, resource, facts, &wishes).await?;
-    if in_hierarchy && replica.status == Status::Good {
+    let as_replica = wishes.has(keywords::REG_REPL);
+    let (replica, in_hierarchy) = session
+        .catalog()
+        .write(move |conn| insert(conn, &who, &path, file, facts, &wishes))
+        .await?;
+    if in_hierarchy && !as_replica && replica.status == Status::Good {
         let (data_id, number) = (replica.data_id, replica.number);
         super::replicate::spread(&session.zone, owner, data_id, number, false).await?;
     }
     Ok(Some(replica))
+}
+
+async fn resource(session: &Session, wishes: &KeyValPair) -> Result<Resource, Failure> {
+    let wishes = wishes.clone();
+    let found = session
+        .catalog()
+        .read(move |conn| placement::for_registration(conn, &wishes))
+        .await?;
+    Ok(found)
 }
 
 fn require_registrar(who: &Identity) -> Result<(), Failure> {
@@ -105,23 +114,32 @@ fn require_registrar(who: &Identity) -> Result<(), Failure> {
     }
 }
 
-/// Size, time and checksum of a file; what the client has given is not looked at again.
-async fn facts(resource: &Resource, file: &str, wishes: &KeyValPair) -> Result<Facts, Failure> {
-    let after = After::of(wishes)?;
-    let size: Option<i64> = wishes
-        .get(keywords::DATA_SIZE)
-        .map(|text| text.trim().parse().unwrap_or(0).max(0));
-    let modified = wishes
+/// What the client says of the file, if that is enough: then the file is not looked at (server
+/// source 4.3), and the whole call is one transaction.
+fn given(wishes: &KeyValPair) -> Result<Option<Facts>, Failure> {
+    let size = wishes.get(keywords::DATA_SIZE);
+    let unchecked = After::of(wishes)?.checksum == Checksum::None;
+    Ok(size.filter(|_| unchecked).map(|text| Facts {
+        size: text.trim().parse().unwrap_or(0).max(0),
+        checksum: String::new(),
+        modified: modified(wishes),
+    }))
+}
+
+fn modified(wishes: &KeyValPair) -> Option<String> {
+    wishes
         .get(keywords::DATA_MODIFY)
         .filter(|text| !text.is_empty())
-        .map(str::to_owned);
-    if size.is_some() && after.checksum == Checksum::None {
-        return Ok(Facts {
-            size: size.unwrap_or(0),
-            checksum: String::new(),
-            modified,
-        });
-    }
+        .map(str::to_owned)
+}
+
+/// Size, time and checksum of a file.
+async fn facts(resource: &Resource, file: &str, wishes: &KeyValPair) -> Result<Facts, Failure> {
+    let after = After::of(wishes)?;
+    let given: Option<i64> = wishes
+        .get(keywords::DATA_SIZE)
+        .map(|text| text.trim().parse().unwrap_or(0).max(0));
+    let modified = modified(wishes);
     let (vault_path, file) = (PathBuf::from(&resource.vault_path), PathBuf::from(file));
     blocking(move || {
         let found = std::fs::metadata(&file)
@@ -130,7 +148,7 @@ async fn facts(resource: &Resource, file: &str, wishes: &KeyValPair) -> Result<F
             Checksum::None => String::new(),
             wanted => checksum_of(&vault_path, &file, wanted)?,
         };
-        let size = size.unwrap_or_else(|| i64::try_from(found.len()).unwrap_or(i64::MAX));
+        let size = given.unwrap_or_else(|| i64::try_from(found.len()).unwrap_or(i64::MAX));
         Ok(Facts {
             size,
             checksum,
@@ -158,57 +176,46 @@ fn checksum_of(vault_path: &Path, file: &Path, wanted: &Checksum) -> Result<Stri
     }
 }
 
-/// Writes the row of a new object, or of one more replica with `regRepl`.
-async fn insert(
-    session: &Session,
-    who: Identity,
-    path: String,
+/// Writes the row of a new object, or of one more replica with `regRepl`. Also tells whether the
+/// resource is part of a hierarchy.
+fn insert(
+    conn: &Connection,
+    who: &Identity,
+    path: &str,
     file: String,
-    resource: Resource,
     facts: Facts,
     wishes: &KeyValPair,
-) -> Result<Replica, Failure> {
-    let as_replica = wishes.has(keywords::REG_REPL);
-    let status = if wishes.has(keywords::REGISTER_AS_INTERMEDIATE) {
-        Status::Intermediate
-    } else {
-        Status::Good
-    };
-    let mut new = NewReplica::new(resource.id, file, facts.size, status);
+) -> Result<(Replica, bool), CatalogError> {
+    let resource = placement::for_registration(conn, wishes)?;
+    let mut new = NewReplica::new(resource.id, file, facts.size, Status::Good);
+    if wishes.has(keywords::REGISTER_AS_INTERMEDIATE) {
+        new.status = Status::Intermediate;
+    }
     new.checksum = facts.checksum;
     new.modify_time = facts.modified;
     new.data_type = wishes
         .get(keywords::DATA_TYPE)
         .unwrap_or_default()
         .to_owned();
-    let replica = session
-        .catalog()
-        .write(move |conn| {
-            let (data_id, number) = if as_replica {
-                let object = data_objects::visible(conn, &who, &path)?;
-                access::require(conn, &who, object.id, access::Level::MODIFY_OBJECT)?;
-                // Content of an additional replica is taken to be the object's.
-                if let Some(best) = object.best() {
-                    new.status = best.status;
-                    if new.checksum.is_empty() {
-                        new.checksum.clone_from(&best.checksum);
-                    }
-                }
-                (object.id, replicas::add(conn, object.id, &new)?)
-            } else {
-                (data_objects::create(conn, &who, &path, &new)?, 0)
-            };
-            replica_of(conn, data_id, number)
-        })
-        .await?;
-    Ok(replica)
+    let (data_id, number) = if wishes.has(keywords::REG_REPL) {
+        let object = data_objects::visible(conn, who, path)?;
+        access::require(conn, who, object.id, access::Level::MODIFY_OBJECT)?;
+        // The content of an additional replica is taken to be the object's.
+        if let Some(best) = object.best() {
+            new.status = best.status;
+            if new.checksum.is_empty() {
+                new.checksum.clone_from(&best.checksum);
+            }
+        }
+        (object.id, replicas::add(conn, object.id, &new)?)
+    } else {
+        (data_objects::create(conn, who, path, &new)?, 0)
+    };
+    let replica = replica_of(conn, data_id, number)?;
+    Ok((replica, resource.parent.is_some()))
 }
 
-fn replica_of(
-    conn: &crate::catalog::Connection,
-    data_id: i64,
-    number: i64,
-) -> Result<Replica, CatalogError> {
+fn replica_of(conn: &Connection, data_id: i64, number: i64) -> Result<Replica, CatalogError> {
     let all = replicas::list(conn, data_id)?;
     let found = all.into_iter().find(|replica| replica.number == number);
     found.ok_or_else(|| CatalogError::new(codes::SYS_REPLICA_DOES_NOT_EXIST, "the replica is gone"))

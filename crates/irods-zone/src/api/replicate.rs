@@ -71,6 +71,15 @@ pub(super) async fn replicate(session: &mut Session, request: &Request) -> Answe
     let who = session.acting(&input.cond_input)?;
     let path = object_path(&input.obj_path)?;
     let after = After::of(&input.cond_input)?;
+    let zone = Arc::clone(&session.zone);
+    if input.cond_input.has(keywords::ALL) && input.cond_input.has(keywords::UPDATE_REPL) {
+        let bytes_written = update_all(&zone, who, path, &input.cond_input).await?;
+        let stat = TransferStat {
+            bytes_written,
+            ..TransferStat::default()
+        };
+        return Reply::with(request.packing, &stat);
+    }
     let plan = {
         let (who, wishes) = (who.clone(), input.cond_input.clone());
         session
@@ -78,7 +87,6 @@ pub(super) async fn replicate(session: &mut Session, request: &Request) -> Answe
             .read(move |conn| plan(conn, &who, &path, &wishes))
             .await?
     };
-    let zone = Arc::clone(&session.zone);
     match run(&zone, who, plan, after, input).await? {
         Some(bytes_written) => Reply::with(
             request.packing,
@@ -89,6 +97,31 @@ pub(super) async fn replicate(session: &mut Session, request: &Request) -> Answe
         ),
         None => Ok(Reply::done()),
     }
+}
+
+/// Brings every stale replica up to date; gives the bytes of one.
+async fn update_all(
+    zone: &Arc<Shared>,
+    who: Identity,
+    path: String,
+    wishes: &KeyValPair,
+) -> Result<i64, Failure> {
+    let (reader, wishes) = (who.clone(), wishes.clone());
+    let source = zone
+        .catalog
+        .read(move |conn| {
+            let object = data_objects::visible(conn, &reader, &path)?;
+            access::require(conn, &reader, object.id, Level::MODIFY_OBJECT)?;
+            let wishes = only(&wishes, &[keywords::RESC_NAME, keywords::REPL_NUM]);
+            let (source, _) = placement::existing(conn, &object, &wishes, For::Reading)?;
+            if source.status != Status::Good {
+                return Err(CatalogError::new(codes::SYS_NO_GOOD_REPLICA, path));
+            }
+            Ok(source)
+        })
+        .await?;
+    spread(zone, who, source.data_id, source.number, true).await?;
+    Ok(source.size)
 }
 
 fn plan(
