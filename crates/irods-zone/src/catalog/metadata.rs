@@ -211,6 +211,27 @@ fn detach(conn: &Connection, object_id: i64, meta_id: i64) -> Result<bool> {
     Ok(removed > 0)
 }
 
+/// Gives a row that only one object uses another value and other units, so that its creation time stays;
+/// false if others use it or the new AVU has a row.
+fn renew(conn: &Connection, meta_id: i64, avu: &Avu) -> Result<bool> {
+    let renewed = conn
+        .prepare_cached(
+            "UPDATE r_meta_main SET meta_attr_value = ?2, meta_attr_unit = ?3, modify_ts = ?4
+             WHERE meta_id = ?1
+             AND (SELECT count(*) FROM r_objt_metamap WHERE meta_id = ?1) = 1
+             AND NOT EXISTS (SELECT 1 FROM r_meta_main
+               WHERE meta_attr_name = ?5 AND meta_attr_value = ?2 AND meta_attr_unit = ?3)",
+        )?
+        .execute(params![
+            meta_id,
+            avu.value,
+            avu.units,
+            time::now(),
+            avu.attribute
+        ])?;
+    Ok(renewed == 1)
+}
+
 /// Takes all AVUs off an object that is about to go.
 pub(crate) fn forget(conn: &Connection, object_id: i64) -> Result<()> {
     for attached in list(conn, object_id)? {
@@ -263,8 +284,15 @@ pub fn set(
 ) -> Result<()> {
     let id = permitted(conn, who, kind, name, Level::MODIFY_METADATA)?;
     avu.check()?;
-    for old in list(conn, id)? {
-        if old.avu.attribute == avu.attribute && old.avu != *avu {
+    let mut present = list(conn, id)?;
+    present.retain(|old| old.avu.attribute == avu.attribute);
+    if let [only] = present.as_slice()
+        && renew(conn, only.id, avu)?
+    {
+        return Ok(());
+    }
+    for old in present {
+        if old.avu != *avu {
             detach(conn, id, old.id)?;
         }
     }

@@ -5,7 +5,7 @@ mod hierarchy;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{CatalogError, Result, code};
-use super::{Identity, access, ids, metadata, time, tokens, zones};
+use super::{Identity, access, ids, metadata, time, zones};
 
 pub use hierarchy::{add_child, by_hierarchy, children, leaves, remove_child};
 
@@ -209,16 +209,14 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Types that this zone does not know are accepted and serve nothing (recorded exchange prc_resources).
 fn check_type(name: &str) -> Result<()> {
-    if tokens::RESOURCE_TYPES
-        .iter()
-        .any(|(known, _)| *known == name)
-    {
+    if !name.is_empty() && name.len() < 250 {
         return Ok(());
     }
     Err(CatalogError::new(
         code::CAT_INVALID_RESOURCE_TYPE,
-        format!("this zone has no resources of type {name:?}"),
+        format!("no resource type: {name:?}"),
     ))
 }
 
