@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingest::broker::{Broker, Created, Departure, Job, WorkerInfo};
+use ingest::broker::{Broker, BrokerError, Created, Departure, InUse, Job, WorkerInfo};
 use ingest::core::NoHandler;
 use ingest::naming;
 use ingest::source::FileSystem;
-use ingest::sync_task::LogTasks;
 use ingest::sync_task::job::{self, JobRequest, StartError};
+use ingest::sync_task::{JobSpec, LogTasks};
 use ingest::worker::{Worker, WorkerError, WorkerOptions};
 
 use crate::args::StartArgs;
@@ -93,18 +93,34 @@ async fn create(
         interval: args.job.interval.map(Duration::from_secs),
         owner: owner.map(|info| info.id.clone()),
     };
-    let Some(owner) = owner else {
-        return Ok(job::start_synchronization(broker, &zone.pool, request).await?);
-    };
     let spec = job::check(&zone.pool, &request).await?;
-    // An owner counts only if it is known to live.
-    let lives_for = WorkerOptions::new(owner.clone(), 1).lease_for;
-    broker.heartbeat(owner, lives_for).await?;
-    match job::init(broker, &spec, &request).await {
-        Ok(created) => Ok(created),
-        Err(error) => {
-            broker.worker_gone(&owner.id, Departure::Left).await?;
-            Err(error.into())
+    if let Some(owner) = owner {
+        // An owner counts only if it is known to live.
+        let lives_for = WorkerOptions::new(owner.clone(), 1).lease_for;
+        broker.heartbeat(owner, lives_for).await?;
+    }
+    let created = init(broker, &spec, &request).await;
+    if let (Err(_), Some(owner)) = (&created, owner) {
+        broker.worker_gone(&owner.id, Departure::Left).await?;
+    }
+    created
+}
+
+/// Queues a checked job. An owner that was just killed takes the system a moment to end.
+async fn init(broker: &dyn Broker, spec: &JobSpec, request: &JobRequest<'_>) -> Result<Created> {
+    const TRIES: u32 = 5;
+    let mut tries = 1;
+    loop {
+        match job::init(broker, spec, request).await {
+            Err(BrokerError::NameInUse {
+                why: InUse::Owned(_),
+                ..
+            }) if tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                presence::bury_the_dead(broker).await?;
+            }
+            done => return Ok(done?),
         }
     }
 }

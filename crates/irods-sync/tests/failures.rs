@@ -88,6 +88,8 @@ fn an_unreadable_file_is_listed_and_tried_again_once_it_is_readable() {
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     let none = ran(&mut unprivileged(&site, "retry j --path src/d0").unwrap()).expect(0);
     assert_eq!(none.out, "0 queued again\n");
+    let none = ran(&mut unprivileged(&site, "retry j --error NO_SUCH_ERROR").unwrap()).expect(0);
+    assert_eq!(none.out, "0 queued again\n");
     let one = ran(&mut unprivileged(&site, "retry j --path src/secret").unwrap()).expect(0);
     assert_eq!(one.out, "1 queued again\n");
     let mut worker = unprivileged(&site, "worker --embedded_zone zone").unwrap();

@@ -110,3 +110,69 @@ fn a_live_job_s_name_is_refused() {
     );
     assert_eq!(same.number("registered"), 1);
 }
+
+#[test]
+fn a_periodic_job_runs_again_and_again_until_it_is_stopped() {
+    let site = Site::new();
+    site.files(3);
+    let started = site
+        .start("--job_name j --interval 1 --synchronous")
+        .expect(0);
+    assert!(
+        started.err.contains("--synchronous is ignored"),
+        "{}",
+        started.err
+    );
+    let _worker = site.spawn("worker --embedded_zone zone");
+    until("the second pass", || {
+        site.status("j")["pass"].as_u64() > Some(1)
+    });
+    site.file("late", b"added between two passes");
+    until("the new file", || {
+        site.status("j")["totals_of_all_passes"]["registered"] == 4
+    });
+    site.run("stop j").expect(0);
+    assert_eq!(site.status("j")["state"], "stopped");
+    assert_eq!(site.objects("/tempZone/home/rods/t").len(), 4);
+}
+
+#[test]
+fn who_watches_learns_why_a_worker_refuses() {
+    let site = Site::new();
+    site.files(3);
+    site.start("--job_name j").expect(0);
+    std::fs::rename(site.path("src"), site.path("elsewhere")).unwrap();
+    let _worker = site.spawn("worker --embedded_zone zone");
+    let mut watch = site.spawn("watch j");
+    let lines = std::io::BufReader::new(watch.0.stderr.take().unwrap());
+    let mut lines = std::io::BufRead::lines(lines).map(Result::unwrap);
+    let why = lines
+        .find(|line| line.contains("takes no more of it"))
+        .unwrap();
+    assert!(why.contains("/src does not exist"), "{why}");
+    // Another worker may see the source.
+    std::fs::rename(site.path("elsewhere"), site.path("src")).unwrap();
+    let _other = site.spawn("worker --embedded_zone zone");
+    until("the job to finish", || {
+        site.status("j")["state"] == "finished"
+    });
+    assert_eq!(site.objects("/tempZone/home/rods/t").len(), 3);
+}
+
+#[test]
+fn stopping_now_does_not_wait_for_what_is_in_hand() {
+    let site = Site::new();
+    site.files(2000);
+    site.start("--job_name j --operation PUT --files_per_task 1000")
+        .expect(0);
+    let _worker = site.spawn("worker --embedded_zone zone --concurrency 1");
+    until("a task in hand", || {
+        site.status("j")["outstanding"]["leased"] != 0
+    });
+    site.run("stop j --now").expect(0);
+    let status = site.status("j");
+    assert_eq!(
+        (&status["state"], &status["outstanding"]["leased"]),
+        (&"stopped".into(), &0.into())
+    );
+}
