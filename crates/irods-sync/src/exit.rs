@@ -67,9 +67,9 @@ impl Failed {
         let mut cause = self.error.source();
         while let Some(error) = cause {
             let message = error.to_string();
-            if chain {
+            if chain && !text.ends_with(&format!("\n  because: {message}")) {
                 let _ = write!(text, "\n  because: {message}");
-            } else if !text.contains(&message) {
+            } else if !chain && !text.contains(&message) {
                 let _ = write!(text, ": {message}");
             }
             cause = error.source();

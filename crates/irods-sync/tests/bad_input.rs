@@ -144,6 +144,14 @@ fn a_zone_that_cannot_be_reached_or_refuses() {
         one_line(&refused, 3, "CAT_INVALID_AUTHENTICATION");
         assert!(!refused.err.contains("wr0ng-secret"));
     }
+    let verbose = direct(free, "worker -v --log_level error");
+    assert_eq!(
+        (verbose.code, verbose.err.lines().count()),
+        (Some(3), 2),
+        "{}",
+        verbose.err
+    );
+    assert!(verbose.err.contains("\n  because: "), "{}", verbose.err);
     one_line(
         &site.run("start src /tempZone/home/rods/t"),
         3,
