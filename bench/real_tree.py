@@ -76,7 +76,7 @@ def run(args, work, tree, zone, operation):
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     status = subprocess.run([args.irods_sync, "status", name, "--json"], env=env, capture_output=True, text=True, check=True)
-    calls = re.search(r"iRODS calls\D*([\d,]+)", done.stdout)
+    calls = re.search(r"([\d,]+) iRODS calls", done.stdout)
     return seconds, json.loads(status.stdout), calls.group(1) if calls else "?"
 
 

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use crate::broker::{
     Broker, BrokerError, Completion, Departure, Fatal, JobFilter, JobId, Lease, LeaseRequest,
-    Leased, WorkerInfo,
+    Leased, WorkerId, WorkerInfo,
 };
 use crate::core::EventHandler;
 use crate::error::SyncError;
@@ -109,6 +109,11 @@ impl Worker {
             options,
             shutdown,
         }
+    }
+
+    /// Who it is.
+    pub fn id(&self) -> &WorkerId {
+        &self.options.info.id
     }
 
     /// Works until asked to leave, or until the job it is for has ended.

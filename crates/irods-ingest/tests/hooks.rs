@@ -1,0 +1,214 @@
+//! Hooks around real actions: each exactly once and in order; what happens when they fail or take too long.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bstr::BStr;
+use ingest::core::{Event, EventHandler, HookError, Subject};
+use ingest::plan::Operation;
+use ingest::sync_task::JobOptions;
+use support::{Site, TARGET, let_times_settle};
+
+/// Records every call; fails or dawdles where it is told to.
+#[derive(Debug, Default)]
+struct Recorder {
+    seen: Mutex<Vec<String>>,
+    calls: Mutex<HashMap<String, u32>>,
+    /// `pre` of objects fails so often.
+    fail_first: u32,
+    dawdle: Option<Duration>,
+}
+
+impl Recorder {
+    fn note(&self, when: &str, event: Event, subject: Subject<'_>) {
+        let target = subject
+            .target
+            .strip_prefix(TARGET)
+            .unwrap_or(subject.target);
+        let line = format!("{when}_{} [{target}]", event.name());
+        self.seen.lock().unwrap().push(line);
+    }
+
+    /// What was seen, sorted: files of one directory may be done in any order.
+    fn sorted(&self) -> Vec<String> {
+        let mut seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        seen.sort();
+        seen
+    }
+}
+
+#[async_trait]
+impl EventHandler for Recorder {
+    fn has_hooks(&self, _: Event) -> bool {
+        true
+    }
+
+    async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {
+        self.note("pre", event, subject);
+        if event == Event::DataObjCreate {
+            if let Some(dawdle) = self.dawdle {
+                tokio::time::sleep(dawdle).await;
+            }
+            let mut calls = self.calls.lock().unwrap();
+            let call = calls
+                .entry(BStr::new(subject.path).to_string())
+                .or_default();
+            *call += 1;
+            if *call <= self.fail_first {
+                return Err(HookError {
+                    message: format!("no {call}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {
+        self.note("post", event, subject);
+        Ok(())
+    }
+}
+
+fn with(operation: Operation) -> JobOptions {
+    JobOptions {
+        operation,
+        ..JobOptions::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_has_one_pre_and_one_post() {
+    for operation in [Operation::RegisterSync, Operation::PutSync] {
+        let site = Site::new().await;
+        site.write("d/a", "1");
+        let b = site.write("d/b", "1");
+        let_times_settle(&b).await;
+        let recorder = Arc::new(Recorder::default());
+        let job = site.run_with(with(operation), recorder.clone()).await;
+        site.assert_no_failures(&job).await;
+        let expected = [
+            "post_coll_create [/d]",
+            "post_coll_create []",
+            "post_data_obj_create [/d/a]",
+            "post_data_obj_create [/d/b]",
+            "pre_coll_create [/d]",
+            "pre_coll_create []",
+            "pre_data_obj_create [/d/a]",
+            "pre_data_obj_create [/d/b]",
+        ];
+        assert_eq!(recorder.sorted(), expected, "{operation}");
+
+        site.write("d/a", "changed");
+        let_times_settle(&site.source().join("d/a")).await;
+        let job = site.run_with(with(operation), recorder.clone()).await;
+        site.assert_no_failures(&job).await;
+        // Overwriting a file in place does not touch its directory.
+        let expected = ["post_data_obj_modify [/d/a]", "pre_data_obj_modify [/d/a]"];
+        assert_eq!(recorder.sorted(), expected, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_directory_fires_modify_and_metadata_changes_fire_hooks_only() {
+    let site = Site::new().await;
+    let a = site.write("d/a", "1");
+    let_times_settle(&a).await;
+    let recorder = Arc::new(Recorder::default());
+    site.run_with(with(Operation::RegisterSync), recorder.clone())
+        .await;
+    recorder.sorted();
+    let mut mode = std::fs::metadata(&a).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o600);
+    std::fs::set_permissions(&a, mode).unwrap();
+    std::fs::create_dir(site.source().join("d/e")).unwrap();
+    let job = site
+        .run_with(with(Operation::RegisterSync), recorder.clone())
+        .await;
+    site.assert_no_failures(&job).await;
+    let expected = [
+        "post_coll_create [/d/e]",
+        "post_coll_modify [/d]",
+        "post_data_obj_modify [/d/a]",
+        "pre_coll_create [/d/e]",
+        "pre_coll_modify [/d]",
+        "pre_data_obj_modify [/d/a]",
+    ];
+    assert_eq!(recorder.sorted(), expected);
+    assert_eq!((job.totals.metadata_only, job.totals.updated), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_hook_is_retried_as_often_as_the_job_says() {
+    let site = Site::new().await;
+    for n in 0..4 {
+        site.write(format!("f{n}"), "x");
+    }
+    let recorder = Arc::new(Recorder {
+        fail_first: 1,
+        ..Recorder::default()
+    });
+    let retrying = JobOptions {
+        max_retries: 3,
+        ..with(Operation::RegisterSync)
+    };
+    let job = site.run_with(retrying, recorder).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!((job.totals.registered, job.totals.retried), (4, 4));
+
+    let site = Site::new().await;
+    site.write("f", "x");
+    let recorder = Arc::new(Recorder {
+        fail_first: 9,
+        ..Recorder::default()
+    });
+    let job = site.run_with(with(Operation::RegisterSync), recorder).await;
+    assert_eq!(
+        (job.totals.failed, job.totals.retried, job.totals.registered),
+        (1, 0, 0)
+    );
+    let failure = &site.failures(&job).await[0].failure;
+    assert_eq!(
+        (failure.code_name.as_str(), failure.attempts),
+        ("HOOK_FAILED", 1)
+    );
+    assert!(
+        failure.message.contains("pre_data_obj_create: no 1"),
+        "{}",
+        failure.message
+    );
+    assert_eq!(
+        site.catalog().await.len(),
+        0,
+        "a failed pre hook keeps the action from happening"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_may_not_take_longer_than_its_time_out() {
+    let site = Site::new().await;
+    for n in 0..3 {
+        site.write(format!("f{n}"), "x");
+    }
+    let slow = Arc::new(Recorder {
+        dawdle: Some(Duration::from_secs(60)),
+        ..Recorder::default()
+    });
+    let options = JobOptions {
+        timeout: 1,
+        files_per_task: 1,
+        ..with(Operation::RegisterSync)
+    };
+    let job = site.run_with(options, slow).await;
+    assert_eq!(job.totals.failed, 3);
+    let failures = site.failures(&job).await;
+    assert!(
+        failures.iter().all(|f| f.failure.code_name == "TIMED_OUT"),
+        "{failures:?}"
+    );
+}
