@@ -118,8 +118,11 @@ fn vote(
         return Ok(Some(resource).filter(|_| fits));
     }
     let mut children = resources::children(conn, resource.id)?;
-    if resource.resc_type == "random" {
-        children.shuffle(&mut rand::rng());
+    match resource.resc_type.as_str() {
+        "random" => children.shuffle(&mut rand::rng()),
+        // Everything goes through the cache.
+        "compound" => children.retain(|child| child.parent_context == "cache"),
+        _ => {}
     }
     for child in children {
         if let Some(leaf) = vote(conn, child, size, depth + 1, full)? {
@@ -129,8 +132,8 @@ fn vote(
     Ok(None)
 }
 
-/// Where copies of a replica go: for each coordinator of type `replication` above it, every other
-/// branch. A branch is given by a leaf of it: the one that has a replica already, else a voted one.
+/// Where copies of a replica go: for each coordinator of type `replication` or `compound` above it,
+/// every other branch. A branch is given by a leaf of it: the one that has a replica already, else a voted one.
 ///
 /// # Errors
 /// Those of the catalog.
@@ -143,7 +146,7 @@ pub(crate) fn copies(
     let mut below = resources::by_id(conn, replica.resc_id)?;
     while let Some(parent) = below.parent {
         let parent = resources::by_id(conn, parent)?;
-        if parent.resc_type == "replication" {
+        if matches!(parent.resc_type.as_str(), "replication" | "compound") {
             for branch in resources::children(conn, parent.id)? {
                 if branch.id == below.id {
                     continue;
