@@ -168,8 +168,10 @@ fn examine(writing: &Writing, summary: Summary, durable: bool) -> Found {
         Err(error) => return lost(codes::UNIX_FILE_STAT_ERR, &error),
     };
     if summary.failed.is_some() {
+        // Part of a new object is of no use to anybody; its room may be.
+        let emptied = writing.created && writing.file.set_len(0).is_ok();
         return Found {
-            size,
+            size: if emptied { 0 } else { size },
             checksum: String::new(),
             failure: None,
         };
