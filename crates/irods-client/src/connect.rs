@@ -1,33 +1,30 @@
-//! From nothing to a logged-in connection: TCP, start-up pack, negotiation, version, login.
+//! From nothing to a connection on which one can log in: TCP, start-up pack, negotiation, version, TLS.
 //!
-//! The order is `RODS_CONNECT`, perhaps `RODS_CS_NEG_T` both ways, `RODS_VERSION`, then the login calls (recorded exchange
-//! prc_connect_auth_disconnect). TLS is not offered yet: where either side insists on it, connecting fails with
-//! [`Error::Negotiation`].
+//! The order is `RODS_CONNECT`, perhaps `RODS_CS_NEG_T` both ways, `RODS_VERSION`, perhaps TLS, then the login calls (recorded
+//! exchange prc_connect_auth_disconnect). What the version message says is in the clear and unproven in any case; it only
+//! chooses which calls are made.
 
 use std::sync::Arc;
 
-use irods_protocol::auth::framework::{AuthMessage, AuthMessageError};
-use irods_protocol::auth::native;
 use irods_protocol::header::kind;
 use irods_protocol::message::Version as VersionPi;
-use irods_protocol::message::{
-    AuthRequestOut, AuthResponseInp, BinBytesBuf, CsNeg, IntPi, RErrMsg, StartupPack,
-};
+use irods_protocol::message::{CsNeg, StartupPack};
 use irods_protocol::version::Version;
-use irods_protocol::{Form, Packing, Pi, api, codes, frame};
+use irods_protocol::{Form, Packing, Pi, codes, frame};
 use tokio::time::Instant;
 
-use crate::connection::{Connection, Identity, Request, State};
+use crate::connection::{Connection, Identity, State};
 use crate::counts::CallCounts;
 use crate::environment::{Environment, TlsPolicy};
 use crate::error::{Call, Error, Result, ServerError, Violation, unsendable};
+use crate::login;
+use crate::tls::Connector;
 use crate::wire::{Timeouts, Wire};
 
 /// What this client says it is. Servers choose their XML dialect by it (corrected from 4.2.9 on).
 const RELEASE: Version = Version::new(5, 0, 2);
 /// Appended to the application's name to ask for a negotiation.
 const ASK_NEGOTIATION: &str = "request_server_negotiation";
-const NATIVE: &str = "native";
 
 /// How to connect, apart from whom to.
 #[derive(Debug, Clone)]
@@ -57,47 +54,36 @@ impl Connection {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// The server cannot be reached, is no iRODS server, insists on TLS, or refuses the user.
+    /// The server cannot be reached, is no iRODS server, does not agree on TLS or is not who it should be, or refuses the user.
     pub async fn open(environment: &Environment, options: &ConnectOptions) -> Result<Connection> {
-        if environment.tls == TlsPolicy::Require {
-            return Err(no_agreement(
-                environment,
-                "nothing (this client cannot do TLS yet)",
-            ));
-        }
-        if environment.scheme != NATIVE {
-            return Err(Error::Authentication {
-                peer: environment.peer(),
-                user: environment.user.clone(),
-                zone: environment.zone.clone(),
-                scheme: environment.scheme.clone(),
-                reason: Box::new(ServerError {
-                    code: codes::USER_AUTH_SCHEME_ERR,
-                    call: Call::Connect,
-                    path: String::new(),
-                    messages: vec![RErrMsg {
-                        status: 0,
-                        msg: "this client knows native authentication only".to_owned(),
-                    }],
-                }),
-            });
-        }
-        let mut connection = start(environment, options).await?;
-        log_in(&mut connection, environment).await?;
+        let mut connection = login::open(environment, options).await?;
         connection.wire.logged_in();
         connection.timeouts = options.timeouts;
         tracing::debug!(
             peer = %connection.peer,
             server = %connection.server,
             user = %connection.identity.user,
+            tls = connection.is_encrypted(),
             "logged in"
         );
         Ok(connection)
     }
+
+    /// Goes on inside TLS.
+    pub(crate) async fn start_tls(&mut self, environment: &Environment) -> Result<Connector> {
+        let prepared = Connector::prepare(environment).await;
+        let connector = prepared.map_err(|e| self.failed(Call::Tls, "", e.into()))?;
+        let started = self.wire.start_tls(&connector, self.timeouts.connect).await;
+        started.map_err(|e| self.failed(Call::Tls, "", e))?;
+        Ok(connector)
+    }
 }
 
-/// TCP, start-up pack, negotiation, version.
-async fn start(environment: &Environment, options: &ConnectOptions) -> Result<Connection> {
+/// TCP, start-up pack, negotiation, version, TLS.
+pub(crate) async fn start(
+    environment: &Environment,
+    options: &ConnectOptions,
+) -> Result<Connection> {
     let timeouts = &options.timeouts;
     let wire = Wire::connect(&environment.host, environment.port, timeouts).await;
     let wire = match wire {
@@ -119,15 +105,17 @@ async fn start(environment: &Environment, options: &ConnectOptions) -> Result<Co
         counts: options.counts.clone(),
         identity: identity(environment),
         hash_scheme: environment.hash_scheme,
+        password: environment.password.clone(),
         abandoned_cursors: Vec::new(),
         last_used: Instant::now(),
     };
     let negotiate = environment.tls != TlsPolicy::Off;
     let pack = startup_pack(environment, options, &connection.identity, negotiate);
     connection.say(Call::Startup, kind::CONNECT, &pack).await?;
-    if negotiate {
-        refuse_tls(&mut connection, environment).await?;
-    }
+    let tls = match negotiate {
+        true => self::negotiate(&mut connection, environment).await?,
+        false => false,
+    };
     let version: VersionPi = connection.hear(Call::Startup, kind::VERSION).await?;
     if version.status < 0 {
         return Err(refused(environment, version.status));
@@ -141,6 +129,15 @@ async fn start(environment: &Environment, options: &ConnectOptions) -> Result<Co
         apos_is_apostrophe: connection.server.xml_apostrophe_fixed(),
         access_time: connection.server.data_obj_info_has_access_time(),
     };
+    if tls {
+        let connector = connection.start_tls(environment).await?;
+        let parameters = connector.parameters(&environment.tls_settings);
+        let sent = match parameters {
+            Ok(parameters) => connection.wire.send(parameters, &[]).await,
+            Err(failure) => Err(failure.into()),
+        };
+        sent.map_err(|e| connection.failed(Call::Tls, "", e))?;
+    }
     Ok(connection)
 }
 
@@ -181,26 +178,37 @@ fn startup_pack(
     }
 }
 
-/// Takes part in the negotiation as one who cannot do TLS.
-async fn refuse_tls(connection: &mut Connection, environment: &Environment) -> Result<()> {
-    let offer: CsNeg = connection.hear(Call::Negotiation, kind::CS_NEG).await?;
-    if offer.status != 1 || offer.result == "CS_NEG_REQUIRE" {
-        let failure = CsNeg {
-            status: 0,
-            result: "CS_NEG_FAILURE".to_owned(),
-        };
-        connection
-            .say(Call::Negotiation, kind::CS_NEG, &failure)
-            .await?;
-        return Err(no_agreement(environment, &offer.result));
+/// What both sides make of their policies: TLS or not, or no agreement (server source 4.2 to 5.0, the same table in all).
+fn agree(client: TlsPolicy, server: &str) -> Option<bool> {
+    match (client, server) {
+        (TlsPolicy::Off | TlsPolicy::Refuse, "CS_NEG_REQUIRE") => None,
+        (TlsPolicy::Require, "CS_NEG_REFUSE") => None,
+        (TlsPolicy::Require | TlsPolicy::DontCare, "CS_NEG_REQUIRE" | "CS_NEG_DONT_CARE") => {
+            Some(true)
+        }
+        (TlsPolicy::Off | TlsPolicy::Refuse, "CS_NEG_REFUSE" | "CS_NEG_DONT_CARE") => Some(false),
+        (TlsPolicy::DontCare, "CS_NEG_REFUSE") => Some(false),
+        _ => None,
     }
-    let choice = CsNeg {
-        status: 1,
-        result: "cs_neg_result_kw=CS_NEG_USE_TCP;".to_owned(),
+}
+
+/// Takes part in the negotiation; whether there will be TLS.
+async fn negotiate(connection: &mut Connection, environment: &Environment) -> Result<bool> {
+    let offer: CsNeg = connection.hear(Call::Negotiation, kind::CS_NEG).await?;
+    let agreed = agree(environment.tls, &offer.result).filter(|_| offer.status == 1);
+    let (status, result) = match agreed {
+        Some(true) => (1, "cs_neg_result_kw=CS_NEG_USE_SSL;"),
+        Some(false) => (1, "cs_neg_result_kw=CS_NEG_USE_TCP;"),
+        None => (0, "CS_NEG_FAILURE"),
+    };
+    let answer = CsNeg {
+        status,
+        result: result.to_owned(),
     };
     connection
-        .say(Call::Negotiation, kind::CS_NEG, &choice)
-        .await
+        .say(Call::Negotiation, kind::CS_NEG, &answer)
+        .await?;
+    agreed.ok_or_else(|| no_agreement(environment, &offer.result))
 }
 
 fn no_agreement(environment: &Environment, server: &str) -> Error {
@@ -267,57 +275,28 @@ impl Connection {
     }
 }
 
-/// Native login, by the flow that the server's release has.
-async fn log_in(connection: &mut Connection, environment: &Environment) -> Result<()> {
-    let outcome = if connection.server.has_auth_framework() {
-        log_in_by_framework(connection, environment).await
-    } else {
-        log_in_by_challenge(connection, environment).await
-    };
-    outcome.map_err(|e| match e {
-        Error::Server(reason) => Error::Authentication {
-            peer: environment.peer(),
-            user: environment.user.clone(),
-            zone: environment.zone.clone(),
-            scheme: NATIVE.to_owned(),
-            reason,
-        },
-        other => other,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Call 110000, servers from 4.3.0 on.
-async fn log_in_by_framework(connection: &mut Connection, environment: &Environment) -> Result<()> {
-    let password = environment.password.reveal();
-    let request = AuthMessage::native_request(&environment.user, &environment.zone);
-    let answer = auth_round(connection, &request).await?;
-    let response = answer
-        .native_response(password)
-        .map_err(|e| bad_answer(connection, &e))?;
-    auth_round(connection, &response).await.map(drop)
-}
-
-async fn auth_round(connection: &mut Connection, message: &AuthMessage) -> Result<AuthMessage> {
-    let request = Request::new(api::AUTHENTICATION, "");
-    let input = BinBytesBuf(message.to_text().into_bytes());
-    let answer: BinBytesBuf = connection.ask(request, Some(&input)).await?;
-    AuthMessage::parse(&answer.0).map_err(|e| bad_answer(connection, &e))
-}
-
-fn bad_answer(connection: &mut Connection, error: &AuthMessageError) -> Error {
-    let what = Violation::Content(error.to_string());
-    connection.violation(Call::Api(api::AUTHENTICATION), what)
-}
-
-/// Calls 703 and 704, servers before 4.3.0.
-async fn log_in_by_challenge(connection: &mut Connection, environment: &Environment) -> Result<()> {
-    let request = Request::new(api::AUTH_REQUEST, "");
-    let challenge: AuthRequestOut = connection.ask(request, None::<&IntPi>).await?;
-    let response = native::response(&challenge.challenge, environment.password.reveal());
-    let answer = AuthResponseInp {
-        response: response.to_vec(),
-        username: Some(format!("{}#{}", environment.user, environment.zone)),
-    };
-    let request = Request::new(api::AUTH_RESPONSE, "");
-    connection.call(request, Some(&answer)).await.map(drop)
+    #[test]
+    fn both_policies_decide() {
+        let [require, dont_care, refuse] = ["CS_NEG_REQUIRE", "CS_NEG_DONT_CARE", "CS_NEG_REFUSE"];
+        for (client, server, outcome) in [
+            (TlsPolicy::Require, require, Some(true)),
+            (TlsPolicy::Require, dont_care, Some(true)),
+            (TlsPolicy::Require, refuse, None),
+            (TlsPolicy::DontCare, require, Some(true)),
+            (TlsPolicy::DontCare, dont_care, Some(true)),
+            (TlsPolicy::DontCare, refuse, Some(false)),
+            (TlsPolicy::Refuse, require, None),
+            (TlsPolicy::Refuse, dont_care, Some(false)),
+            (TlsPolicy::Refuse, refuse, Some(false)),
+            (TlsPolicy::Require, "", None),
+            (TlsPolicy::DontCare, "CS_NEG_USE_SSL", None),
+            (TlsPolicy::Refuse, "CS_NEG_FAILURE", None),
+        ] {
+            assert_eq!(agree(client, server), outcome, "{client:?}, {server}");
+        }
+    }
 }

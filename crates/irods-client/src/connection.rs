@@ -16,7 +16,7 @@ use irods_protocol::{Form, Packing, Pi, api, frame};
 use tokio::time::Instant;
 
 use crate::counts::CallCounts;
-use crate::environment::HashScheme;
+use crate::environment::{HashScheme, Password};
 use crate::error::{
     Call, Delivery, Error, Loss, LossCause, Result, ServerError, Violation, messages, unsendable,
 };
@@ -43,6 +43,8 @@ pub struct Connection {
     pub(crate) counts: Arc<CallCounts>,
     pub(crate) identity: Identity,
     pub(crate) hash_scheme: HashScheme,
+    /// The password of the native login.
+    pub(crate) password: Password,
     /// Query cursors whose pages nobody wants any more; closed before the next query.
     pub(crate) abandoned_cursors: Vec<crate::query::Cursor>,
     /// When it was last in use.
@@ -145,6 +147,17 @@ impl Connection {
         &self.identity
     }
 
+    /// Whether everything goes inside TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.wire.is_tls()
+    }
+
+    /// The password that this connection logged in with: for PAM the one that the server made, which can be kept
+    /// ([`Password::save`]) and used until it expires.
+    pub fn password(&self) -> &Password {
+        &self.password
+    }
+
     /// The wire form in use.
     pub fn form(&self) -> Form {
         self.packing.form
@@ -156,7 +169,7 @@ impl Connection {
     }
 
     /// Whether nothing came in since the last reply, and the server has not closed.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         self.is_usable() && self.wire.is_quiet()
     }
 
@@ -332,6 +345,13 @@ impl Connection {
     pub(crate) fn failed(&mut self, call: Call, subject: &str, error: WireError) -> Error {
         match error {
             WireError::Violation(what) => self.violation(call, what),
+            WireError::Tls(failure) => {
+                self.state = State::Dead;
+                Error::Tls {
+                    peer: self.peer.clone(),
+                    failure,
+                }
+            }
             WireError::Lost(cause) => {
                 self.state = State::Dead;
                 Loss {
@@ -339,7 +359,7 @@ impl Connection {
                     call,
                     path: subject.to_owned(),
                     cause,
-                    delivery: if self.wire.sent() {
+                    delivery: if matches!(call, Call::Api(_)) && self.wire.sent() {
                         Delivery::Possible
                     } else {
                         Delivery::None
@@ -378,6 +398,7 @@ pub(crate) fn not_connected(peer: String, error: WireError) -> Error {
             call: Call::Connect,
             what,
         },
+        WireError::Tls(failure) => Error::Tls { peer, failure },
         WireError::Lost(cause) => Loss {
             peer,
             call: Call::Connect,

@@ -13,8 +13,8 @@ use tokio::sync::{Mutex as Slot, OwnedMutexGuard, OwnedSemaphorePermit, Semaphor
 use crate::connect::ConnectOptions;
 use crate::connection::Connection;
 use crate::counts::CallCounts;
-use crate::environment::Environment;
-use crate::error::Result;
+use crate::environment::{Environment, Password};
+use crate::error::{Error, Result};
 
 /// How many connections, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ struct Inner {
     connect: ConnectOptions,
     idle_for: Duration,
     permits: Arc<Semaphore>,
+    /// The password that the server made for a PAM password, so that PAM is asked once and not for each connection.
+    made: Mutex<Option<Password>>,
     slots: Mutex<Slots>,
 }
 
@@ -64,6 +66,7 @@ impl Pool {
             connect,
             idle_for: options.idle,
             permits: Arc::new(Semaphore::new(options.size.max(1))),
+            made: Mutex::default(),
             slots: Mutex::default(),
         }))
     }
@@ -88,7 +91,7 @@ impl Pool {
         let connection = match self.0.take_idle() {
             Some(connection) => connection,
             None => {
-                let new = Connection::open(&self.0.environment, &self.0.connect).await?;
+                let new = self.0.open().await?;
                 self.0.lend_new(new).await
             }
         };
@@ -116,6 +119,31 @@ impl Inner {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A new connection.
+    async fn open(&self) -> Result<Connection> {
+        let made = self.made().clone();
+        if let Some(password) = made {
+            let environment = Environment {
+                password,
+                ..self.environment.clone()
+            };
+            match Connection::open(&environment, &self.connect).await {
+                // It has expired.
+                Err(Error::Authentication { .. }) => *self.made() = None,
+                other => return other,
+            }
+        }
+        let new = Connection::open(&self.environment, &self.connect).await?;
+        if new.password() != &self.environment.password {
+            *self.made() = Some(new.password().clone());
+        }
+        Ok(new)
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, Option<Password>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The oldest connection that is free and good, so that the surplus of a busy time ages; bad ones are dropped.
     fn take_idle(&self) -> Option<OwnedMutexGuard<Connection>> {
         let mut taken = None;
@@ -123,7 +151,7 @@ impl Inner {
             if taken.is_some() {
                 return true;
             }
-            let Ok(connection) = slot.clone().try_lock_owned() else {
+            let Ok(mut connection) = slot.clone().try_lock_owned() else {
                 return true;
             };
             if connection.idle_time() < self.idle_for && connection.is_quiet() {

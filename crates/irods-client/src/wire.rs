@@ -1,4 +1,4 @@
-//! One TCP connection as a stream of messages, with a limit on every wait.
+//! One connection, in the clear or inside TLS, as a stream of messages, with a limit on every wait.
 //!
 //! A peer that sends or takes bytes too slowly is as lost as one that is silent: a message must move at
 //! [`MIN_BYTES_PER_SECOND`] on average besides never pausing for longer than [`Timeouts::idle`]. What the messages mean is not
@@ -13,7 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::error::{LossCause, Violation};
+use crate::error::{LossCause, TlsFailure, Violation};
+use crate::stream::Stream;
+use crate::tls::Connector;
 
 /// How long each kind of wait may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,13 @@ const JOIN_BELOW: usize = 64 * 1024;
 pub(crate) enum WireError {
     Lost(LossCause),
     Violation(Violation),
+    Tls(TlsFailure),
+}
+
+impl From<TlsFailure> for WireError {
+    fn from(failure: TlsFailure) -> Self {
+        WireError::Tls(failure)
+    }
 }
 
 impl<T: Into<Violation>> From<T> for WireError {
@@ -64,9 +73,17 @@ fn lost(cause: impl Into<LossCause>) -> WireError {
     WireError::Lost(cause.into())
 }
 
+/// TLS calls a connection that ends without a goodbye an unexpected end.
+fn broken(error: io::Error) -> WireError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => lost(LossCause::Closed),
+        _ => lost(error),
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     decoder: FrameDecoder,
     idle: Duration,
     /// Whether any byte of the current request has been handed to the operating system.
@@ -92,11 +109,38 @@ impl Wire {
             .set_tcp_keepalive(&keepalive)
             .map_err(lost)?;
         Ok(Wire {
-            stream,
+            stream: Stream::Plain(stream),
             decoder: FrameDecoder::new(Limits::LOGIN),
             idle: timeouts.idle,
             sent: false,
         })
+    }
+
+    /// Whether everything goes inside TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.stream.is_tls()
+    }
+
+    /// Goes on inside TLS. What came before it in the clear, and was not asked for, is not taken for a part of it.
+    pub(crate) async fn start_tls(
+        &mut self,
+        connector: &Connector,
+        after: Duration,
+    ) -> Result<(), WireError> {
+        if self.decoder.buffered() > 0 {
+            let what = "bytes in the clear where TLS begins".to_owned();
+            return Err(Violation::Content(what).into());
+        }
+        let stream = self.stream.take_plain().map_err(lost)?;
+        let stream = timeout(after, connector.connect(stream))
+            .await
+            .map_err(|_| lost(LossCause::TimedOut { after }))?
+            .map_err(|e| match connector.failure(&e) {
+                Some(failure) => WireError::Tls(failure),
+                None => broken(e),
+            })?;
+        self.stream = Stream::Tls(Box::new(stream));
+        Ok(())
     }
 
     /// From here on, messages may have the sizes of a session rather than of a login.
@@ -132,7 +176,7 @@ impl Wire {
             let n = timeout(after, self.stream.write(bytes))
                 .await
                 .map_err(|_| lost(LossCause::TimedOut { after: self.idle }))?
-                .map_err(lost)?;
+                .map_err(broken)?;
             if n == 0 {
                 return Err(lost(LossCause::Closed));
             }
@@ -140,7 +184,11 @@ impl Wire {
             done += n;
             bytes = bytes.get(n..).unwrap_or_default();
         }
-        Ok(())
+        // TLS takes bytes before it sends them.
+        timeout(pace.next_wait(done), self.stream.flush())
+            .await
+            .map_err(|_| lost(LossCause::TimedOut { after: self.idle }))?
+            .map_err(broken)
     }
 
     /// Receives the next message; its first byte may take `first`.
@@ -162,7 +210,7 @@ impl Wire {
                     let after = if received == 0 { first } else { self.idle };
                     lost(LossCause::TimedOut { after })
                 })?
-                .map_err(lost)?;
+                .map_err(broken)?;
             if n == 0 {
                 return Err(lost(LossCause::Closed));
             }
@@ -174,10 +222,8 @@ impl Wire {
     }
 
     /// Whether an idle connection is still good: open, and nothing said by a server that was not asked.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = [0_u8; 1];
-        self.decoder.buffered() == 0
-            && matches!(self.stream.try_read(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.decoder.buffered() == 0 && self.stream.is_quiet()
     }
 
     /// Writes a last message and closes; what fails is of no interest any more.

@@ -6,14 +6,16 @@
 //! only one named by `IRODS_ENVIRONMENT_FILE` is read. No secret appears in a `Debug` form or in an error.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 
-use irods_protocol::auth::password_file::PasswordFileError;
-
+mod error;
+mod password;
 mod settings;
+mod tls;
 
+pub use error::EnvironmentError;
+pub use password::Password;
 use settings::{Settings, variable};
+pub use tls::{TlsPolicy, TlsSettings, VerifyServer};
 
 /// Everything that a connection needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct Environment {
     pub user: String,
     /// That user's zone.
     pub zone: String,
-    /// The password of `scheme`.
+    /// The password of `scheme`, or of the native one where it comes from a password file.
     pub password: Password,
     /// User on whose behalf calls run, if it is another one; `user` must then be a `rodsadmin`.
     pub client_user: Option<String>,
@@ -38,36 +40,12 @@ pub struct Environment {
     pub home: Option<String>,
     /// Resource for new data objects where a call names none.
     pub default_resource: Option<String>,
-    /// Whether and how to ask for TLS.
+    /// Whether to ask for TLS.
     pub tls: TlsPolicy,
+    /// How TLS is done then.
+    pub tls_settings: TlsSettings,
     /// The zone's checksums, `irods_default_hash_scheme`.
     pub hash_scheme: HashScheme,
-}
-
-/// What the client says in the negotiation about TLS (`irods_client_server_policy`, where
-/// `irods_client_server_negotiation` asks for one).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TlsPolicy {
-    /// No negotiation: plain TCP.
-    #[default]
-    Off,
-    /// `CS_NEG_REFUSE`.
-    Refuse,
-    /// `CS_NEG_DONT_CARE`.
-    DontCare,
-    /// `CS_NEG_REQUIRE`.
-    Require,
-}
-
-impl TlsPolicy {
-    /// The keyword on the wire.
-    pub fn keyword(self) -> &'static str {
-        match self {
-            TlsPolicy::Off | TlsPolicy::Refuse => "CS_NEG_REFUSE",
-            TlsPolicy::DontCare => "CS_NEG_DONT_CARE",
-            TlsPolicy::Require => "CS_NEG_REQUIRE",
-        }
-    }
 }
 
 /// Which checksums a zone computes by default.
@@ -78,98 +56,6 @@ pub enum HashScheme {
     Sha256,
     /// `MD5`: hexadecimal.
     Md5,
-}
-
-/// A password; its `Debug` form does not show it.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Password(String);
-
-impl Password {
-    /// Wraps a password.
-    pub fn new(password: impl Into<String>) -> Self {
-        Password(password.into())
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Password(..)")
-    }
-}
-
-/// Why there is no usable environment.
-#[derive(Debug, thiserror::Error)]
-pub enum EnvironmentError {
-    /// A file that is named, or needed, cannot be read.
-    #[error("cannot read the {what} {}: {source}", file.display())]
-    Unreadable {
-        /// Which file: `environment file` or `password file`.
-        what: &'static str,
-        /// Its path.
-        file: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// The environment file is not JSON.
-    #[error("{}: not JSON at line {line}, column {column}", file.display())]
-    NotJson {
-        /// Its path.
-        file: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// Column.
-        column: usize,
-    },
-    /// The environment file is JSON, but no object.
-    #[error("{}: a JSON object with keys such as \"irods_host\" is needed", file.display())]
-    NotAnObject {
-        /// Its path.
-        file: PathBuf,
-    },
-    /// A value that cannot be what its key needs.
-    #[error("{place}: {expected} is needed")]
-    BadValue {
-        /// Key and file, or variable.
-        place: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
-    /// Something without a default is nowhere to be found.
-    #[error("no {key}: set it in {}, or the variable {variable}", file.display())]
-    Missing {
-        /// Key of the environment file.
-        key: &'static str,
-        /// The variable that would do as well.
-        variable: String,
-        /// The environment file, whether it exists or not.
-        file: PathBuf,
-    },
-    /// There is no password.
-    #[error("no password: neither the variable IRODS_PASSWORD nor the file {} is there (iinit writes it)", file.display())]
-    NoPassword {
-        /// The password file that was looked for.
-        file: PathBuf,
-    },
-    /// The password file is none.
-    #[error("{}: {source}", file.display())]
-    PasswordFile {
-        /// Its path.
-        file: PathBuf,
-        /// Why.
-        source: PasswordFileError,
-    },
-    /// A file is looked for under the home directory, and there is none.
-    #[error("the variable HOME is not set, so {file} cannot be found; name it by {variable}")]
-    NoHome {
-        /// The file, relative to the home directory.
-        file: &'static str,
-        /// The variable that names the file directly.
-        variable: &'static str,
-    },
 }
 
 /// What the environment is read from, apart from files.
@@ -190,6 +76,7 @@ impl fmt::Debug for Sources<'_> {
 
 /// The port that iRODS servers listen on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 1247;
+
 impl Environment {
     /// An environment without files and variables, native authentication, plain TCP.
     pub fn new(
@@ -211,6 +98,7 @@ impl Environment {
             home: None,
             default_resource: None,
             tls: TlsPolicy::Off,
+            tls_settings: TlsSettings::default(),
             hash_scheme: HashScheme::default(),
         }
     }
@@ -249,6 +137,7 @@ impl Environment {
             home: settings.text("irods_home")?,
             default_resource: settings.text("irods_default_resource")?,
             tls: settings.tls()?,
+            tls_settings: settings.tls_settings()?,
             hash_scheme: settings.hash_scheme()?,
             user,
             zone,

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use irods_protocol::auth::password_file;
 use serde_json::{Map, Value};
 
-use super::{DEFAULT_PORT, EnvironmentError, HashScheme, Password, Sources, TlsPolicy};
+use super::{
+    DEFAULT_PORT, EnvironmentError, HashScheme, Password, Sources, TlsPolicy, TlsSettings,
+    VerifyServer,
+};
 
 const ENVIRONMENT_FILE: &str = ".irods/irods_environment.json";
 const PASSWORD_FILE: &str = ".irods/.irodsA";
@@ -133,6 +136,46 @@ impl<'a> Settings<'a> {
         }
     }
 
+    pub(super) fn tls_settings(&self) -> Result<TlsSettings, EnvironmentError> {
+        let default = TlsSettings::default();
+        let key = "irods_ssl_verify_server";
+        let verify = match self.text(key)?.as_deref() {
+            None => default.verify,
+            Some("none") => VerifyServer::None,
+            Some("cert") => VerifyServer::Certificate,
+            Some("hostname") => VerifyServer::HostName,
+            Some(_) => {
+                return Err(EnvironmentError::BadValue {
+                    place: self.value(key).map_or_else(String::new, |v| v.1),
+                    expected: "none, cert or hostname",
+                });
+            }
+        };
+        let path = |key| Ok(self.text(key)?.map(|path| expand(self.sources, &path)));
+        let size = |key: &str, default: u16| {
+            let expected = "a number from 1 to 65535";
+            let number = self.number(key, expected)?.unwrap_or(default.into());
+            match u16::try_from(number) {
+                Ok(size) if size > 0 => Ok(size),
+                _ => Err(EnvironmentError::BadValue {
+                    place: self.value(key).map_or_else(String::new, |v| v.1),
+                    expected,
+                }),
+            }
+        };
+        Ok(TlsSettings {
+            verify,
+            ca_file: path("irods_ssl_ca_certificate_file")?,
+            ca_path: path("irods_ssl_ca_certificate_path")?,
+            algorithm: self
+                .text("irods_encryption_algorithm")?
+                .unwrap_or(default.algorithm),
+            key_size: size("irods_encryption_key_size", default.key_size)?,
+            salt_size: size("irods_encryption_salt_size", default.salt_size)?,
+            hash_rounds: size("irods_encryption_num_hash_rounds", default.hash_rounds)?,
+        })
+    }
+
     pub(super) fn hash_scheme(&self) -> Result<HashScheme, EnvironmentError> {
         let key = "irods_default_hash_scheme";
         match self.text(key)?.map(|s| s.to_ascii_uppercase()).as_deref() {
@@ -147,7 +190,7 @@ impl<'a> Settings<'a> {
 
     pub(super) fn password(&self, user: &str) -> Result<Password, EnvironmentError> {
         if let Some(password) = variable(self.sources, "IRODS_PASSWORD") {
-            return Ok(Password(password));
+            return Ok(Password::new(password));
         }
         if user == "anonymous" {
             return Ok(Password::default());
@@ -173,7 +216,7 @@ impl<'a> Settings<'a> {
         let uid = self.number("irods_authentication_uid", "a numeric user id")?;
         let uid = uid.and_then(|uid| u32::try_from(uid).ok());
         password_file::decode(&content, uid.unwrap_or(self.sources.uid))
-            .map(Password)
+            .map(Password::native)
             .map_err(|source| EnvironmentError::PasswordFile { file, source })
     }
 }

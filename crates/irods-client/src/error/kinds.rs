@@ -39,6 +39,8 @@ pub enum Call {
     Startup,
     /// Client-server negotiation.
     Negotiation,
+    /// TLS handshake.
+    Tls,
     /// A call, by API number.
     Api(i32),
 }
@@ -49,6 +51,7 @@ impl fmt::Display for Call {
             Call::Connect => out.write_str("connecting"),
             Call::Startup => out.write_str("start-up"),
             Call::Negotiation => out.write_str("negotiation"),
+            Call::Tls => out.write_str("TLS handshake"),
             Call::Api(number) => match api::name_of(*number) {
                 Some(name) => out.write_str(name),
                 None => write!(out, "API {number}"),
@@ -166,4 +169,39 @@ pub enum Violation {
     /// A well-formed message whose content makes no sense.
     #[error("{0}")]
     Content(String),
+}
+
+/// Why there is no TLS.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsFailure {
+    /// A setting of the environment that cannot be used.
+    #[error("{place}: {reason}")]
+    Settings {
+        /// The key and its value.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody who is trusted here vouches for the server.
+    #[error("the server's certificate is not trusted by {authorities}: {reason}")]
+    Untrusted {
+        /// Where the trusted certificates are from: keys and files.
+        authorities: String,
+        /// Why it is not.
+        reason: String,
+    },
+    /// The certificate is good, but another host's.
+    #[error(
+        "the server's certificate is not for {host}{} (irods_ssl_verify_server is hostname)",
+        if names.is_empty() { " and names no host".to_owned() } else { format!(" but for {}", names.join(", ")) }
+    )]
+    WrongHost {
+        /// The host that was asked for.
+        host: String,
+        /// The hosts that it is for.
+        names: Vec<String>,
+    },
+    /// The two sides do not understand each other.
+    #[error("handshake failed: {0}")]
+    Handshake(String),
 }

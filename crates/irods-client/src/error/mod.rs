@@ -14,7 +14,7 @@ use crate::environment::EnvironmentError;
 
 mod kinds;
 
-pub use kinds::{Call, Delivery, Left, Loss, LossCause, ServerError, Violation};
+pub use kinds::{Call, Delivery, Left, Loss, LossCause, ServerError, TlsFailure, Violation};
 
 /// Result of everything here that talks to a server.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -64,6 +64,14 @@ pub enum Error {
         server: String,
         /// This client's policy.
         client: &'static str,
+    },
+    /// Both sides want TLS and it did not come about.
+    #[error("{peer}: TLS: {failure}")]
+    Tls {
+        /// `host:port`.
+        peer: String,
+        /// Why.
+        failure: TlsFailure,
     },
     /// The server's release lacks the call. Such calls are never sent: servers from 4.3.0 on do not answer them.
     #[error("{peer} runs iRODS {server}, which has no {call}; it came with {since}")]
@@ -203,12 +211,13 @@ impl Error {
             Error::Lost(_) => Scope::ConnectionLost,
             Error::Protocol { call, .. } => match call {
                 // Not an iRODS server, or none that we understand.
-                Call::Connect | Call::Startup | Call::Negotiation => Scope::Worker,
+                Call::Connect | Call::Startup | Call::Negotiation | Call::Tls => Scope::Worker,
                 Call::Api(_) => Scope::Entry,
             },
             Error::Environment(_)
             | Error::Authentication { .. }
             | Error::Negotiation { .. }
+            | Error::Tls { .. }
             | Error::Unsupported { .. } => Scope::Worker,
             Error::Input { .. } | Error::Local { .. } | Error::Mismatch { .. } => Scope::Entry,
             Error::Transfer { cause, .. } => cause.scope(),
@@ -243,7 +252,7 @@ fn server_scope(error: &ServerError) -> Scope {
         | codes::USER_INVALID_RESC_INPUT => Scope::Job,
         _ => match error.call {
             Call::Api(_) => Scope::Entry,
-            Call::Connect | Call::Startup | Call::Negotiation => Scope::Worker,
+            Call::Connect | Call::Startup | Call::Negotiation | Call::Tls => Scope::Worker,
         },
     }
 }

@@ -3,7 +3,15 @@
 //! A request is answered by the next recorded request with the same API number and equal content; recorded requests in between,
 //! which another client made for its own reasons, are passed over. Content is compared after unpacking, without what clients
 //! are free to choose (see `normal`). A request that was not recorded is answered with -12000 and remembered.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs
+)]
+
+pub mod certificates;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -11,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use irods_client::protocol::frame::{self, Frame, FrameDecoder};
-use irods_client::protocol::header::kind;
+use irods_client::protocol::header::{Header, kind};
 use irods_client::protocol::limits::Limits;
 use irods_client::protocol::message::*;
 use irods_client::protocol::{Packing, Pi, api};
@@ -19,6 +27,7 @@ use irods_client::{ConnectOptions, Connection, Environment, Timeouts};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// One message of a recording.
 #[derive(Debug, Clone)]
@@ -50,6 +59,10 @@ pub struct Scenario {
     exchanges: Vec<Exchange>,
     /// Announced instead of the recorded release.
     pub release: Option<&'static str>,
+    /// Answers a client that asks for a negotiation by this, whatever was recorded.
+    pub policy: Option<&'static str>,
+    /// What TLS is accepted with, where the client chooses it.
+    pub tls: Option<TlsAcceptor>,
     /// The password is not the recorded one: digests need not agree.
     pub any_digest: bool,
 }
@@ -113,6 +126,8 @@ impl Scenario {
             startup: Vec::new(),
             exchanges: Vec::new(),
             release: None,
+            policy: None,
+            tls: None,
             any_digest: false,
         };
         let mut started = false;
@@ -167,6 +182,12 @@ pub struct Log {
     pub unmatched: Vec<String>,
     pub goodbyes: usize,
     pub startup: Option<StartupPack>,
+    /// What clients chose in negotiations.
+    pub choices: Vec<String>,
+    /// The encryption parameters of the last client inside TLS.
+    pub parameters: Option<Header>,
+    /// Connections that ended with TLS's own goodbye.
+    pub tls_goodbyes: usize,
 }
 
 pub struct Replay {
@@ -227,6 +248,17 @@ pub async fn let_in(stream: TcpStream) -> Option<Peer> {
     Some(peer)
 }
 
+/// Waits for a condition, as long as a test may.
+pub async fn until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, waiting).await.unwrap();
+}
+
 /// Options whose waits end within a test's patience.
 pub fn quick() -> ConnectOptions {
     let short = std::time::Duration::from_secs(20);
@@ -266,9 +298,25 @@ impl Player {
                     let pack = StartupPack::from_bytes(Packing::STARTUP, &frame.message).unwrap();
                     let negotiate = pack.option.contains("request_server_negotiation");
                     self.log.lock().unwrap().startup = Some(pack);
+                    let mut tls = false;
+                    if let Some(policy) = self.scenario.policy.filter(|_| negotiate) {
+                        let offer = CsNeg {
+                            status: 1,
+                            result: policy.to_owned(),
+                        };
+                        let offer = offer.to_bytes(Packing::STARTUP).unwrap();
+                        wire.reply_as(kind::CS_NEG, 0, &offer).await?;
+                        let answer = wire.frame().await?;
+                        let answer = CsNeg::from_bytes(Packing::STARTUP, &answer.message).unwrap();
+                        self.log.lock().unwrap().choices.push(answer.result.clone());
+                        if answer.status != 1 {
+                            return None;
+                        }
+                        tls = answer.result.contains("CS_NEG_USE_SSL");
+                    }
                     for message in self.scenario.startup.clone() {
                         if message.kind == kind::CS_NEG {
-                            if negotiate {
+                            if negotiate && self.scenario.policy.is_none() {
                                 wire.send(&message).await?;
                                 assert_eq!(wire.frame().await?.kind, kind::CS_NEG);
                             }
@@ -276,9 +324,21 @@ impl Player {
                         }
                         wire.send(&self.announced(message)).await?;
                     }
+                    if tls {
+                        let acceptor = self.scenario.tls.clone().unwrap();
+                        wire.accept_tls(&acceptor).await?;
+                        let parameters = wire.bare_header().await?;
+                        let secret = wire.bare_header().await?;
+                        assert_eq!(secret.kind, "SHARED_SECRET");
+                        wire.raw(secret.message_len as usize).await?;
+                        self.log.lock().unwrap().parameters = Some(parameters);
+                    }
                 }
                 kind::DISCONNECT => {
                     self.log.lock().unwrap().goodbyes += 1;
+                    if wire.tls && matches!(wire.stream.read(&mut [0]).await, Ok(0)) {
+                        self.log.lock().unwrap().tls_goodbyes += 1;
+                    }
                     return Some(());
                 }
                 kind::API_REQ => self.answer(wire, &frame).await?,
@@ -330,15 +390,45 @@ impl Player {
 
 /// The server's end of a connection.
 pub struct Peer {
-    stream: TcpStream,
+    stream: Box<dyn Io>,
+    tls: bool,
     decoder: FrameDecoder,
 }
+
+/// A stream, in the clear or not.
+pub trait Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Io for T {}
 
 impl Peer {
     pub fn new(stream: TcpStream) -> Self {
         Peer {
-            stream,
+            stream: Box::new(stream),
+            tls: false,
             decoder: FrameDecoder::new(Limits::SESSION),
+        }
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Goes on inside TLS.
+    pub async fn accept_tls(&mut self, acceptor: &TlsAcceptor) -> Option<()> {
+        let clear = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        self.stream = Box::new(acceptor.accept(clear).await.ok()?);
+        self.tls = true;
+        Some(())
+    }
+
+    pub async fn bare_header(&mut self) -> Option<Header> {
+        loop {
+            if let Some(header) = self.decoder.next_bare_header().unwrap() {
+                return Some(header);
+            }
+            if self.stream.read_buf(self.decoder.space()).await.ok()? == 0 {
+                return None;
+            }
         }
     }
 
@@ -377,7 +467,8 @@ impl Peer {
     }
 
     pub async fn write(&mut self, bytes: &[u8]) -> Option<()> {
-        self.stream.write_all(bytes).await.ok()
+        self.stream.write_all(bytes).await.ok()?;
+        self.stream.flush().await.ok()
     }
 }
 
