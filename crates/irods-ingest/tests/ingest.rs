@@ -227,6 +227,30 @@ async fn names_that_are_not_text_and_special_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn avus_that_an_earlier_run_did_not_reach_are_attached() {
+    let site = Site::new().await;
+    symlink("elsewhere", site.source().join("link")).unwrap();
+    let link = site.source().join("link");
+    let meta = link.symlink_metadata().unwrap();
+    let mut zone = site.connection().await;
+    zone.create_collection(TARGET, true).await.unwrap();
+    let what = irods_client::register::Register {
+        file: link.to_str().unwrap().to_owned(),
+        size: Some(meta.len()),
+        mtime: Some(std::os::unix::fs::MetadataExt::mtime(&meta)),
+        ..Default::default()
+    };
+    let object = format!("{TARGET}/link");
+    zone.register(&object, &what).await.unwrap();
+    let job = site.run(with(Operation::RegisterSync)).await;
+    site.assert_no_failures(&job).await;
+    let entity = irods_client::metadata::Entity::DataObject(&object);
+    let avus = zone.list_avus(entity).await.unwrap();
+    let expected = format!("{}/elsewhere", site.source().display());
+    assert_eq!(avus[0].value, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn compare_catalog_needs_no_memory() {
     let site = Site::new().await;
     odd_tree(&site);

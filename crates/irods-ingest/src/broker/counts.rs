@@ -28,11 +28,11 @@ counts! {
     dirs_seen,
     /// Data objects registered in place.
     registered,
-    /// Data objects uploaded whole.
+    /// Data objects uploaded whole, new or over what was there.
     uploaded,
     /// Data objects appended to.
     appended,
-    /// Data objects whose bytes or registration were brought up to date.
+    /// Registrations brought up to date.
     updated,
     /// Data objects or collections of which only system metadata changed.
     metadata_only,

@@ -9,8 +9,8 @@ use crate::error::SyncError;
 use crate::naming;
 use crate::source::EntryKind;
 
-/// Attaches them to a data object that was created. Those that are there already stay.
-pub(super) async fn annotate(zone: &mut Pooled, action: &FileAction<'_>) -> Result<(), SyncError> {
+/// Attaches them to a data object. Those that are there already stay.
+pub(crate) async fn annotate(zone: &mut Pooled, action: &FileAction<'_>) -> Result<(), SyncError> {
     let path = action.subject.path;
     let directory = path.rfind_byte(b'/').map_or(&b""[..], |at| &path[..at]);
     let link = action

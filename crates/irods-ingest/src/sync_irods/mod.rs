@@ -24,6 +24,7 @@ mod sync_file;
 mod update_metadata;
 mod upload_file;
 
+pub(crate) use annotate::annotate;
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::create_dirs;
 
@@ -67,7 +68,7 @@ async fn perform(
 ) -> Result<Counts, SyncError> {
     if created && effect == Effect::Nothing {
         // Found as it should be: an earlier attempt, whose end nobody saw, made it.
-        annotate::annotate(zone, action).await?;
+        annotate(zone, action).await?;
         return Ok(made(action));
     }
     let counts = match once(zone, action, effect).await {
@@ -79,7 +80,7 @@ async fn perform(
         done => done?,
     };
     if created {
-        annotate::annotate(zone, action).await?;
+        annotate(zone, action).await?;
     }
     Ok(counts)
 }

@@ -169,7 +169,13 @@ impl File<'_> {
                 },
             });
             match decision {
-                Decision::Skip(reason) => return Ok(skipped(reason)),
+                Decision::Skip(reason) => {
+                    if reason == Reason::AlreadyEqual {
+                        // An earlier run may have registered it and failed before its AVUs.
+                        sync_irods::annotate(zone, &self.action()).await?;
+                    }
+                    return Ok(skipped(reason));
+                }
                 Decision::Refuse(refusal) => {
                     let message = refusal.describe(self.absolute, self.logical);
                     return Err(SyncError::Entry(EntryError::new("REFUSED", message)));

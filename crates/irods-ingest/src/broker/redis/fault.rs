@@ -1,0 +1,106 @@
+//! From what Redis says to what a broker answers.
+//!
+//! A lost connection, a server that loads, fails over, is full or refuses writes for now: all this passes, so it is
+//! [`BrokerError::Unavailable`]. Wrong credentials and missing permissions do not.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::broker::BrokerError;
+
+/// An error inside the engine, before it is told which Redis it is about.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Redis(RedisError),
+    Corrupt(String),
+    Answer(BrokerError),
+}
+
+pub(super) type Tried<T> = std::result::Result<T, Fault>;
+
+impl From<RedisError> for Fault {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl From<BrokerError> for Fault {
+    fn from(error: BrokerError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+/// What an error means for the caller.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Passes,
+    Stays,
+    Damage,
+}
+
+/// Redis 6.2 puts the error of a command of a script into the text of another one, so the text is looked at as well.
+fn meaning(kind: ErrorKind, text: &str) -> Meaning {
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match kind {
+        ErrorKind::AuthenticationFailed
+        | ErrorKind::InvalidClientConfig
+        | ErrorKind::RESP3NotSupported
+        | ErrorKind::Server(
+            ServerErrorKind::NoPerm
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::CrossSlot,
+        ) => Meaning::Stays,
+        _ if says(&["NOAUTH", "WRONGPASS", "NOPERM", "non local key"]) => Meaning::Stays,
+        ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::Extension => {
+            let passes = [
+                "OOM ", "MISCONF", "BUSY", "READONLY", "LOADING", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "max number of clients",
+            ];
+            match says(&passes) {
+                true => Meaning::Passes,
+                false => Meaning::Damage,
+            }
+        }
+        ErrorKind::UnexpectedReturnType => Meaning::Damage,
+        _ => Meaning::Passes,
+    }
+}
+
+impl Fault {
+    pub(super) fn corrupt(detail: impl Into<String>) -> Self {
+        Self::Corrupt(detail.into())
+    }
+
+    pub(super) fn into_error(self, broker: &str) -> BrokerError {
+        let broker = broker.to_owned();
+        match self {
+            Self::Answer(error) => error,
+            Self::Corrupt(detail) => BrokerError::Corrupt { broker, detail },
+            Self::Redis(error) => {
+                let detail = error.to_string();
+                match meaning(error.kind(), &detail) {
+                    Meaning::Passes => BrokerError::Unavailable { broker, detail },
+                    Meaning::Stays => BrokerError::Unusable { broker, detail },
+                    Meaning::Damage => BrokerError::Corrupt { broker, detail },
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_inside_scripts_are_told_apart_by_their_text() {
+        let server = ErrorKind::Server(ServerErrorKind::ResponseError);
+        let old = |text: &str| {
+            meaning(server, &format!("Error running script (call to f_1): @user_script:3: -{text}"))
+        };
+        assert_eq!(old("OOM command not allowed when used memory > 'maxmemory'."), Meaning::Passes);
+        assert_eq!(old("READONLY You can't write against a read only replica."), Meaning::Passes);
+        assert_eq!(old("WRONGTYPE Operation against a key"), Meaning::Damage);
+        assert_eq!(old("NOPERM this user has no permissions"), Meaning::Stays);
+        assert_eq!(meaning(ErrorKind::Io, "broken pipe"), Meaning::Passes);
+    }
+}

@@ -1,0 +1,168 @@
+-- Leases: handed out, extended, given back, multiplied.
+
+-- Gives back the leases of a request whose answer never arrived: nobody has them.
+local function give_back(worker, tokens)
+  local lost = {}
+  for from = 1, #tokens, 16 do lost[string.sub(tokens, from, from + 15)] = true end
+  for _, job in ipairs(unfinished()) do
+    local state = call('HGET', of('job', job), 'state')
+    for _, number in ipairs(call('ZRANGE', of('leased', job), 0, -1)) do
+      local found = call('HGET', of('held', job), number)
+      if string.sub(found, 38) == worker and lost[string.sub(found, 6, 21)] then put_back(job, state, number, false) end
+    end
+  end
+end
+
+-- The ready tasks of each job that is admitted, of the job with the oldest turn first; and the latest turn of all.
+local function queues(max, only, except)
+  local found, latest = {}, 0
+  for _, job in ipairs(unfinished()) do
+    local v = call('HMGET', of('job', job), 'state', 'turn')
+    if v[1] == 'queued' or v[1] == 'running' then
+      local turn = tonumber(v[2])
+      latest = math.max(latest, turn)
+      if (only == '' or only == job) and not except[job] then
+        local members = call('ZRANGE', of('ready', job), 0, max - 1)
+        if #members > 0 then
+          found[#found + 1] = { job = job, turn = turn, state = v[1], members = members, taken = 0, order = #found }
+        end
+      end
+    end
+  end
+  table.sort(found, function(a, b)
+    if a.turn ~= b.turn then return a.turn < b.turn end
+    return a.order < b.order
+  end)
+  return found, latest
+end
+
+-- One task from each job in turn, until there are enough or none are left.
+local function pick(found, max, latest)
+  local picked, more = {}, true
+  while more and #picked < max do
+    more = false
+    for _, q in ipairs(found) do
+      if #picked < max and q.taken < #q.members then
+        q.taken = q.taken + 1
+        picked[#picked + 1] = { q.job, q.members[q.taken] }
+        latest = latest + 1
+        q.turn = latest
+        more = true
+      end
+    end
+  end
+  return picked
+end
+
+function ops.lease()
+  local worker, max, lease_for, tokens, lost, only = arg(), num(), num(), arg(), arg(), arg()
+  local except = {}
+  for _ = 1, num() do except[arg()] = true end
+  if lost ~= '' then give_back(worker, lost) end
+  tick()
+  if max == 0 then return { 'ok', '0', {}, {} } end
+  local found, latest = queues(max, only, except)
+  local picked = pick(found, max, latest)
+  local till = int(now + lease_for)
+  local tasks, specs = {}, {}
+  for i, choice in ipairs(picked) do
+    local job, member = choice[1], choice[2]
+    local place, number = string.sub(member, 1, 5), string.sub(member, 6)
+    call('ZREM', of('ready', job), member)
+    call('ZADD', of('leased', job), till, number)
+    call('HSET', of('held', job), number, place .. string.sub(tokens, 16 * i - 15, 16 * i) .. NONE .. worker)
+    local task = call('HGET', of('task', job), number)
+    tasks[i] = {
+      job, number, place, string.sub(task, 1, 1), string.sub(task, 2), call('HGET', of('cursor', job), number) or '',
+      call('HGET', of('seen', job), number) or '0',
+    }
+  end
+  for _, q in ipairs(found) do
+    if q.taken > 0 then
+      local key = of('job', q.job)
+      call('HSET', key, 'turn', int(q.turn))
+      if q.state == 'queued' then
+        call('HSET', key, 'state', 'running', 'started', int(now))
+        event(q.job, 'pass_started', '')
+      end
+      specs[#specs + 1] = { q.job, call('HGET', key, 'spec') }
+    end
+  end
+  return { 'ok', till, specs, tasks }
+end
+
+-- Whether a lease call may find something.
+function ops.has_work()
+  local only = arg()
+  local except = {}
+  for _ = 1, num() do except[arg()] = true end
+  for _, job in ipairs(unfinished()) do
+    if (only == '' or only == job) and not except[job] then
+      local v = call('HMGET', of('job', job), 'state', 'next_pass')
+      if v[1] == 'waiting' then
+        if not v[2] or tonumber(v[2]) <= now then return { 'ok', '1' } end
+      elseif (v[1] ~= 'stopping' and call('ZCARD', of('ready', job)) > 0)
+        or call('ZCOUNT', of('delayed', job), '-inf', int(now)) > 0
+        or call('ZCOUNT', of('leased', job), '-inf', int(now)) > 0 then
+        return { 'ok', '1' }
+      end
+    end
+  end
+  return { 'ok', '0' }
+end
+
+function ops.extend()
+  local till = int(now + num())
+  exempt()
+  local lost, stopping, state = {}, {}, {}
+  for i = 1, num() do
+    local job, number, token = arg(), arg(), arg()
+    if held(job, number, token) then
+      call('ZADD', of('leased', job), till, number)
+      if not state[job] then
+        state[job] = call('HGET', of('job', job), 'state')
+        if state[job] == 'stopping' then stopping[#stopping + 1] = job end
+      end
+    else
+      lost[#lost + 1] = i - 1
+    end
+  end
+  return { 'ok', lost, stopping }
+end
+
+function ops.release()
+  local job, number, token, delay = arg(), arg(), arg(), num()
+  local h = held(job, number, token)
+  if not h then return stale(job, number) end
+  local state = call('HGET', of('job', job), 'state')
+  if state == 'stopping' or delay == 0 then
+    put_back(job, state, number, false)
+  else
+    unlease(job, number)
+    call('ZADD', of('delayed', job), int(now + delay), h.place .. number)
+  end
+  return { 'ok' }
+end
+
+function ops.spawn()
+  local job, number, token, request, cursor, count = arg(), arg(), arg(), arg(), arg(), num()
+  local h = held(job, number, token)
+  if not h then return stale(job, number) end
+  if h.request == request then return { 'ok', 'queued' } end
+  if call('HGET', of('job', job), 'state') == 'stopping' then return { 'ok', 'stopping' } end
+  call('HSET', of('cursor', job), number, cursor)
+  queue_args(job, count)
+  call('HSET', of('held', job), number, string.sub(h.all, 1, 21) .. request .. h.worker)
+  return { 'ok', 'queued' }
+end
+
+function ops.begin()
+  local job, number, token, request = arg(), arg(), arg(), arg()
+  if not held(job, number, token) then return stale(job, number) end
+  local key, field = of('seen', job), 'b' .. number
+  local begun = call('HGET', key, field)
+  if begun then return { 'ok', begun == request and 'first' or 'again' } end
+  exempt()
+  call('HSET', key, field, request)
+  return { 'ok', 'first' }
+end

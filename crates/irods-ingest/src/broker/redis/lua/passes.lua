@@ -1,0 +1,153 @@
+-- The life of a job: passes begin, end, fail, are stopped; leases run out. Whatever takes a task away calls settle, which alone
+-- decides what the last task of a job leads to.
+
+local function course(job)
+  local v = call('HMGET', of('job', job), 'name', 'state', 'ending', 'reopened', 'pre_job', 'post_job', 'post_queued', 'interval',
+    'started', 'next_pass', 'failed')
+  if not v[2] then return nil end
+  return {
+    job = job, name = v[1], state = v[2], ending = v[3], reopened = v[4], pre_job = v[5] == '1', post_job = v[6] == '1',
+    post_queued = v[7] == '1', interval = tonumber(v[8]), started = tonumber(v[9]), next_pass = tonumber(v[10]),
+    failed = v[11] or '',
+  }
+end
+
+local function has_ended(state)
+  return state == 'stopped' or state == 'finished' or state == 'failed'
+end
+
+local function queue_hook(job, kind)
+  queue(job, kind, '1', 0, '', 0)
+end
+
+local function queue_first(job)
+  local v = call('HMGET', of('job', job), 'first_class', 'first_depth', 'first_payload', 'first_delay')
+  queue(job, '0', v[1], tonumber(v[2]), v[3], tonumber(v[4]))
+end
+
+local function begin_pass(job, pre_job)
+  if pre_job then queue_hook(job, '1') else queue_first(job) end
+end
+
+-- Begins the next full pass of a waiting job. The ledger of the last one is history now.
+local function next_pass(job)
+  local key = of('job', job)
+  call('HDEL', key, 'reopened', 'post_queued', 'started', 'ended', 'next_pass', 'failed', 'not_listed')
+  call('UNLINK', of('pass', job), of('ledger', job), of('paths', job), of('bound', job), of('retrying', job))
+  call('HSET', key, 'state', 'queued', 'turn', 0)
+  call('HINCRBY', key, 'pass', 1)
+  begin_pass(job, call('HGET', key, 'pre_job') == '1')
+end
+
+-- Begins a pass of retries, after which the job is again as it is now.
+local function reopen(job, state)
+  local key = of('job', job)
+  call('HDEL', key, 'started', 'ended')
+  call('UNLINK', of('pass', job))
+  call('HSET', key, 'state', 'queued', 'turn', 0, 'reopened', state)
+  call('HINCRBY', key, 'pass', 1)
+  call('ZADD', P .. 'unfinished', job, job)
+end
+
+local function finish(job, state, why)
+  local key = of('job', job)
+  call('HDEL', key, 'owner', 'ending', 'reopened', 'next_pass')
+  call('HSET', key, 'state', state, 'ended', int(now))
+  call('ZREM', P .. 'unfinished', job)
+  event(job, state, why)
+end
+
+local function wait(c, kind, why)
+  local due
+  if not c.reopened and c.interval then
+    due = (c.started or now) + c.interval
+  else
+    due = c.next_pass or now
+  end
+  local key = of('job', c.job)
+  call('HDEL', key, 'ending', 'reopened')
+  call('HSET', key, 'state', 'waiting', 'ended', int(now), 'next_pass', int(math.max(due, now)))
+  event(c.job, kind, why)
+end
+
+local function settle(job)
+  if call('ZCARD', of('ready', job)) + call('ZCARD', of('delayed', job)) + call('ZCARD', of('leased', job)) > 0 then
+    return
+  end
+  local c = course(job)
+  if c.state == 'stopping' then
+    if c.ending == 'job' then
+      finish(job, 'failed', c.failed)
+    elseif c.ending == 'pass' then
+      local goes_on = c.interval ~= nil
+      if c.reopened then goes_on = c.reopened == 'waiting' end
+      if goes_on then wait(c, 'pass_failed', c.failed) else finish(job, 'failed', c.failed) end
+    else
+      finish(job, 'stopped', '')
+    end
+  elseif c.state == 'queued' or c.state == 'running' then
+    if c.reopened == 'waiting' then
+      wait(c, 'pass_ended', '')
+    elseif c.reopened then
+      finish(job, c.reopened, c.reopened == 'failed' and c.failed or '')
+    elseif c.post_job and not c.post_queued then
+      call('HSET', of('job', job), 'post_queued', '1')
+      queue_hook(job, '2')
+    elseif c.interval then
+      wait(c, 'pass_ended', '')
+    else
+      finish(job, 'finished', '')
+    end
+  end
+end
+
+local function begin_ending(job, ending, why)
+  drop_waiting(job)
+  call('HSET', of('job', job), 'state', 'stopping', 'ending', ending)
+  if why then call('HSET', of('job', job), 'failed', why) end
+end
+
+-- Begins to end a pass or job because a task says so. A job that is being stopped ends as stopped all the same.
+local function fatal(c, ending, why)
+  if not c.ending or (c.ending == 'pass' and ending == 'job') then
+    begin_ending(c.job, ending, why)
+  else
+    event(c.job, 'note', why)
+  end
+end
+
+-- A lease that is no more: the task is ready again, or gone if the job is being stopped.
+local function put_back(job, state, number, lapsed)
+  if state == 'stopping' then
+    drop(job, number)
+    settle(job)
+    return
+  end
+  local place = string.sub(call('HGET', of('held', job), number), 1, 5)
+  unlease(job, number)
+  make_ready(job, place, number)
+  if lapsed then call('HINCRBY', of('seen', job), number, 1) end
+end
+
+-- Takes back leases that ran out, makes due tasks ready, begins due passes.
+local function tick()
+  for _, job in ipairs(unfinished()) do
+    local v = call('HMGET', of('job', job), 'state', 'next_pass')
+    if v[1] == 'waiting' then
+      if not v[2] or tonumber(v[2]) <= now then next_pass(job) end
+    else
+      for _, number in ipairs(call('ZRANGEBYSCORE', of('leased', job), '-inf', int(now))) do
+        put_back(job, v[1], number, true)
+      end
+      for _, member in ipairs(call('ZRANGEBYSCORE', of('delayed', job), '-inf', int(now))) do
+        call('ZREM', of('delayed', job), member)
+        make_ready(job, string.sub(member, 1, 5), string.sub(member, 6))
+      end
+    end
+  end
+end
+
+function ops.tick()
+  tick()
+  return { 'ok' }
+end
