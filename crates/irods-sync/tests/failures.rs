@@ -103,6 +103,46 @@ fn an_unreadable_file_is_listed_and_tried_again_once_it_is_readable() {
 }
 
 #[test]
+fn an_unreadable_directory_fails_alone_and_is_scanned_once_it_is_readable() {
+    let site = Site::new();
+    site.files(10);
+    site.file("open/here", b"read");
+    site.file("closed/inside", b"not read");
+    site.file("closed/deeper/inside", b"not read either");
+    for path in [&site.path(""), &site.path("src")] {
+        open_to_all(path);
+    }
+    let closed = site.path("src/closed");
+    let mode = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode));
+    mode(0o000).unwrap();
+    let words = "start src /tempZone/home/rods/t --embedded_zone zone --synchronous --job_name j";
+    let Some(mut start) = unprivileged(&site, words) else {
+        return;
+    };
+    let first = ran(&mut start).expect(1);
+    assert_eq!(
+        (first.number("registered"), first.number("failed")),
+        (11, 1)
+    );
+    let mut failures = unprivileged(&site, "failures j --json").unwrap();
+    let failures = ran(&mut failures).expect(0).out;
+    let failure: serde_json::Value = serde_json::from_str(&failures).unwrap();
+    assert!(failure["path"].as_str().unwrap().ends_with("/src/closed"));
+    let message = failure["message"].as_str().unwrap();
+    assert!(message.contains("subtree not scanned"), "{message}");
+
+    mode(0o755).unwrap();
+    ran(&mut unprivileged(&site, "retry j").unwrap()).expect(0);
+    let mut worker = unprivileged(&site, "worker --embedded_zone zone").unwrap();
+    let _worker = support::Running::spawn(&mut worker);
+    ran(&mut unprivileged(&site, "watch j").unwrap()).expect(0);
+    let ended = ran(&mut unprivileged(&site, "status j --json").unwrap()).expect(0);
+    let ended: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let totals = &ended["totals_of_all_passes"];
+    assert_eq!(totals["registered"], 13, "{totals}");
+}
+
+#[test]
 fn a_full_vault_fails_what_does_not_fit_and_leaves_no_half_object() {
     let site = Site::new();
     std::fs::create_dir_all(site.path("zone/Vault")).unwrap();

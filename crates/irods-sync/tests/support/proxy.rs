@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// What happens to one connection.
@@ -11,21 +11,46 @@ use std::time::Duration;
 pub enum Fault {
     /// Nothing.
     None,
-    /// Every piece is held back for a time.
-    Delay(Duration),
-    /// After so many bytes, both ways together, both sides lose the connection, with whatever was on its way.
-    Cut(usize),
+    /// After so many bytes, both ways together, both sides lose the connection, with whatever was on its way; until then,
+    /// every piece is held back for a time.
+    Cut(usize, Duration),
     /// The answers end after so many bytes, in the middle of one, as if the server had closed; what is sent still arrives.
     TruncateAnswers(usize),
     /// It is closed before a byte has passed.
     Refuse,
+    /// What is sent is held after so many bytes, until [`Proxy::release`].
+    Hold(usize),
+}
+
+/// Whether anything is held, and whether it still may be.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// Waits here until the gate is opened.
+    fn hold(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 = true;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |state| !state.1).unwrap());
+    }
+}
+
+/// What the threads of a proxy share.
+#[derive(Debug, Default)]
+struct Shared {
+    spoiled: AtomicUsize,
+    ended: AtomicBool,
+    gate: Gate,
 }
 
 /// A proxy that runs until it is dropped.
 pub struct Proxy {
     pub port: u16,
-    spoiled: Arc<AtomicUsize>,
-    ended: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
 impl Proxy {
@@ -34,19 +59,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Proxy {
             port: listener.local_addr().unwrap().port(),
-            spoiled: Arc::default(),
-            ended: Arc::default(),
+            shared: Arc::default(),
         };
-        let (spoiled, ended) = (proxy.spoiled.clone(), proxy.ended.clone());
+        let shared = proxy.shared.clone();
         std::thread::spawn(move || {
             for (number, client) in listener.incoming().enumerate() {
-                if ended.load(Ordering::Relaxed) {
+                if shared.ended.load(Ordering::Relaxed) {
                     return;
                 }
-                let (fault, spoiled) = (fault(number), spoiled.clone());
+                let (fault, shared) = (fault(number), shared.clone());
                 std::thread::spawn(move || {
                     if let Ok(client) = client {
-                        pass(client, port, fault, &spoiled);
+                        pass(client, port, fault, &shared);
                     }
                 });
             }
@@ -56,25 +80,43 @@ impl Proxy {
 
     /// How many connections were lost by a fault.
     pub fn spoiled(&self) -> usize {
-        self.spoiled.load(Ordering::Relaxed)
+        self.shared.spoiled.load(Ordering::Relaxed)
+    }
+
+    /// Waits until something is held.
+    pub fn wait_until_held(&self) {
+        let gate = &self.shared.gate;
+        let state = gate.state.lock().unwrap();
+        let waited = gate
+            .changed
+            .wait_timeout_while(state, super::PATIENCE, |state| !state.0)
+            .unwrap();
+        assert!(waited.0.0, "nothing was held");
+    }
+
+    /// Lets through what is held, and holds nothing more.
+    pub fn release(&self) {
+        self.shared.gate.state.lock().unwrap().1 = true;
+        self.shared.gate.changed.notify_all();
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
+        self.release();
+        self.shared.ended.store(true, Ordering::Relaxed);
         // Wakes the listener, which then looks.
         let _ = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.port)));
     }
 }
 
-fn pass(client: TcpStream, port: u16, fault: Fault, spoiled: &Arc<AtomicUsize>) {
+fn pass(client: TcpStream, port: u16, fault: Fault, shared: &Arc<Shared>) {
     let server = match fault {
         Fault::Refuse => None,
         _ => TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok(),
     };
     let Some(server) = server else {
-        spoiled.fetch_add(1, Ordering::Relaxed);
+        shared.spoiled.fetch_add(1, Ordering::Relaxed);
         return;
     };
     for stream in [&client, &server] {
@@ -83,14 +125,18 @@ fn pass(client: TcpStream, port: u16, fault: Fault, spoiled: &Arc<AtomicUsize>) 
     let passed = Arc::new(AtomicUsize::new(0));
     let there = {
         let (client, server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let (passed, spoiled) = (passed.clone(), spoiled.clone());
+        let (passed, shared) = (passed.clone(), shared.clone());
         let fault = match fault {
             Fault::TruncateAnswers(_) => Fault::None,
             other => other,
         };
-        std::thread::spawn(move || pump(client, server, fault, &passed, &spoiled))
+        std::thread::spawn(move || pump(client, server, fault, &passed, &shared))
     };
-    pump(server, client, fault, &passed, spoiled);
+    let back = match fault {
+        Fault::Hold(_) => Fault::None,
+        other => other,
+    };
+    pump(server, client, back, &passed, shared);
     let _ = there.join();
 }
 
@@ -100,10 +146,10 @@ fn pump(
     mut to: TcpStream,
     fault: Fault,
     passed: &AtomicUsize,
-    spoiled: &AtomicUsize,
+    shared: &Shared,
 ) {
     let mut buffer = vec![0; 64 * 1024];
-    let mut answered = 0;
+    let mut moved = 0;
     loop {
         let got = match from.read(&mut buffer) {
             Ok(0) => break,
@@ -112,16 +158,20 @@ fn pump(
             Err(_) => break,
         };
         let (room, all) = match fault {
-            Fault::Cut(limit) => {
+            Fault::Cut(limit, delay) => {
+                std::thread::sleep(delay);
                 let before = passed.fetch_add(got, Ordering::Relaxed);
                 (limit.saturating_sub(before), before + got > limit)
             }
             Fault::TruncateAnswers(limit) => {
-                answered += got;
-                (limit.saturating_sub(answered - got), answered > limit)
+                moved += got;
+                (limit.saturating_sub(moved - got), moved > limit)
             }
-            Fault::Delay(time) => {
-                std::thread::sleep(time);
+            Fault::Hold(limit) => {
+                moved += got;
+                if moved > limit {
+                    shared.gate.hold();
+                }
                 (got, false)
             }
             Fault::None | Fault::Refuse => (got, false),
@@ -130,8 +180,8 @@ fn pump(
             break;
         }
         if all {
-            spoiled.fetch_add(1, Ordering::Relaxed);
-            if matches!(fault, Fault::Cut(_)) {
+            shared.spoiled.fetch_add(1, Ordering::Relaxed);
+            if matches!(fault, Fault::Cut(..)) {
                 let _ = from.shutdown(Shutdown::Both);
                 let _ = to.shutdown(Shutdown::Both);
             } else {
