@@ -34,6 +34,7 @@ mod pool;
 pub mod query;
 pub mod register;
 pub mod replica;
+mod session;
 mod stream;
 mod tls;
 pub mod transfer;

@@ -2,6 +2,7 @@
 
 use irods_protocol::message::ModAvuMetadataInp;
 use irods_protocol::{api, codes, columns, path};
+use serde_json::{Value, json};
 
 use crate::connection::{Connection, Request};
 use crate::error::Result;
@@ -57,6 +58,15 @@ impl<'a> Entity<'a> {
         }
     }
 
+    fn kind(self) -> &'static str {
+        match self {
+            Entity::DataObject(_) => "data_object",
+            Entity::Collection(_) => "collection",
+            Entity::Resource(_) => "resource",
+            Entity::User(_) => "user",
+        }
+    }
+
     fn flag(self) -> &'static str {
         match self {
             Entity::DataObject(_) => "-d",
@@ -67,7 +77,57 @@ impl<'a> Entity<'a> {
     }
 }
 
+/// One step of [`Connection::apply_metadata`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AvuChange {
+    /// Add it; nothing happens if it is there.
+    Add(Avu),
+    /// Remove it; nothing happens if it is not there.
+    Remove(Avu),
+}
+
+impl AvuChange {
+    fn to_json(&self) -> Value {
+        let (operation, avu) = match self {
+            AvuChange::Add(avu) => ("add", avu),
+            AvuChange::Remove(avu) => ("remove", avu),
+        };
+        let mut json = json!({
+            "operation": operation,
+            "attribute": avu.attribute,
+            "value": avu.value,
+        });
+        if !avu.units.is_empty() {
+            json["units"] = avu.units.as_str().into();
+        }
+        json
+    }
+}
+
 impl Connection {
+    /// Adds and removes many AVUs of one entity in one call (20002), all or none, in the order given. `as_admin`: as
+    /// administrator, on what is somebody else's.
+    ///
+    /// # Errors
+    /// `SYS_INVALID_INPUT_PARAM` where the entity is missing (recorded exchange prc_avu_atomic);
+    /// `CAT_NO_ACCESS_PERMISSION`; servers before 4.2.8 lack the call.
+    pub async fn apply_metadata(
+        &mut self,
+        entity: Entity<'_>,
+        changes: &[AvuChange],
+        as_admin: bool,
+    ) -> Result<()> {
+        let operations: Vec<_> = changes.iter().map(AvuChange::to_json).collect();
+        let input = json!({
+            "admin_mode": as_admin,
+            "entity_name": entity.name(),
+            "entity_type": entity.kind(),
+            "operations": operations,
+        });
+        let request = Request::new(api::ATOMIC_APPLY_METADATA_OPERATIONS, entity.name());
+        self.call_json(request, &input).await.map(drop)
+    }
+
     /// Adds an AVU.
     ///
     /// # Errors

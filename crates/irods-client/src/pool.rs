@@ -5,6 +5,7 @@
 //! server. Nothing is retried: who gets a connection error asks again.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ struct Inner {
     permits: Arc<Semaphore>,
     /// The password that the server made for a PAM password, so that PAM is asked once and not for each connection.
     made: Mutex<Option<Password>>,
+    /// How many wait for a connection.
+    waiting: AtomicUsize,
     slots: Mutex<Slots>,
 }
 
@@ -67,6 +70,7 @@ impl Pool {
             idle_for: options.idle,
             permits: Arc::new(Semaphore::new(options.size.max(1))),
             made: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             slots: Mutex::default(),
         }))
     }
@@ -87,7 +91,30 @@ impl Pool {
     /// Those of connecting.
     pub async fn get(&self) -> Result<Pooled> {
         // The semaphore is never closed, so there always is a permit.
-        let permit = self.0.permits.clone().acquire_owned().await.ok();
+        let permit = {
+            let _waiting = Waiting::new(&self.0.waiting);
+            self.0.permits.clone().acquire_owned().await.ok()
+        };
+        self.lend(permit).await
+    }
+
+    /// A connection, unless all are in use or somebody waits for one.
+    ///
+    /// # Errors
+    /// Those of connecting.
+    pub(crate) async fn get_if_free(&self) -> Result<Option<Pooled>> {
+        match self.0.permits.clone().try_acquire_owned() {
+            Ok(permit) => self.lend(Some(permit)).await.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether somebody waits for a connection.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    async fn lend(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Pooled> {
         let connection = match self.0.take_idle() {
             Some(connection) => connection,
             None => {
@@ -222,6 +249,29 @@ pub struct Pooled {
     connection: OwnedMutexGuard<Connection>,
     pool: Weak<Inner>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Pooled {
+    /// The pool that it is from, if that is still there.
+    pub(crate) fn pool(&self) -> Option<Pool> {
+        self.pool.upgrade().map(Pool)
+    }
+}
+
+/// Counts one who waits, for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Deref for Pooled {

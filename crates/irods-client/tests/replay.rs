@@ -11,8 +11,8 @@ use irods_client::metadata::{Avu, Entity};
 use irods_client::protocol::{Form, api, codes};
 use irods_client::query::Query;
 use irods_client::register::{Register, Target};
-use irods_client::replica::{Changes, Which};
-use irods_client::transfer::{OpenHow, Put, PutChecksum, Whence};
+use irods_client::replica::{Changes, ReplicaRef, Replicate, Trim, Which};
+use irods_client::transfer::{OpenHow, OpenInfo, Put, PutChecksum, Whence};
 use irods_client::{Connection, Error, Scope};
 use std::io::Read;
 use support::{Scenario, quick};
@@ -454,6 +454,112 @@ async fn appends() {
     open.close().await.unwrap();
     replay.assert_all_recorded();
     assert!(c.is_usable());
+}
+
+#[tokio::test]
+async fn replicates_and_trims() {
+    let replay = scenario!("prc_replicate_trim").serve().await;
+    let mut c = replay.connect().await;
+    let object = at("o");
+    for resource in ["goldA", "goldB", "goldA"] {
+        let how = Replicate {
+            to: Some(resource.into()),
+            ..Replicate::default()
+        };
+        c.replicate(&object, &how).await.unwrap();
+    }
+    let one = Trim {
+        keep: 1,
+        ..Trim::default()
+    };
+    for (which, trimmed) in [
+        (ReplicaRef::Number(2), true),
+        (ReplicaRef::Resource("goldA".into()), true),
+        (ReplicaRef::Number(0), false),
+    ] {
+        assert_eq!(c.trim(&object, &which, &one).await.unwrap(), trimmed);
+    }
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn truncates() {
+    let replay = scenario!("prc_truncate").serve().await;
+    let mut c = replay.connect().await;
+    let cut = c.truncate(&at("o"), 10, None).await.unwrap().unwrap();
+    assert_eq!((cut.number, cut.hierarchy.as_str()), (0, "demoResc"));
+    replay.assert_all_recorded();
+
+    let mut old = scenario!("prc_truncate");
+    old.release = Some("rods4.3.1");
+    let replay = old.serve().await;
+    let mut c = replay.connect().await;
+    assert_eq!(c.truncate(&at("o"), 40, None).await.unwrap(), None);
+    replay.assert_all_recorded();
+    let which = ReplicaRef::Number(1);
+    let error = c.truncate(&at("o"), 40, Some(&which)).await.unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn registers_a_replica() {
+    let replay = scenario!("prc_register_replica").serve().await;
+    let mut c = replay.connect().await;
+    let first = Register {
+        file: "/srv/ingest/data/small.bin".into(),
+        target: Some(Target::Resource("demoResc".into())),
+        ..Register::default()
+    };
+    c.register(&at("reg"), &first).await.unwrap();
+    let second = Register {
+        file: "/srv/ingest/data/small_copy.bin".into(),
+        target: Some(Target::Resource("goldA".into())),
+        as_replica: true,
+        ..Register::default()
+    };
+    c.register(&at("reg"), &second).await.unwrap();
+    let error = c.register(&at("reg"), &second).await.unwrap_err();
+    assert!(error.is(codes::SYS_COPY_ALREADY_IN_RESC), "{error}");
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn opens_a_replica_on_two_connections() {
+    let name = "prc_replica_open_close";
+    let Some(first) = Scenario::load_connection(name, Some(2)) else {
+        return;
+    };
+    let replay = first.serve().await;
+    let mut c = replay.connect().await;
+    let object = at("o");
+    let open = c.open_data_object(&object, OpenHow::Overwrite, None);
+    let mut open = open.await.unwrap();
+    let info = open.info().await.unwrap();
+    assert_eq!((info.number, info.id, info.size), (0, 154_557, 0));
+    assert_eq!(info.hierarchy, "demoResc");
+    assert_eq!(info.token, "e8a16819-c9a7-4ee2-b804-4aa6ea6aee4b");
+    assert_eq!(info.file, "/var/lib/irods/Vault/home/rods/golden/o");
+    open.write(b"abcd").await.unwrap();
+    open.close().await.unwrap();
+    replay.assert_all_recorded();
+
+    let second = Scenario::load_connection("prc_put_parallel", Some(2)).unwrap();
+    let replay = second.serve().await;
+    let mut c = replay.connect().await;
+    let info = OpenInfo {
+        token: "59690d6a-2478-46b2-ab3a-ca379e90c70f".into(),
+        ..info
+    };
+    let size = 40 * 1024 * 1024;
+    let joined = c.join_replica(&at("forty"), &info, Some(size)).await;
+    let mut open = joined.unwrap();
+    open.seek(20 * 1024 * 1024, Whence::Start).await.unwrap();
+    for _ in 0..5 {
+        open.write(&vec![0; 4 * 1024 * 1024]).await.unwrap();
+    }
+    open.detach().await.unwrap();
+    assert!(c.is_usable());
+    replay.assert_all_recorded();
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@
 //! abandoned write should become.
 
 use bytes::Bytes;
-use irods_protocol::message::{FileLseekOut, IntPi, KeyValPair, OpenedDataObjInp};
-use irods_protocol::{api, keywords, path};
+use irods_protocol::message::{DataObjInp, FileLseekOut, IntPi, KeyValPair, OpenedDataObjInp};
+use irods_protocol::{api, path};
 
 use crate::collection::bad_path;
 use crate::connection::{Connection, Request, State};
@@ -15,7 +15,7 @@ use crate::error::{Call, Error, Result, Violation};
 use crate::register::Target;
 
 /// `O_WRONLY`, `O_RDWR`, `O_CREAT`, `O_TRUNC` as on Linux, whatever this machine is.
-const WRITE_ONLY: i32 = 1;
+pub(super) const WRITE_ONLY: i32 = 1;
 const READ_WRITE: i32 = 2;
 const CREATE: i32 = 64;
 const TRUNCATE: i32 = 512;
@@ -47,12 +47,12 @@ pub enum Whence {
 /// An open replica.
 #[derive(Debug)]
 pub struct OpenReplica<'c> {
-    connection: &'c mut Connection,
-    path: String,
-    descriptor: i32,
+    pub(super) connection: &'c mut Connection,
+    pub(super) path: String,
+    pub(super) descriptor: i32,
     /// Ended by `OPR_COMPLETE` instead of a close: it was opened by a put.
     put: bool,
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 impl Connection {
@@ -67,33 +67,49 @@ impl Connection {
         how: OpenHow,
         target: Option<&Target>,
     ) -> Result<OpenReplica<'_>> {
-        let call = Call::Api(api::DATA_OBJ_OPEN);
-        path::check(object).map_err(|e| bad_path(call, object, &e))?;
-        let mut keywords = KeyValPair::new();
-        if let Some(target) = target {
-            target.set(&mut keywords);
-        }
-        let mut input = object_input(object, keywords);
-        input.data_size = -1;
-        input.open_flags = match how {
-            OpenHow::Read => 0,
-            OpenHow::Update => READ_WRITE,
-            OpenHow::Create => WRITE_ONLY | CREATE,
-            OpenHow::Overwrite => WRITE_ONLY | CREATE | TRUNCATE,
-        };
+        let input = open_input(api::DATA_OBJ_OPEN, object, how, target)?;
         let request = Request::new(api::DATA_OBJ_OPEN, object);
         let reply = self.call(request, Some(&input)).await?;
-        Ok(OpenReplica {
-            descriptor: reply.code,
-            path: object.to_owned(),
-            connection: self,
-            put: false,
-            closed: false,
-        })
+        Ok(OpenReplica::of_open(self, object, reply.code))
     }
 }
 
+/// The input of opening.
+pub(super) fn open_input(
+    number: i32,
+    object: &str,
+    how: OpenHow,
+    target: Option<&Target>,
+) -> Result<DataObjInp> {
+    let call = Call::Api(number);
+    path::check(object).map_err(|e| bad_path(call, object, &e))?;
+    let mut keywords = KeyValPair::new();
+    if let Some(target) = target {
+        target.set(&mut keywords);
+    }
+    let mut input = object_input(object, keywords);
+    input.data_size = -1;
+    input.open_flags = match how {
+        OpenHow::Read => 0,
+        OpenHow::Update => READ_WRITE,
+        OpenHow::Create => WRITE_ONLY | CREATE,
+        OpenHow::Overwrite => WRITE_ONLY | CREATE | TRUNCATE,
+    };
+    Ok(input)
+}
+
 impl<'c> OpenReplica<'c> {
+    /// What an open opened.
+    pub(super) fn of_open(connection: &'c mut Connection, path: &str, descriptor: i32) -> Self {
+        OpenReplica {
+            connection,
+            path: path.to_owned(),
+            descriptor,
+            put: false,
+            closed: false,
+        }
+    }
+
     /// What a put opened.
     pub(super) fn of_put(connection: &'c mut Connection, path: &str, descriptor: i32) -> Self {
         OpenReplica {
@@ -214,15 +230,5 @@ impl Drop for OpenReplica<'_> {
         if !self.closed {
             self.connection.state = State::Dead;
         }
-    }
-}
-
-/// Keyword lists of a write that brings metadata and permissions along.
-pub(super) fn set_included(keywords: &mut KeyValPair, metadata: &str, access: &str) {
-    if !metadata.is_empty() {
-        keywords.set(keywords::METADATA_INCLUDED, metadata);
-    }
-    if !access.is_empty() {
-        keywords.set(keywords::ACL_INCLUDED, access);
     }
 }

@@ -1,7 +1,7 @@
 //! Whole files into data objects.
 //!
 //! What fails is not left to look whole. A *new* object that a put made and could not finish is removed again; an *overwritten*
-//! one is gone as it was, and its replica is left stale. [`Error::Transfer`] says which ([`Left`]).
+//! one is gone as it was, and its replica is left stale. [`Error::Transfer`] says which ([`crate::error::Left`]).
 
 use std::io::Read;
 
@@ -10,12 +10,14 @@ use irods_protocol::message::{DataObjInp, KeyValPair, PortalOprOut};
 use irods_protocol::{api, codes, keywords, path};
 
 use super::blocks::{self, Checksum, ReadAhead, Summary};
-use super::open::{OpenReplica, set_included};
+use super::clean_up::is_before_the_data;
+use super::included;
+use super::open::OpenReplica;
 use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
-use crate::data_object::{ChecksumMode, Remove, object_input};
+use crate::data_object::{ChecksumMode, object_input};
 use crate::environment::HashScheme;
-use crate::error::{Call, Error, Left, Result, Violation};
+use crate::error::{Call, Error, Result, Violation};
 use crate::metadata::Avu;
 use crate::register::Target;
 
@@ -163,12 +165,16 @@ impl Connection {
     }
 
     /// What to hash by, if that is wanted.
-    fn scheme(&self, how: &Put) -> Option<HashScheme> {
+    pub(super) fn scheme(&self, how: &Put) -> Option<HashScheme> {
         (how.checksum == PutChecksum::Verify).then_some(self.hash_scheme)
     }
 
     /// Announces a put whose bytes follow over this connection.
-    async fn begin_put(&mut self, object: &str, input: &DataObjInp) -> Result<OpenReplica<'_>> {
+    pub(super) async fn begin_put(
+        &mut self,
+        object: &str,
+        input: &DataObjInp,
+    ) -> Result<OpenReplica<'_>> {
         let request = Request::new(api::DATA_OBJ_PUT, object);
         let out: PortalOprOut = self.ask(request, Some(input)).await?;
         if out.num_threads > 0 {
@@ -180,7 +186,7 @@ impl Connection {
     }
 
     /// The stored checksum against ours. One of another scheme proves nothing: the object is complete and stays, unverified.
-    async fn compare_checksum(
+    pub(super) async fn compare_checksum(
         &mut self,
         object: &str,
         how: &Put,
@@ -212,39 +218,6 @@ impl Connection {
             Err(e) => e,
         };
         Err(self.clean_up(object, how, true, cause).await)
-    }
-
-    /// Removes what a failed put made, and says what is there now. Only where the put is known to have got as far as writing
-    /// (`wrote`) is what bears the name its own: a policy that refuses a put may do so before the server looks whether the
-    /// name is taken.
-    async fn clean_up(&mut self, object: &str, how: &Put, wrote: bool, cause: Error) -> Error {
-        let left = if cause.is_connection_loss() {
-            Left::Unknown
-        } else if how.overwrite {
-            if wrote {
-                Left::Incomplete
-            } else {
-                Left::Unknown
-            }
-        } else if !self.is_usable() {
-            Left::Unknown
-        } else if wrote {
-            match self.remove_data_object(object, Remove::Force).await {
-                Ok(()) => Left::Nothing,
-                Err(e) if e.is_not_found() => Left::Nothing,
-                Err(e) if e.is_connection_loss() => Left::Unknown,
-                Err(_) => Left::Incomplete,
-            }
-        } else {
-            match self.stat(object).await {
-                Ok(None) => Left::Nothing,
-                _ => Left::Unknown,
-            }
-        };
-        Error::Transfer {
-            cause: Box::new(cause),
-            left,
-        }
     }
 }
 
@@ -286,7 +259,7 @@ async fn stream(
     }
 }
 
-fn put_input(object: &str, size: u64, how: &Put) -> Result<DataObjInp> {
+pub(super) fn put_input(object: &str, size: u64, how: &Put) -> Result<DataObjInp> {
     let call = Call::Api(api::DATA_OBJ_PUT);
     path::check(object).map_err(|e| bad_path(call, object, &e))?;
     let mut keywords = KeyValPair::new();
@@ -301,11 +274,7 @@ fn put_input(object: &str, size: u64, how: &Put) -> Result<DataObjInp> {
         target.set(&mut keywords);
     }
     keywords.set(keywords::DATA_SIZE, size.to_string());
-    set_included(
-        &mut keywords,
-        &included_metadata(&how.metadata),
-        &included_access(&how.access),
-    );
+    included::set(&mut keywords, &how.metadata, &how.access);
     let mut input = object_input(object, keywords);
     input.create_mode = MODE;
     input.opr_type = PUT;
@@ -315,47 +284,9 @@ fn put_input(object: &str, size: u64, how: &Put) -> Result<DataObjInp> {
     Ok(input)
 }
 
-/// `attribute;value;units` triples, `;`-joined, special characters behind a backslash.
-fn included_metadata(avus: &[Avu]) -> String {
-    let fields = avus.iter().flat_map(|a| [&a.attribute, &a.value, &a.units]);
-    fields.map(|f| escape(f)).collect::<Vec<_>>().join(";")
-}
-
-/// `level user` pairs, `;`-joined; the level comes first (seen on a 5.0.90 server).
-fn included_access(access: &[(String, String)]) -> String {
-    let pairs = access.iter();
-    pairs
-        .map(|(level, user)| format!("{} {}", escape(level), escape(user)))
-        .collect::<Vec<_>>()
-        .join(";")
-}
-
 /// The scheme of a checksum by its prefix; none is MD5.
 fn scheme_of(checksum: &str) -> &str {
     checksum.split_once(':').map_or("md5", |(scheme, _)| scheme)
-}
-
-fn escape(field: &str) -> String {
-    field.replace('\\', "\\\\").replace(';', "\\;")
-}
-
-/// Whether the server refused before it made or touched anything.
-fn is_before_the_data(error: &Error) -> bool {
-    if error.already_exists() || error.is_not_found() {
-        return true;
-    }
-    [
-        codes::CAT_NO_ACCESS_PERMISSION,
-        codes::SYS_BAD_INPUT,
-        codes::SYS_RESC_DOES_NOT_EXIST,
-        codes::HIERARCHY_ERROR,
-        codes::SYS_NO_API_PRIV,
-        codes::LOCKED_DATA_OBJECT_ACCESS,
-        codes::INTERMEDIATE_REPLICA_ACCESS,
-    ]
-    .iter()
-    .any(|&c| error.is(c))
-        || matches!(error, Error::Input { .. } | Error::Unsupported { .. })
 }
 
 pub(super) fn check_source(object: &str, size: u64, summary: &Summary) -> Result<()> {
@@ -378,22 +309,5 @@ pub(super) fn local(object: &str, source: std::io::Error) -> Error {
     Error::Local {
         path: object.to_owned(),
         source,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_and_permissions_are_written_as_servers_read_them() {
-        let avus = [Avu::new("a1", "v1", "u1"), Avu::new("a;2", "v\\2", "")];
-        assert_eq!(included_metadata(&avus), "a1;v1;u1;a\\;2;v\\\\2;");
-        let access = [
-            ("read".to_owned(), "public".to_owned()),
-            ("write".to_owned(), "alice".to_owned()),
-        ];
-        assert_eq!(included_access(&access), "read public;write alice");
-        assert_eq!(included_metadata(&[]), "");
     }
 }

@@ -9,6 +9,8 @@ mod open;
 mod put;
 mod query;
 mod register;
+mod replicas;
+mod streams;
 mod zone_info;
 
 use std::io::Read;

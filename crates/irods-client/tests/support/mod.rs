@@ -520,6 +520,29 @@ fn normal(number: i32, message: &[u8], any_digest: bool) -> String {
                 .map(|u| u.split('#').next().unwrap().to_owned());
             format!("{input:?}")
         }
+        api::DATA_OBJ_REPL
+        | api::DATA_OBJ_TRIM
+        | api::DATA_OBJ_TRUNCATE
+        | api::REPLICA_TRUNCATE => object(unpack(message), number),
+        api::REG_DATA_OBJ => format!("{:?}", unpack::<DataObjInfo>(message)),
+        api::SWITCH_USER => format!("{:?}", unpack::<SwitchUserInp>(message)),
+        api::BULK_DATA_OBJ_REG => format!("{:?}", unpack::<GenQueryOut>(message)),
+        api::TICKET_ADMIN => format!("{:?}", unpack::<TicketAdminInp>(message)),
+        api::GET_FILE_DESCRIPTOR_INFO
+        | api::REPLICA_CLOSE
+        | api::ATOMIC_APPLY_METADATA_OPERATIONS
+        | api::ATOMIC_APPLY_ACL_OPERATIONS => {
+            let text = unpack::<BinBytesBuf>(message).0;
+            let mut json: Value = serde_json::from_slice(&text).unwrap();
+            if let Some(object) = json.as_object_mut() {
+                // python-irodsclient writes the keyword without its last letter, so that servers ignore it; and absent
+                // means no administrator.
+                object.remove("send_notification");
+                object.remove("send_notifications");
+                object.entry("admin_mode").or_insert(false.into());
+            }
+            json.to_string()
+        }
         api::AUTHENTICATION | api::TOUCH => {
             let text = unpack::<BinBytesBuf>(message).0;
             let mut json: Value = serde_json::from_slice(&text).unwrap();
@@ -551,12 +574,15 @@ fn object(mut input: DataObjInp, number: i32) -> String {
     if number == api::DATA_OBJ_UNLINK || number == api::OBJ_STAT {
         input.data_size = 0;
     }
+    if number == api::DATA_OBJ_OPEN {
+        input.cond_input.0.retain(|(k, _)| k != "numThreads");
+    }
     // A checksum is asked for by the keyword; one recorded client gave it a value.
     for (k, v) in &mut input.cond_input.0 {
         if k == "regChksum" {
             v.clear();
         }
-        if k == "rescName" {
+        if k == "rescName" && number != api::DATA_OBJ_TRIM {
             *k = "destRescName".to_owned();
         }
     }

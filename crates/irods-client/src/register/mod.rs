@@ -1,4 +1,6 @@
 //! Registering files in place: the catalog learns of a file, no byte moves.
+//!
+//! [`Connection::register`] is the way with all of the server's checks; what is in `direct` writes rows as they are given.
 
 use irods_protocol::message::{DataObjInp, KeyValPair};
 use irods_protocol::{api, keywords, path};
@@ -6,6 +8,10 @@ use irods_protocol::{api, keywords, path};
 use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
 use crate::error::{Call, Result};
+
+mod direct;
+
+pub use direct::{BULK_MAX, Leaf, NewRow};
 
 /// A file to register.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

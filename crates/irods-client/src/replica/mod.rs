@@ -1,4 +1,6 @@
-//! Changing what the catalog says of a replica, without touching its bytes.
+//! Replicas of a data object: changing what the catalog says of one, and making, moving and removing them.
+//!
+//! Registering a file as a replica is in [`crate::register`], opening one in [`crate::transfer`].
 
 use irods_protocol::message::{DataObjInfo, KeyValPair, ModDataObjMeta};
 use irods_protocol::{api, keywords, path};
@@ -6,6 +8,30 @@ use irods_protocol::{api, keywords, path};
 use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
 use crate::error::{Call, Result};
+
+mod copies;
+mod truncate;
+
+pub use copies::{Replicate, Trim};
+pub use truncate::Truncated;
+
+/// One replica of a data object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ReplicaRef {
+    /// By number.
+    Number(i32),
+    /// By the resource that it is on: a leaf, or the root of its hierarchy.
+    Resource(String),
+}
+
+impl ReplicaRef {
+    fn set(&self, keywords: &mut KeyValPair) {
+        match self {
+            ReplicaRef::Number(number) => keywords.set(keywords::REPL_NUM, number.to_string()),
+            ReplicaRef::Resource(name) => keywords.set(keywords::RESC_NAME, name.clone()),
+        }
+    }
+}
 
 /// Which replicas of a data object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
