@@ -106,6 +106,7 @@ pub(crate) async fn start(
         identity: identity(environment),
         hash_scheme: environment.hash_scheme,
         password: environment.password.clone(),
+        has_ticket: false,
         abandoned_cursors: Vec::new(),
         last_used: Instant::now(),
     };
@@ -141,7 +142,8 @@ pub(crate) async fn start(
     Ok(connection)
 }
 
-fn identity(environment: &Environment) -> Identity {
+/// On whose behalf an environment's connections act.
+pub(crate) fn identity(environment: &Environment) -> Identity {
     let user = environment.client_user.as_ref();
     let zone = environment.client_zone.as_ref();
     Identity {

@@ -45,6 +45,8 @@ pub struct Connection {
     pub(crate) hash_scheme: HashScheme,
     /// The password of the native login.
     pub(crate) password: Password,
+    /// A ticket is in use, which cannot be put away again.
+    pub(crate) has_ticket: bool,
     /// Query cursors whose pages nobody wants any more; closed before the next query.
     pub(crate) abandoned_cursors: Vec<crate::query::Cursor>,
     /// When it was last in use.

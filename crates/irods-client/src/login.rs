@@ -71,7 +71,7 @@ pub(crate) async fn open(
 }
 
 /// What the server says no to is the user, whatever the call.
-fn authentication(environment: &Environment, error: Error) -> Error {
+pub(crate) fn authentication(environment: &Environment, error: Error) -> Error {
     match error {
         Error::Server(reason) => Error::Authentication {
             peer: environment.peer(),

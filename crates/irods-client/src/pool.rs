@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as Slot, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-use crate::connect::ConnectOptions;
-use crate::connection::Connection;
+use irods_protocol::api;
+
+use crate::connect::{ConnectOptions, identity};
+use crate::connection::{Connection, Identity};
 use crate::counts::CallCounts;
 use crate::environment::{Environment, Password};
 use crate::error::{Error, Result};
+use crate::login::authentication;
 
 /// How many connections, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl Default for PoolOptions {
     }
 }
 
-/// A bounded pool of connections as one user. Clones share it.
+/// A bounded pool of connections that one user logs in to. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Inner>);
 
@@ -90,21 +93,40 @@ impl Pool {
     /// # Errors
     /// Those of connecting.
     pub async fn get(&self) -> Result<Pooled> {
+        let home = identity(&self.0.environment);
+        self.wait_for(&home).await
+    }
+
+    /// A connection on which calls run on behalf of another user, with that user's rights; the environment's own must be a
+    /// `rodsadmin`. An idle connection changes over to that user where the server can do that (from 4.3.1 on); else it is a
+    /// connection of its own. Either way it counts as one of this pool's, and [`Pool::get`] never hands it out as it is.
+    ///
+    /// # Errors
+    /// Those of connecting; [`Error::Authentication`] where there is no such user, or one may not act for others.
+    pub async fn get_acting_for(&self, user: &str, zone: &str) -> Result<Pooled> {
+        let who = Identity {
+            user: user.to_owned(),
+            zone: zone.to_owned(),
+        };
+        self.wait_for(&who).await
+    }
+
+    async fn wait_for(&self, who: &Identity) -> Result<Pooled> {
         // The semaphore is never closed, so there always is a permit.
         let permit = {
             let _waiting = Waiting::new(&self.0.waiting);
             self.0.permits.clone().acquire_owned().await.ok()
         };
-        self.lend(permit).await
+        self.lend(permit, who).await
     }
 
     /// A connection, unless all are in use or somebody waits for one.
     ///
     /// # Errors
     /// Those of connecting.
-    pub(crate) async fn get_if_free(&self) -> Result<Option<Pooled>> {
+    pub(crate) async fn get_if_free(&self, who: &Identity) -> Result<Option<Pooled>> {
         match self.0.permits.clone().try_acquire_owned() {
-            Ok(permit) => self.lend(Some(permit)).await.map(Some),
+            Ok(permit) => self.lend(Some(permit), who).await.map(Some),
             Err(_) => Ok(None),
         }
     }
@@ -114,19 +136,30 @@ impl Pool {
         self.0.waiting.load(Ordering::Relaxed) > 0
     }
 
-    async fn lend(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Pooled> {
-        let connection = match self.0.take_idle() {
-            Some(connection) => connection,
-            None => {
-                let new = self.0.open().await?;
-                self.0.lend_new(new).await
-            }
-        };
-        Ok(Pooled {
+    async fn lend(&self, permit: Option<OwnedSemaphorePermit>, who: &Identity) -> Result<Pooled> {
+        let pooled = |connection| Pooled {
             connection,
             pool: Arc::downgrade(&self.0),
             _permit: permit,
-        })
+        };
+        if let Some(connection) = self.0.take_idle(who) {
+            if connection.identity() == who {
+                return Ok(pooled(connection));
+            }
+            if connection.has(api::SWITCH_USER) {
+                // Back in the pool, or out of it if it is of no use any more, should this fail.
+                let mut connection = pooled(connection);
+                let switched = connection.switch_user(&who.user, &who.zone).await;
+                return match switched {
+                    Ok(()) => Ok(connection),
+                    Err(e) => Err(authentication(&self.0.environment, e)),
+                };
+            }
+            // It makes room for a new one.
+            self.0.forget(&connection);
+        }
+        let new = self.0.open(who).await?;
+        Ok(pooled(self.0.lend_new(new).await))
     }
 
     /// Number of idle connections.
@@ -147,12 +180,17 @@ impl Inner {
     }
 
     /// A new connection.
-    async fn open(&self) -> Result<Connection> {
+    async fn open(&self, who: &Identity) -> Result<Connection> {
+        let home = identity(&self.environment) == *who;
+        let own = match home {
+            true => self.environment.clone(),
+            false => self.environment.acting_for(&who.user, &who.zone),
+        };
         let made = self.made().clone();
         if let Some(password) = made {
             let environment = Environment {
                 password,
-                ..self.environment.clone()
+                ..own.clone()
             };
             match Connection::open(&environment, &self.connect).await {
                 // It has expired.
@@ -160,8 +198,8 @@ impl Inner {
                 other => return other,
             }
         }
-        let new = Connection::open(&self.environment, &self.connect).await?;
-        if new.password() != &self.environment.password {
+        let new = Connection::open(&own, &self.connect).await?;
+        if new.password() != &own.password {
             *self.made() = Some(new.password().clone());
         }
         Ok(new)
@@ -171,23 +209,30 @@ impl Inner {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The oldest connection that is free and good, so that the surplus of a busy time ages; bad ones are dropped.
-    fn take_idle(&self) -> Option<OwnedMutexGuard<Connection>> {
-        let mut taken = None;
+    /// The oldest connection that is free and good, so that the surplus of a busy time ages; one that acts for `who` already,
+    /// if there is one. Bad ones are dropped.
+    fn take_idle(&self, who: &Identity) -> Option<OwnedMutexGuard<Connection>> {
+        let mut taken: Option<OwnedMutexGuard<Connection>> = None;
         self.lock().all.retain(|slot| {
-            if taken.is_some() {
+            if taken.as_ref().is_some_and(|t| t.identity() == who) {
                 return true;
             }
             let Ok(mut connection) = slot.clone().try_lock_owned() else {
                 return true;
             };
-            if connection.idle_time() < self.idle_for && connection.is_quiet() {
+            let good = connection.idle_time() < self.idle_for && connection.is_quiet();
+            if good && (taken.is_none() || connection.identity() == who) {
                 taken = Some(connection);
-                return true;
             }
-            false
+            good
         });
         taken
+    }
+
+    /// Takes a connection that is on loan out of the pool.
+    fn forget(&self, loan: &OwnedMutexGuard<Connection>) {
+        let lent = OwnedMutexGuard::mutex(loan);
+        self.lock().all.retain(|slot| !Arc::ptr_eq(slot, lent));
     }
 
     async fn lend_new(self: &Arc<Self>, connection: Connection) -> OwnedMutexGuard<Connection> {
@@ -291,12 +336,11 @@ impl DerefMut for Pooled {
 impl Drop for Pooled {
     fn drop(&mut self) {
         self.connection.mark_used();
-        if self.connection.is_usable() {
+        if self.connection.is_usable() && !self.connection.has_ticket {
             return;
         }
         if let Some(pool) = self.pool.upgrade() {
-            let lent = OwnedMutexGuard::mutex(&self.connection);
-            pool.lock().all.retain(|slot| !Arc::ptr_eq(slot, lent));
+            pool.forget(&self.connection);
         }
     }
 }

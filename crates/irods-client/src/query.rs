@@ -264,11 +264,17 @@ impl Connection {
     /// One page; `None` if nothing was found or nothing is left. Servers say so by CAT_NO_ROWS_FOUND, with a structure of
     /// empty columns beside it (seen on a 5.0.90 server).
     async fn page(&mut self, input: &GenQueryInp) -> Result<Option<Rows>> {
+        self.close_cursors().await?;
+        self.one_page(input).await
+    }
+
+    /// Closes the cursors of queries that nobody reads any further.
+    pub(crate) async fn close_cursors(&mut self) -> Result<()> {
         while let Some(cursor) = self.abandoned_cursors.pop() {
             let close = cursor.query.input(0, cursor.inx);
             self.one_page(&close).await?;
         }
-        self.one_page(input).await
+        Ok(())
     }
 
     async fn one_page(&mut self, input: &GenQueryInp) -> Result<Option<Rows>> {

@@ -20,6 +20,8 @@ impl Connection {
     /// `CAT_INVALID_USER`, after which the connection acts as before (recorded exchange raw_switch_user);
     /// `SYS_PROXYUSER_NO_PRIV`; servers before 4.3.1 lack the call.
     pub async fn switch_user(&mut self, user: &str, zone: &str) -> Result<()> {
+        // They are the former user's.
+        self.close_cursors().await?;
         let input = SwitchUserInp {
             username: user.to_owned(),
             zone: zone.to_owned(),
@@ -35,7 +37,7 @@ impl Connection {
     }
 
     /// From here on uses a ticket where it permits what the user may not. The server does not look at it now: a wrong one
-    /// shows in later calls (recorded exchange prc_tickets).
+    /// shows in later calls (recorded exchange prc_tickets). A pool does not hand out the connection again.
     ///
     /// # Errors
     /// As [`Connection::call`].
@@ -52,7 +54,9 @@ impl Connection {
         };
         // A ticket is as good as a password: it is not the subject of errors.
         let request = Request::new(api::TICKET_ADMIN, "");
-        self.call(request, Some(&input)).await.map(drop)
+        self.call(request, Some(&input)).await?;
+        self.has_ticket = true;
+        Ok(())
     }
 
     /// A password for one login of this user, good for a short time (120 s unless the server is set otherwise).

@@ -4,16 +4,17 @@
 
 mod support;
 
+use irods_client::access::Grant;
 use irods_client::collection::RemoveCollection;
 use irods_client::data_object::{ChecksumMode, ObjectKind, Remove};
 use irods_client::environment::TlsPolicy;
-use irods_client::metadata::{Avu, Entity};
+use irods_client::metadata::{Avu, AvuChange, Entity};
 use irods_client::protocol::{Form, api, codes};
 use irods_client::query::Query;
-use irods_client::register::{Register, Target};
+use irods_client::register::{BULK_MAX, Leaf, NewRow, Register, Target};
 use irods_client::replica::{Changes, ReplicaRef, Replicate, Trim, Which};
 use irods_client::transfer::{OpenHow, OpenInfo, Put, PutChecksum, Whence};
-use irods_client::{Connection, Error, Scope};
+use irods_client::{Connection, Error, Pool, PoolOptions, Scope};
 use std::io::Read;
 use support::{Scenario, quick};
 
@@ -560,6 +561,225 @@ async fn opens_a_replica_on_two_connections() {
     open.detach().await.unwrap();
     assert!(c.is_usable());
     replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn applies_metadata_at_once() {
+    let replay = scenario!("prc_avu_atomic").serve().await;
+    let mut c = replay.connect().await;
+    let object = at("o");
+    let five: Vec<_> = (0..5)
+        .map(|i| AvuChange::Add(Avu::new(format!("a{i}"), format!("v{i}"), "u")))
+        .collect();
+    let entity = Entity::DataObject(&object);
+    c.apply_metadata(entity, &five, false).await.unwrap();
+    let mixed = [
+        AvuChange::Remove(Avu::new("a1", "v1", "u")),
+        AvuChange::Add(Avu::new("b", "c", "")),
+        AvuChange::Remove(Avu::new("nothere", "x", "")),
+    ];
+    c.apply_metadata(entity, &mixed, false).await.unwrap();
+    let one = [AvuChange::Add(Avu::new("b", "c", ""))];
+    c.apply_metadata(Entity::Collection(HOME), &one, false)
+        .await
+        .unwrap();
+    let missing = at("nope");
+    let error = c.apply_metadata(Entity::DataObject(&missing), &one, false);
+    let error = error.await.unwrap_err();
+    assert!(error.is(codes::SYS_INVALID_INPUT_PARAM), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("Entity does not exist") && text.contains(&missing),
+        "{text}"
+    );
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn applies_permissions_at_once() {
+    let replay = scenario!("raw_atomic_acl").serve().await;
+    let mut c = replay.connect().await;
+    let object = "/tempZone/home/rods/direct/a";
+    let grant = |user: &str, level: &str| Grant {
+        user: user.into(),
+        zone: String::new(),
+        level: level.into(),
+    };
+    let both = [grant("alice", "read"), grant("public", "null")];
+    c.apply_access(object, &both, false).await.unwrap();
+    for (grants, reason) in [
+        (
+            vec![grant("alice", "write"), grant("nobody_here", "read")],
+            "Invalid entity",
+        ),
+        (vec![grant("alice", "sing")], "Invalid ACL"),
+    ] {
+        let error = c.apply_access(object, &grants, false).await.unwrap_err();
+        assert!(error.is(codes::SYS_INVALID_INPUT_PARAM), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    let missing = "/tempZone/home/rods/direct/none";
+    let error = c
+        .apply_access(missing, &[grant("alice", "read")], false)
+        .await;
+    assert!(error.unwrap_err().is_not_found());
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn switches_the_user() {
+    let mut old = scenario!("raw_switch_user");
+    let replay = scenario!("raw_switch_user").serve().await;
+    let mut c = replay.connect().await;
+    c.switch_user("alice", "tempZone").await.unwrap();
+    assert_eq!(c.identity().user, "alice");
+    assert!(c.stat("/tempZone/home/alice").await.unwrap().is_some());
+    let refused = c
+        .create_collection("/tempZone/home/rods/direct/x", false)
+        .await;
+    assert!(refused.unwrap_err().is(codes::CAT_NO_ACCESS_PERMISSION));
+    c.switch_user("rods", "tempZone").await.unwrap();
+    let error = c.switch_user("nobody_here", "tempZone").await.unwrap_err();
+    assert!(error.is(codes::CAT_INVALID_USER), "{error}");
+    assert_eq!(c.identity().user, "rods");
+    assert!(c.is_usable());
+    replay.assert_all_recorded();
+
+    old.release = Some("rods4.3.0");
+    let replay = old.serve().await;
+    let error = replay
+        .connect()
+        .await
+        .switch_user("alice", "tempZone")
+        .await;
+    assert!(matches!(error, Err(Error::Unsupported { .. })));
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn a_pool_switches_users_where_the_server_can() {
+    for (release, logins) in [("rods5.0.90", 1), ("rods4.3.0", 3)] {
+        let mut scenario = scenario!("raw_switch_user");
+        scenario.release = Some(release);
+        scenario.any_digest = true;
+        scenario.relogin = true;
+        let replay = scenario.serve().await;
+        let pool = Pool::new(
+            replay.environment(),
+            quick(),
+            PoolOptions {
+                size: 1,
+                ..PoolOptions::default()
+            },
+        );
+        assert_eq!(pool.get().await.unwrap().identity().user, "rods");
+        for _ in 0..2 {
+            let c = pool.get_acting_for("alice", "tempZone").await.unwrap();
+            assert_eq!(c.identity().user, "alice");
+        }
+        assert_eq!(pool.get().await.unwrap().identity().user, "rods");
+        assert_eq!(
+            pool.counts().of(api::AUTHENTICATION),
+            2 * logins,
+            "{release}"
+        );
+        assert_eq!(pool.idle(), 1);
+        replay.assert_all_recorded();
+    }
+}
+
+#[tokio::test]
+async fn writes_rows_directly() {
+    let replay = scenario!("raw_reg_data_obj").serve().await;
+    let mut c = replay.connect().await;
+    let leaf = Leaf {
+        id: 10_013,
+        name: "demoResc".into(),
+        hierarchy: "demoResc".into(),
+    };
+    let row = |object: &str, file: &str| NewRow {
+        object: object.into(),
+        file: file.into(),
+        size: 100,
+        ..NewRow::default()
+    };
+    let direct = "/tempZone/home/rods/direct";
+    let first = row(&format!("{direct}/a"), "/srv/ingest/data/direct/f0");
+    let mtime = Some(1_700_000_000);
+    let id = c.register_row(&first, &leaf, mtime).await.unwrap();
+    assert_eq!(id, 171_919);
+    let taken = c.register_row(&first, &leaf, mtime).await.unwrap_err();
+    assert!(taken.already_exists(), "{taken}");
+    let nowhere = row(&format!("{direct}/no/a"), "/srv/ingest/data/direct/f0");
+    let error = c.register_row(&nowhere, &leaf, mtime).await.unwrap_err();
+    assert!(
+        error.is_not_found() && error.to_string().contains("is unknown"),
+        "{error}"
+    );
+    let ghost = row(&format!("{direct}/ghost"), "/srv/nothing");
+    c.register_row(&ghost, &leaf, mtime).await.unwrap();
+    let collection = row("/tempZone/home/rods", "/srv/nothing");
+    let error = c.register_row(&collection, &leaf, mtime).await.unwrap_err();
+    assert!(error.is(codes::CAT_NAME_EXISTS_AS_COLLECTION), "{error}");
+    let checked = NewRow {
+        checksum: Some("sha2:OAtIY/aeuqzHlL+hdCqKbdxXXozw3tQ0GrnaFYiB6i0=".into()),
+        ..row(&format!("{direct}/ck"), "/srv/ingest/data/direct/f1")
+    };
+    c.register_row(&checked, &leaf, mtime).await.unwrap();
+    replay.assert_all_recorded();
+
+    let replay = scenario!("raw_bulk_data_obj_reg").serve().await;
+    let mut c = replay.connect().await;
+    let rows = |names: &[&str]| -> Vec<NewRow> {
+        let named = names.iter().enumerate();
+        named
+            .map(|(i, n)| {
+                row(
+                    &format!("{direct}/{n}"),
+                    &format!("/srv/ingest/data/direct/f{i}"),
+                )
+            })
+            .collect()
+    };
+    c.register_rows(&[], &leaf).await.unwrap();
+    c.register_rows(&rows(&["b0", "b1", "b2"]), &leaf)
+        .await
+        .unwrap();
+    let taken = c.register_rows(&rows(&["c0", "b1", "c2"]), &leaf).await;
+    assert!(taken.unwrap_err().already_exists());
+    assert_eq!(c.stat(&format!("{direct}/c0")).await.unwrap(), None);
+    let error = c.register_rows(&rows(&["no/x"]), &leaf).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    replay.assert_all_recorded();
+    let many: Vec<_> = (0..=BULK_MAX)
+        .map(|n| row(&format!("{direct}/m{n}"), "/f"))
+        .collect();
+    let error = c.register_rows(&many, &leaf).await.unwrap_err();
+    assert!(matches!(error, Error::Input { .. }), "{error}");
+    let long = row(&format!("{direct}/l"), &"x".repeat(1088));
+    let error = c.register_rows(&[long], &leaf).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("physical path is longer than 1087"),
+        "{error}"
+    );
+    replay.assert_all_recorded();
+}
+
+#[tokio::test]
+async fn uses_a_ticket() {
+    let Some(mut scenario) = Scenario::load_connection("prc_tickets", Some(2)) else {
+        return;
+    };
+    scenario.any_digest = true;
+    let replay = scenario.serve().await;
+    let pool = Pool::new(replay.environment(), quick(), PoolOptions::default());
+    let mut c = pool.get().await.unwrap();
+    c.use_ticket("goldenticket1").await.unwrap();
+    replay.assert_all_recorded();
+    drop(c);
+    assert_eq!(pool.idle(), 0, "nobody gets another one's ticket");
 }
 
 #[tokio::test]

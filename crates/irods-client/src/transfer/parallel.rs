@@ -18,6 +18,7 @@ use super::in_flight::OpenInfo;
 use super::open::{OpenReplica, Whence};
 use super::put::{check_source, local, put_input};
 use super::{Put, PutChecksum, Stored};
+use crate::connection::Identity;
 use crate::error::{Error, Result};
 use crate::pool::{Pool, Pooled};
 use irods_protocol::keywords;
@@ -99,9 +100,11 @@ impl Pooled {
             stopped: AtomicBool::new(false),
         });
         let first = Block { at: 0, bytes };
+        let who = self.identity().clone();
         let open = self.begin_put(object, &input).await?;
         let work = Work {
             pool,
+            who,
             object: object.to_owned(),
             size,
             queue,
@@ -121,6 +124,8 @@ impl Pooled {
 #[derive(Clone)]
 struct Work {
     pool: Pool,
+    /// On whose behalf.
+    who: Identity,
     object: String,
     size: u64,
     queue: Arc<Queue>,
@@ -178,7 +183,7 @@ impl Work {
 
     /// One more connection, if there is one.
     async fn help(self, first: Arc<OpenInfo>) -> Result<()> {
-        let mut connection = match self.pool.get_if_free().await {
+        let mut connection = match self.pool.get_if_free(&self.who).await {
             Ok(Some(connection)) => connection,
             Ok(None) => return Ok(()),
             Err(error) => {

@@ -10,6 +10,7 @@ mod put;
 mod query;
 mod register;
 mod replicas;
+mod session;
 mod streams;
 mod zone_info;
 

@@ -63,6 +63,8 @@ pub struct Scenario {
     pub policy: Option<&'static str>,
     /// What TLS is accepted with, where the client chooses it.
     pub tls: Option<TlsAcceptor>,
+    /// Each connection logs in by the first login recorded.
+    pub relogin: bool,
     /// The password is not the recorded one: digests need not agree.
     pub any_digest: bool,
 }
@@ -129,6 +131,7 @@ impl Scenario {
             policy: None,
             tls: None,
             any_digest: false,
+            relogin: false,
         };
         let mut started = false;
         for line in lines {
@@ -295,6 +298,9 @@ impl Player {
             let frame = wire.frame().await?;
             match frame.kind.as_str() {
                 kind::CONNECT => {
+                    if self.scenario.relogin {
+                        self.next = 0;
+                    }
                     let pack = StartupPack::from_bytes(Packing::STARTUP, &frame.message).unwrap();
                     let negotiate = pack.option.contains("request_server_negotiation");
                     self.log.lock().unwrap().startup = Some(pack);
@@ -572,6 +578,7 @@ fn object(mut input: DataObjInp, number: i32) -> String {
             .retain(|(k, _)| k != "dataSize" && k != "defRescName");
     }
     if number == api::DATA_OBJ_UNLINK || number == api::OBJ_STAT {
+        input.create_mode = 0;
         input.data_size = 0;
     }
     if number == api::DATA_OBJ_OPEN {
