@@ -8,19 +8,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use irods_protocol::api as number;
 use irods_protocol::frame::Frame;
 use irods_protocol::header::kind;
 use irods_protocol::limits::Limits;
 use irods_protocol::message::{CsNeg, StartupPack, Version};
 use irods_protocol::version::Version as Release;
 use irods_protocol::{Form, FrameError, Packing, Pi, codes};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use crate::api;
 use crate::connection::{Connection, ConnectionError, startup};
 use crate::reply::{Reply, Request};
 use crate::session::{Names, Session};
+use crate::wire::Wire;
 use crate::zone::Shared;
 
 /// Release that the zone announces.
@@ -33,10 +34,12 @@ const COOKIE: i32 = 400;
 const MAX_CONNECT_COUNT: i32 = 7;
 
 /// Serves a connection to its end. With `refuse` the peer only gets that code as its version.
-pub(crate) async fn serve<S>(stream: S, peer: SocketAddr, shared: Arc<Shared>, refuse: Option<i32>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn serve(
+    stream: Wire,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    refuse: Option<i32>,
+) {
     let deadline = Instant::now() + shared.limits.login;
     let mut connection = Connection::new(stream, shared.limits.stall);
     let begun = timeout_at(deadline, begin(&mut connection, &shared, refuse)).await;
@@ -47,7 +50,11 @@ where
         Err(_) => return tracing::debug!(%peer, "no start-up in time"),
     };
     match converse(&mut connection, &mut session, deadline).await {
-        Ok(()) => tracing::trace!(%peer, "left"),
+        Ok(()) => {
+            tracing::trace!(%peer, "left");
+            session.end().await;
+            return connection.leave().await;
+        }
         Err(error) => {
             tracing::debug!(%peer, %error, "connection lost");
             if matches!(error, ConnectionError::Frame(FrameError::Length { .. })) {
@@ -65,14 +72,11 @@ where
 }
 
 /// Start-up pack, negotiation, version. None: the peer has had its answer and the connection ends.
-async fn begin<S>(
-    connection: &mut Connection<S>,
+async fn begin(
+    connection: &mut Connection,
     shared: &Arc<Shared>,
     refuse: Option<i32>,
-) -> Result<Option<Session>, ConnectionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<Option<Session>, ConnectionError> {
     let login = shared.limits.login;
     let Some(first) = connection.receive(login).await? else {
         return Ok(None);
@@ -92,24 +96,19 @@ where
         version(connection, code).await?;
         return Ok(None);
     }
-    if pack.option.contains("request_server_negotiation") {
-        let policy = CsNeg {
-            status: 1,
-            result: "CS_NEG_REFUSE".to_owned(),
-        };
-        let policy = policy.to_bytes(Packing::STARTUP)?;
-        connection.send(kind::CS_NEG, 0, &policy, &[], &[]).await?;
-        let Some(answer) = connection.receive(login).await? else {
-            return Ok(None);
-        };
-        let choice: Option<CsNeg> =
-            startup(&answer.message).filter(|_| answer.kind == kind::CS_NEG);
-        if choice.is_none_or(|c| c.status != 1 || c.result.contains("CS_NEG_USE_SSL")) {
-            version(connection, codes::SERVER_NEGOTIATION_ERROR).await?;
+    let encrypt = match negotiate(connection, shared, &pack).await? {
+        Some(Ok(encrypt)) => encrypt,
+        Some(Err(code)) => {
+            version(connection, code).await?;
             return Ok(None);
         }
-    }
+        None => return Ok(None),
+    };
     version(connection, 0).await?;
+    if let Some(tls) = shared.tls.as_ref().filter(|_| encrypt) {
+        connection.start_tls(&tls.acceptor, login).await?;
+        connection.encryption_parameters(login).await?;
+    }
     let release: Release = pack
         .rel_version
         .parse()
@@ -123,17 +122,46 @@ where
         apos_is_apostrophe: release.xml_apostrophe_fixed(),
         access_time: release.data_obj_info_has_access_time(),
     };
-    Ok(Some(Session::new(
-        Arc::clone(shared),
-        packing,
-        Names::of(pack),
-    )))
+    let mut session = Session::new(Arc::clone(shared), packing, Names::of(pack));
+    session.secure = encrypt;
+    Ok(Some(session))
 }
 
-async fn version<S>(connection: &mut Connection<S>, status: i32) -> Result<(), ConnectionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+/// Whether the connection goes on in TLS, or the code with which it is refused; none if the peer has left.
+async fn negotiate(
+    connection: &mut Connection,
+    shared: &Shared,
+    pack: &StartupPack,
+) -> Result<Option<Result<bool, i32>>, ConnectionError> {
+    let policy = match &shared.tls {
+        None => "CS_NEG_REFUSE",
+        Some(tls) if tls.required => "CS_NEG_REQUIRE",
+        Some(_) => "CS_NEG_DONT_CARE",
+    };
+    let required = shared.tls.as_ref().is_some_and(|tls| tls.required);
+    if !pack.option.contains("request_server_negotiation") {
+        let refused = codes::SYS_INVALID_INPUT_PARAM;
+        return Ok(Some(if required { Err(refused) } else { Ok(false) }));
+    }
+    let offer = CsNeg {
+        status: 1,
+        result: policy.to_owned(),
+    };
+    let offer = offer.to_bytes(Packing::STARTUP)?;
+    connection.send(kind::CS_NEG, 0, &offer, &[], &[]).await?;
+    let Some(answer) = connection.receive(shared.limits.login).await? else {
+        return Ok(None);
+    };
+    let choice: Option<CsNeg> = startup(&answer.message).filter(|_| answer.kind == kind::CS_NEG);
+    let encrypt = match choice.filter(|c| c.status == 1) {
+        Some(c) if c.result.contains("CS_NEG_USE_SSL") && shared.tls.is_some() => Some(true),
+        Some(c) if c.result.contains("CS_NEG_USE_TCP") && !required => Some(false),
+        _ => None,
+    };
+    Ok(Some(encrypt.ok_or(codes::SERVER_NEGOTIATION_ERROR)))
+}
+
+async fn version(connection: &mut Connection, status: i32) -> Result<(), ConnectionError> {
     let version = Version {
         status,
         rel_version: RELEASE.to_owned(),
@@ -153,14 +181,11 @@ where
 }
 
 /// Answers calls until the peer leaves or the zone stops.
-async fn converse<S>(
-    connection: &mut Connection<S>,
+async fn converse(
+    connection: &mut Connection,
     session: &mut Session,
     login_deadline: Instant,
-) -> Result<(), ConnectionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<(), ConnectionError> {
     let limits = session.zone.limits.clone();
     let stop = session.zone.stop.clone();
     let mut logged_in = false;
@@ -179,8 +204,18 @@ where
             // RODS_DISCONNECT, or a type that real servers end the connection for as well.
             return Ok(());
         }
+        let number = frame.int_info;
         let reply = answer(session, frame).await;
+        let done = reply.int_info >= 0;
         send(connection, session.packing, reply).await?;
+        match (number, &session.zone.tls) {
+            (number::SSL_START, Some(tls)) if done => {
+                connection.start_tls(&tls.acceptor, limits.login).await?;
+            }
+            (number::SSL_END, _) if done => connection.end_tls().await?,
+            _ => {}
+        }
+        session.secure = connection.is_tls();
         if !logged_in && session.is_logged_in() {
             logged_in = true;
             connection.set_limits(Limits {
@@ -206,14 +241,11 @@ async fn answer(session: &mut Session, frame: Frame) -> Reply {
     }
 }
 
-async fn send<S>(
-    connection: &mut Connection<S>,
+async fn send(
+    connection: &mut Connection,
     packing: Packing,
     reply: Reply,
-) -> Result<(), ConnectionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<(), ConnectionError> {
     let notes = reply.packed_notes(packing);
     connection
         .send(

@@ -8,16 +8,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use irods_protocol::frame::{self, Frame, FrameDecoder};
+use irods_protocol::header::Header;
 use irods_protocol::limits::Limits;
 use irods_protocol::{FrameError, PackError};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::wire::Wire;
 
 /// Byte streams up to this size are sent in one piece with their header.
 const SMALL: usize = 16 * 1024;
 
 /// Most bytes that are thrown away after the last word to a peer that is still sending.
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Longest shared secret; clients send 32 bytes.
+const MAX_SECRET: usize = 1024;
 
 /// Why a connection cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -34,20 +41,26 @@ pub(crate) enum ConnectionError {
     /// The peer took too long.
     #[error("the peer took too long")]
     TimedOut,
+    /// Bytes came in clear where TLS was to begin: somebody may have put them there.
+    #[error("bytes came in clear before TLS began")]
+    EarlyBytes,
+    /// The parameters that follow a TLS handshake make no sense.
+    #[error("the encryption parameters make no sense")]
+    Parameters,
 }
 
 /// One end of a connection.
-pub(crate) struct Connection<S> {
-    stream: S,
+pub(crate) struct Connection {
+    stream: Wire,
     decoder: FrameDecoder,
     stall: Duration,
     /// Part of the next message is here.
     begun: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl Connection {
     /// Starts with the limits of login.
-    pub fn new(stream: S, stall: Duration) -> Self {
+    pub fn new(stream: Wire, stall: Duration) -> Self {
         Self {
             stream,
             decoder: FrameDecoder::new(Limits::LOGIN),
@@ -63,10 +76,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// The next message; none if the peer has closed. `idle` is how long its first byte may take.
     pub async fn receive(&mut self, idle: Duration) -> Result<Option<Frame>, ConnectionError> {
+        self.take(idle, FrameDecoder::next_frame).await
+    }
+
+    async fn take<T>(
+        &mut self,
+        idle: Duration,
+        mut next: impl FnMut(&mut FrameDecoder) -> Result<Option<T>, FrameError>,
+    ) -> Result<Option<T>, ConnectionError> {
         loop {
-            if let Some(frame) = self.decoder.next_frame()? {
+            if let Some(taken) = next(&mut self.decoder)? {
                 self.begun = self.decoder.buffered() > 0;
-                return Ok(Some(frame));
+                return Ok(Some(taken));
             }
             let wait = if self.begun {
                 self.stall.min(idle)
@@ -83,6 +104,57 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 _ => self.begun = true,
             }
         }
+    }
+
+    /// Whether nobody on the way can read along.
+    pub fn is_tls(&self) -> bool {
+        self.stream.is_tls()
+    }
+
+    /// The server's side of a handshake.
+    pub async fn start_tls(
+        &mut self,
+        acceptor: &TlsAcceptor,
+        within: Duration,
+    ) -> Result<(), ConnectionError> {
+        if self.decoder.buffered() > 0 {
+            return Err(ConnectionError::EarlyBytes);
+        }
+        let handshake = timeout(within, self.stream.start_tls(acceptor)).await;
+        Ok(handshake.map_err(|_| ConnectionError::TimedOut)??)
+    }
+
+    /// Ends TLS and goes on in clear.
+    pub async fn end_tls(&mut self) -> Result<(), ConnectionError> {
+        let end = timeout(self.stall, self.stream.end_tls()).await;
+        Ok(end.map_err(|_| ConnectionError::TimedOut)??)
+    }
+
+    /// Takes the two messages that clients send after the handshake that the negotiation led to: parameters,
+    /// whose lengths are none, and a secret. Both are for transfers over ports of their own, which this zone
+    /// has none of, so they are checked and forgotten (server source 4.2 to 5.0).
+    pub async fn encryption_parameters(&mut self, within: Duration) -> Result<(), ConnectionError> {
+        let gone = || ConnectionError::from(io::Error::from(io::ErrorKind::UnexpectedEof));
+        let mut headers: Vec<Header> = Vec::with_capacity(2);
+        for _ in 0..2 {
+            let header = self.take(within, FrameDecoder::next_bare_header).await?;
+            headers.push(header.ok_or_else(gone)?);
+        }
+        let key_sizes: Vec<usize> = headers
+            .iter()
+            .filter_map(|header| usize::try_from(header.message_len).ok())
+            .filter(|size| (1..=MAX_SECRET).contains(size))
+            .collect();
+        let (&[parameters, secret], Some(last)) = (key_sizes.as_slice(), headers.last()) else {
+            return Err(ConnectionError::Parameters);
+        };
+        if parameters != secret || last.kind != "SHARED_SECRET" {
+            return Err(ConnectionError::Parameters);
+        }
+        self.take(within, |decoder| Ok(decoder.next_raw(secret)))
+            .await?
+            .ok_or_else(gone)?;
+        Ok(())
     }
 
     /// Sends one message.
@@ -118,6 +190,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(timeout(self.stall, self.stream.flush())
             .await
             .map_err(|_| ConnectionError::TimedOut)??)
+    }
+
+    /// Closes when the peer has said goodbye: inside TLS it waits for ours.
+    pub async fn leave(mut self) {
+        if self.is_tls() {
+            // The connection is over either way.
+            let _ = timeout(Duration::from_secs(1), self.stream.shutdown()).await;
+        }
     }
 
     /// Closes after a last word: reads on for a moment, since closing on unread bytes would take the

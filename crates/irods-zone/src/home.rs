@@ -7,6 +7,7 @@
 //! DIR/password                 the administrator's password                              (0600)
 //! DIR/irods_environment.json   how to connect; names the next one by its absolute path
 //! DIR/.irodsA                  the password as iRODS clients keep it                     (0600)
+//! DIR/tls_*.pem                a certificate that the zone made for itself (see `tls`)   (0600)
 //! ```
 //!
 //! Invariant: one process serves a directory at a time. The lock is the operating system's, so it
@@ -56,6 +57,8 @@ pub(crate) struct Entrance<'a> {
     pub zone: &'a str,
     pub user: &'a str,
     pub password: &'a str,
+    /// With TLS: the file of what is to be trusted, if it is not among what the system trusts.
+    pub tls: Option<Option<&'a Path>>,
 }
 
 impl Home {
@@ -139,7 +142,7 @@ impl Home {
         )?;
 
         let home = format!("/{}/home/{}", to.zone, to.user);
-        let environment = json!({
+        let mut environment = json!({
             "irods_host": to.host,
             "irods_port": to.port,
             "irods_user_name": to.user,
@@ -148,10 +151,22 @@ impl Home {
             "irods_cwd": home,
             "irods_authentication_scheme": "native",
             "irods_authentication_file": secret.to_string_lossy(),
-            "irods_client_server_policy": "CS_NEG_REFUSE",
+            "irods_client_server_policy": if to.tls.is_some() { "CS_NEG_REQUIRE" } else { "CS_NEG_REFUSE" },
             "irods_default_hash_scheme": "SHA256",
             "irods_match_hash_policy": "compatible",
         });
+        if let Some(authorities) = to.tls {
+            environment["irods_client_server_negotiation"] = json!("request_server_negotiation");
+            environment["irods_ssl_verify_server"] = json!("hostname");
+            // The parameters that all clients have as defaults; python-irodsclient wants them said.
+            environment["irods_encryption_algorithm"] = json!("AES-256-CBC");
+            environment["irods_encryption_key_size"] = json!(32);
+            environment["irods_encryption_salt_size"] = json!(8);
+            environment["irods_encryption_num_hash_rounds"] = json!(16);
+            if let Some(file) = authorities {
+                environment["irods_ssl_ca_certificate_file"] = json!(file.to_string_lossy());
+            }
+        }
         let text = format!("{environment:#}\n");
         self.write_private(&self.environment_file(), text.as_bytes(), None)?;
 
@@ -164,7 +179,7 @@ impl Home {
     }
 
     /// Replaces a file as a whole; nobody but the owner may read it.
-    fn write_private(
+    pub fn write_private(
         &self,
         path: &Path,
         content: &[u8],
@@ -254,6 +269,7 @@ mod tests {
             zone: "z",
             user: "u",
             password: "secret",
+            tls: None,
         };
         home.open_door(&to).unwrap();
         let Err(HomeError::Served(Some(running))) = Home::take(&dir) else {
@@ -274,6 +290,7 @@ mod tests {
             zone: "z",
             user: "u",
             password: "secret",
+            tls: None,
         };
         home.open_door(&to).unwrap();
         for name in ["password", ".irodsA", "irods_environment.json"] {

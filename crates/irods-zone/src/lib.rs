@@ -5,7 +5,7 @@
 //! `IRODS_ENVIRONMENT_FILE=DIR/irods_environment.json`.
 //!
 //! # Reading order
-//! A connection: `server` (accepts) -> `agent` (start-up, one call after the other) -> `api` (a handler
+//! A connection: `server` (accepts) -> `agent` (start-up, TLS, one call after the other) -> `api` (a handler
 //! a call) -> [`catalog`] (who may see and change what) and `vault` (bytes on disk). `session` is what
 //! one connection knows, `writing` what connections share about replicas in flight.
 //!
@@ -24,15 +24,19 @@ mod counters;
 mod descriptor;
 mod home;
 mod locks;
+mod pam_file;
 mod placement;
 mod reply;
 mod server;
 mod session;
+mod tls;
 mod vault;
+mod wire;
 mod writing;
 mod zone;
 
 pub use home::Running;
+pub use tls::{Certificate, TlsOptions};
 pub use zone::{
     ADMIN, DEFAULT_RESOURCE, Joined, ServerLimits, StartError, ZONE_NAME, Zone, ZoneOptions,
 };

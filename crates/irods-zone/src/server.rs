@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::agent;
+use crate::wire::Wire;
 use crate::zone::Shared;
 
 /// Connections over the limit that are told so at a time; beyond that they are just closed.
@@ -45,7 +46,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: Ta
         };
         let shared = Arc::clone(&shared);
         tasks.spawn(async move {
-            agent::serve(stream, peer, shared, refuse).await;
+            agent::serve(Wire::Plain(stream), peer, shared, refuse).await;
             drop(place);
         });
     }

@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub zone: Arc<Shared>,
     pub packing: Packing,
     pub names: Names,
+    /// Whether what is said goes through TLS.
+    pub secure: bool,
     /// A challenge that waits for its answer.
     pub challenge: Option<String>,
     pub login: Option<Login>,
@@ -71,6 +73,7 @@ impl Session {
             zone,
             packing,
             names,
+            secure: false,
             challenge: None,
             login: None,
             descriptors: Descriptors::default(),

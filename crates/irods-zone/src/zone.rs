@@ -15,7 +15,9 @@ use crate::catalog::{self, Catalog, CatalogError, OpenError, bootstrap, repair, 
 use crate::counters::Counters;
 use crate::home::{self, Entrance, Home, HomeError, Running};
 use crate::locks::PathLocks;
+use crate::pam_file::PamFile;
 use crate::server;
+use crate::tls::{Tls, TlsOptions};
 use crate::writing::Writings;
 
 /// Name of every embedded zone.
@@ -70,6 +72,11 @@ pub struct ZoneOptions {
     pub durable: bool,
     /// What peers are granted.
     pub limits: ServerLimits,
+    /// Offer TLS. It holds for this start: a zone that is started without it refuses TLS.
+    pub tls: Option<TlsOptions>,
+    /// File with the passwords that `pam_password` accepts, which needs [`ZoneOptions::tls`]: lines `USER:PASSWORD`,
+    /// or `USER:HASH` with a hash that `openssl passwd -6` printed.
+    pub pam_password_file: Option<PathBuf>,
 }
 
 impl ZoneOptions {
@@ -82,6 +89,8 @@ impl ZoneOptions {
             password_file: None,
             durable: false,
             limits: ServerLimits::default(),
+            tls: None,
+            pam_password_file: None,
         }
     }
 }
@@ -127,6 +136,14 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// The certificate or its key cannot be used.
+    #[error("TLS: {path}: {reason}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The catalog is damaged, of a newer program, or cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -167,6 +184,8 @@ pub(crate) struct Shared {
     pub writings: Writings,
     pub path_locks: PathLocks,
     pub stop: CancellationToken,
+    pub tls: Option<Tls>,
+    pub pam_password_file: Option<PathBuf>,
 }
 
 impl Zone {
@@ -179,6 +198,12 @@ impl Zone {
             Some(path) => Some(password_of(path)?),
             None => None,
         };
+        if let Some(path) = &options.pam_password_file {
+            PamFile::read(path).map_err(|error| StartError::Password {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?;
+        }
         let dir = options.dir.clone();
         let mut home = Home::take(&dir).map_err(|error| match error {
             HomeError::Served(running) => StartError::AlreadyServed { dir, running },
@@ -194,6 +219,10 @@ impl Zone {
             .clone()
             .unwrap_or_else(|| home::host_of(address));
 
+        let tls = match &options.tls {
+            Some(wanted) => Some(Tls::prepare(wanted, &home, &host)?),
+            None => None,
+        };
         let settings = catalog::Options {
             durable: options.durable,
             ..catalog::Options::default()
@@ -211,6 +240,7 @@ impl Zone {
             zone: ZONE_NAME,
             user: ADMIN,
             password: &password,
+            tls: tls.as_ref().map(|tls| tls.authorities.as_deref()),
         };
         home.open_door(&entrance).map_err(|error| match error {
             HomeError::Io { path, source } => StartError::Directory { path, source },
@@ -233,6 +263,8 @@ impl Zone {
             writings: Writings::default(),
             path_locks: PathLocks::default(),
             stop: stop.clone(),
+            tls,
+            pam_password_file: options.pam_password_file,
         });
         let tasks = TaskTracker::new();
         tasks.spawn(server::accept(listener, Arc::clone(&shared), tasks.clone()));

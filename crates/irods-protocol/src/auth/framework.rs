@@ -183,6 +183,13 @@ impl AuthMessage {
         self.text_of(key::PASSWORD)
     }
 
+    /// How many hours the client wants a generated password to live, as it wrote it; empty if it leaves that to the
+    /// server.
+    #[must_use]
+    pub fn time_to_live(&self) -> &str {
+        self.text_of(key::TIME_TO_LIVE).unwrap_or_default()
+    }
+
     /// The client's answer to the challenge.
     ///
     /// # Errors
@@ -262,6 +269,7 @@ mod tests {
     fn a_password_is_not_echoed_and_not_printed() {
         let request = AuthMessage::pam_request("u", "z", "s3cret", Some(2));
         assert_eq!(request.password(), Ok("s3cret"));
+        assert_eq!(request.time_to_live(), "2");
         assert!(!format!("{request:?}").contains("s3cret"));
         assert!(request.to_text().contains(r#""a_ttl":"2""#));
         let answer = request.answered("generated");

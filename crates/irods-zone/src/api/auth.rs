@@ -22,7 +22,7 @@ use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::{Login, Session};
 
 /// Delay before a failed login is answered.
-const FAILED: Duration = Duration::from_millis(300);
+pub(super) const FAILED: Duration = Duration::from_millis(300);
 /// Life of a temporary password in seconds (server source 4.3, default).
 const TEMPORARY_SECONDS: u64 = 120;
 /// Longest life of a limited password in hours.
@@ -39,6 +39,35 @@ fn new_challenge(session: &mut Session) -> String {
     let challenge = native::challenge(rand::random());
     session.challenge = Some(challenge.clone());
     challenge
+}
+
+/// `SSL_START`: whether the handshake may follow this answer. The connection does it.
+pub(super) fn start_tls(session: &Session) -> Answer {
+    if session.zone.tls.is_none() {
+        let text = "this zone has no certificate";
+        return Err(Failure::new(codes::SSL_INIT_ERROR, text));
+    }
+    if session.secure {
+        return Err(Failure::new(
+            codes::SYS_NOT_ALLOWED,
+            "TLS has begun already",
+        ));
+    }
+    Ok(Reply::done())
+}
+
+/// `SSL_END`: whether TLS may end after this answer.
+pub(super) fn end_tls(session: &Session) -> Answer {
+    if !session.secure {
+        return Err(Failure::new(codes::SYS_NOT_ALLOWED, "TLS has not begun"));
+    }
+    if session.zone.tls.as_ref().is_some_and(|tls| tls.required) {
+        return Err(Failure::new(
+            codes::SYS_NOT_ALLOWED,
+            "this zone requires TLS",
+        ));
+    }
+    Ok(Reply::done())
 }
 
 /// `AUTH_REQUEST`.
@@ -61,19 +90,29 @@ pub(super) async fn response(session: &mut Session, request: &Request) -> Answer
 pub(super) async fn framework(session: &mut Session, request: &Request) -> Answer {
     let input: BinBytesBuf = request.input()?;
     let message = AuthMessage::parse(&input.0)?;
-    if message.scheme()? != scheme::NATIVE {
-        let text = format!(
-            "the authentication scheme {:?} is not offered",
-            message.scheme()?
-        );
-        return Err(Failure::new(codes::PLUGIN_ERROR, text));
-    }
-    let answer = match message.next_operation()? {
+    let answer = match message.scheme()? {
+        scheme::NATIVE => native_step(session, message).await?,
+        scheme::PAM_PASSWORD if session.zone.pam_password_file.is_some() => {
+            super::pam::framework(session, message).await?
+        }
+        other => {
+            let text = format!("the authentication scheme {other:?} is not offered");
+            return Err(Failure::new(codes::PLUGIN_ERROR, text));
+        }
+    };
+    // Real servers send the NUL along.
+    let mut text = answer.to_text().into_bytes();
+    text.push(0);
+    Reply::with(request.packing, &BinBytesBuf(text))
+}
+
+async fn native_step(session: &mut Session, message: AuthMessage) -> Result<AuthMessage, Failure> {
+    match message.next_operation()? {
         operation::AUTH_REQUEST => {
             message.user_name()?;
             message.zone_name()?;
             let challenge = new_challenge(session);
-            message.answered(&challenge)
+            Ok(message.answered(&challenge))
         }
         operation::AUTH_RESPONSE => {
             check(
@@ -83,19 +122,13 @@ pub(super) async fn framework(session: &mut Session, request: &Request) -> Answe
                 &message.digest()?,
             )
             .await?;
-            message
+            Ok(message)
         }
-        other => {
-            return Err(Failure::new(
-                codes::SYS_INVALID_INPUT_PARAM,
-                format!("no such operation: {other:?}"),
-            ));
-        }
-    };
-    // Real servers send the NUL along.
-    let mut text = answer.to_text().into_bytes();
-    text.push(0);
-    Reply::with(request.packing, &BinBytesBuf(text))
+        other => Err(Failure::new(
+            codes::SYS_INVALID_INPUT_PARAM,
+            format!("no such operation: {other:?}"),
+        )),
+    }
 }
 
 impl From<AuthMessageError> for Failure {
@@ -337,7 +370,7 @@ impl Pi for GetTempPasswordForOtherOut {
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_secs())

@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod auth;
+mod bulk;
 mod checksum;
 pub(crate) mod close;
 mod collection;
@@ -17,6 +18,7 @@ mod io;
 mod metadata;
 mod modify;
 mod open;
+mod pam;
 mod put;
 mod query;
 mod register;
@@ -24,6 +26,7 @@ mod remove_collection;
 mod rename;
 mod replica;
 mod replicate;
+mod rsync;
 mod stat;
 mod touch;
 mod truncate;
@@ -52,6 +55,10 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
         ));
     }
     match number {
+        api::SSL_START => auth::start_tls(session),
+        api::SSL_END => auth::end_tls(session),
+        api::AUTH_PLUG_REQ => pam::plugin(session, &request).await,
+        api::PAM_AUTH_REQUEST => pam::request(session, &request).await,
         api::AUTH_REQUEST => auth::request(session, &request),
         api::AUTH_RESPONSE => auth::response(session, &request).await,
         api::AUTHENTICATION => auth::framework(session, &request).await,
@@ -78,6 +85,9 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
         api::DATA_OBJ_CLOSE => close::close(session, &request).await,
         api::OPR_COMPLETE => close::complete(session, &request).await,
         api::DATA_OBJ_PUT => put::put(session, request).await,
+        api::BULK_DATA_OBJ_PUT => bulk::put(session, request).await,
+        api::BULK_DATA_OBJ_REG => bulk::register(session, &request).await,
+        api::DATA_OBJ_RSYNC => rsync::rsync(session, &request).await,
         api::DATA_OBJ_GET => get::get(session, &request).await,
         api::DATA_OBJ_UNLINK => unlink::unlink(session, &request).await,
         api::DATA_OBJ_RENAME => rename::rename(session, &request).await,

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+pub mod tls;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -12,7 +14,7 @@ use irods_protocol::limits::Limits;
 use irods_protocol::message::*;
 use irods_protocol::{Packing, Pi, api, keywords};
 use irods_zone::{Zone, ZoneOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub const HOME: &str = "/tempZone/home/rods";
@@ -67,9 +69,13 @@ pub fn password(zone_dir: &Path) -> String {
         .to_owned()
 }
 
+/// TCP, or TLS on it.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
 /// One connection.
 pub struct Peer {
-    pub stream: TcpStream,
+    pub stream: Box<dyn Duplex>,
     pub decoder: FrameDecoder,
     pub packing: Packing,
 }
@@ -104,8 +110,12 @@ impl Peer {
     pub async fn connect(address: SocketAddr, packing: Packing) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream, packing)
+    }
+
+    pub fn over(stream: impl Duplex + 'static, packing: Packing) -> Self {
         Self {
-            stream,
+            stream: Box::new(stream),
             decoder: FrameDecoder::new(Limits::SESSION),
             packing,
         }

@@ -10,7 +10,9 @@ use super::{Identity, UserType, collections, ids, metadata, time, zones};
 
 pub(crate) use groups::join;
 pub use groups::{PUBLIC, add_group, add_member, remove_member};
-pub use passwords::{Password, add_temporary_password, passwords, set_password, use_up};
+pub use passwords::{
+    Password, add_temporary_password, exchanged_password, passwords, set_password, use_up,
+};
 
 /// A user's or group's row.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -102,6 +102,42 @@ pub fn add_temporary_password(
     )
 }
 
+/// The password that a user gets in exchange for the site's: lives for `hours` from `now`, in seconds since the
+/// epoch. The one that an earlier exchange for as many hours made is given again and lives on; one for
+/// another number of hours is another, so that none lives longer than it was asked for.
+pub fn exchanged_password(
+    conn: &Connection,
+    user_id: i64,
+    hours: u32,
+    now: u64,
+) -> Result<String> {
+    conn.prepare_cached(
+        "DELETE FROM r_user_password WHERE user_id = ?1 AND pass_expiry_ts <> '' AND pass_expiry_ts < ?2",
+    )?
+    .execute(params![user_id, time::from_seconds(now)])?;
+    let expires = time::from_seconds(now + u64::from(hours) * 3600);
+    let prefix = format!("{hours}h-");
+    let key = secrets::key(conn)?;
+    let rows: Vec<(i64, String)> = conn
+        .prepare_cached(
+            "SELECT rowid, rcat_password FROM r_user_password
+             WHERE user_id = ?1 AND pass_expiry_ts <> '' AND single_use = 0",
+        )?
+        .query_map([user_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (row, stored) in rows {
+        let clear = secrets::reveal(&key, &stored)?;
+        if clear.starts_with(&prefix) {
+            conn.prepare_cached("UPDATE r_user_password SET pass_expiry_ts = ?2 WHERE rowid = ?1")?
+                .execute(params![row, expires])?;
+            return Ok(clear);
+        }
+    }
+    let clear = prefix + &crate::home::generate_password();
+    insert_password(conn, user_id, &clear, &expires, false)?;
+    Ok(clear)
+}
+
 /// Removes a single-use password after its use, and all expired ones of the same user.
 pub fn use_up(conn: &Connection, row: i64) -> Result<()> {
     conn.prepare_cached(
