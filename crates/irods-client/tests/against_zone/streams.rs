@@ -8,7 +8,7 @@ use irods_client::error::Left;
 use irods_client::protocol::api;
 use irods_client::transfer::{PARALLEL_FROM, Put, PutChecksum};
 
-use crate::{Broken, MIB, TestZone, at, at_rest, bytes, content};
+use crate::{Broken, TestZone, at, at_rest, bytes, content};
 
 const SIZE: u64 = PARALLEL_FROM + 123;
 
