@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use irods_protocol::api as number;
-use irods_protocol::frame::Frame;
+use irods_protocol::frame::{self, Frame};
 use irods_protocol::header::kind;
 use irods_protocol::limits::Limits;
 use irods_protocol::message::{CsNeg, StartupPack, Version};
@@ -19,13 +19,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::api;
 use crate::connection::{Connection, ConnectionError, startup};
+use crate::harsh::{Fate, Fortune, Unknown};
 use crate::reply::{Reply, Request};
 use crate::session::{Names, Session};
 use crate::wire::Wire;
 use crate::zone::Shared;
 
 /// Release that the zone announces.
-pub(crate) const RELEASE: &str = "rods5.0.2";
+pub(crate) const RELEASE: Release = Release::new(5, 0, 2);
 /// API version that every release announces.
 pub(crate) const API_VERSION: &str = "d";
 /// Cookie of the version message (recorded exchange prc_connect_auth_disconnect).
@@ -87,24 +88,24 @@ async fn begin(
     }
     let pack: Option<StartupPack> = startup(&first.message).filter(|_| first.kind == kind::CONNECT);
     let Some(pack) = pack else {
-        version(connection, codes::SYS_HEADER_TYPE_LEN_ERR).await?;
+        version(connection, shared, codes::SYS_HEADER_TYPE_LEN_ERR).await?;
         return Ok(None);
     };
     let refuse =
         refuse.or((pack.connect_cnt > MAX_CONNECT_COUNT).then_some(codes::SYS_EXCEED_CONNECT_CNT));
     if let Some(code) = refuse {
-        version(connection, code).await?;
+        version(connection, shared, code).await?;
         return Ok(None);
     }
     let encrypt = match negotiate(connection, shared, &pack).await? {
         Some(Ok(encrypt)) => encrypt,
         Some(Err(code)) => {
-            version(connection, code).await?;
+            version(connection, shared, code).await?;
             return Ok(None);
         }
         None => return Ok(None),
     };
-    version(connection, 0).await?;
+    version(connection, shared, 0).await?;
     if let Some(tls) = shared.tls.as_ref().filter(|_| encrypt) {
         connection.start_tls(&tls.acceptor, login).await?;
         connection.encryption_parameters(login).await?;
@@ -120,7 +121,8 @@ async fn begin(
             Form::Native
         },
         apos_is_apostrophe: release.xml_apostrophe_fixed(),
-        access_time: release.data_obj_info_has_access_time(),
+        access_time: release.data_obj_info_has_access_time()
+            && shared.release.data_obj_info_has_access_time(),
     };
     let mut session = Session::new(Arc::clone(shared), packing, Names::of(pack));
     session.secure = encrypt;
@@ -161,10 +163,14 @@ async fn negotiate(
     Ok(Some(encrypt.ok_or(codes::SERVER_NEGOTIATION_ERROR)))
 }
 
-async fn version(connection: &mut Connection, status: i32) -> Result<(), ConnectionError> {
+async fn version(
+    connection: &mut Connection,
+    shared: &Shared,
+    status: i32,
+) -> Result<(), ConnectionError> {
     let version = Version {
         status,
-        rel_version: RELEASE.to_owned(),
+        rel_version: shared.release.to_wire(),
         api_version: API_VERSION.to_owned(),
         cookie: COOKIE,
         ..Version::default()
@@ -189,6 +195,7 @@ async fn converse(
     let limits = session.zone.limits.clone();
     let stop = session.zone.stop.clone();
     let mut logged_in = false;
+    let mut fortune = session.zone.fortune();
     loop {
         let idle = if logged_in {
             limits.idle
@@ -205,7 +212,13 @@ async fn converse(
             return Ok(());
         }
         let number = frame.int_info;
-        let reply = answer(session, frame).await;
+        let reply = match &mut fortune {
+            Some(fortune) if logged_in => match trial(connection, session, fortune, frame).await? {
+                Some(reply) => reply,
+                None => continue,
+            },
+            _ => answer(session, frame).await,
+        };
         let done = reply.int_info >= 0;
         send(connection, session.packing, reply).await?;
         match (number, &session.zone.tls) {
@@ -223,6 +236,52 @@ async fn converse(
                 ..Limits::SESSION
             });
         }
+    }
+}
+
+/// A call in the harsh mode; none if it is not answered.
+async fn trial(
+    connection: &mut Connection,
+    session: &mut Session,
+    fortune: &mut Fortune,
+    frame: Frame,
+) -> Result<Option<Reply>, ConnectionError> {
+    let (fate, delay) = fortune.next(frame.int_info);
+    tokio::time::sleep(delay).await;
+    match fate {
+        Fate::Refused(code) => return Ok(Some(Reply::code(code))),
+        Fate::Unread => return Err(ConnectionError::Harsh),
+        _ => {}
+    }
+    let reply = if fortune.has(frame.int_info) {
+        answer(session, frame).await
+    } else {
+        Reply::code(codes::SYS_UNMATCHED_API_NUM)
+    };
+    if reply.int_info == codes::SYS_UNMATCHED_API_NUM {
+        match fortune.unknown() {
+            Unknown::Answered => {}
+            Unknown::Silent => return Ok(None),
+            Unknown::Closed => return Err(ConnectionError::Harsh),
+        }
+    }
+    match fate {
+        Fate::Unanswered => Err(ConnectionError::Harsh),
+        Fate::HalfAnswered => {
+            let notes = reply.packed_notes(session.packing);
+            let mut whole = frame::encode(
+                kind::API_REPLY,
+                reply.int_info,
+                &reply.message,
+                &notes,
+                reply.bytes.len(),
+            )?;
+            whole.extend_from_slice(&reply.bytes);
+            whole.truncate(whole.len() / 2);
+            connection.send_raw(&whole).await?;
+            Err(ConnectionError::Harsh)
+        }
+        _ => Ok(Some(reply)),
     }
 }
 

@@ -44,6 +44,9 @@ pub(crate) enum ConnectionError {
     /// Bytes came in clear where TLS was to begin: somebody may have put them there.
     #[error("bytes came in clear before TLS began")]
     EarlyBytes,
+    /// The harsh mode has it so.
+    #[error("the harsh mode ends the connection")]
+    Harsh,
     /// The parameters that follow a TLS handshake make no sense.
     #[error("the encryption parameters make no sense")]
     Parameters,

@@ -22,6 +22,7 @@ mod checksum;
 mod connection;
 mod counters;
 mod descriptor;
+mod harsh;
 mod home;
 mod locks;
 mod pam_file;
@@ -35,6 +36,7 @@ mod wire;
 mod writing;
 mod zone;
 
+pub use harsh::Harsh;
 pub use home::Running;
 pub use tls::{Certificate, TlsOptions};
 pub use zone::{

@@ -5,14 +5,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use irods_protocol::version::Version;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::agent::RELEASE;
 use crate::catalog::{self, Catalog, CatalogError, OpenError, bootstrap, repair, users};
 use crate::counters::Counters;
+use crate::harsh::{Fortune, Harsh};
 use crate::home::{self, Entrance, Home, HomeError, Running};
 use crate::locks::PathLocks;
 use crate::pam_file::PamFile;
@@ -77,6 +81,8 @@ pub struct ZoneOptions {
     /// File with the passwords that `pam_password` accepts, which needs [`ZoneOptions::tls`]: lines `USER:PASSWORD`,
     /// or `USER:HASH` with a hash that `openssl passwd -6` printed.
     pub pam_password_file: Option<PathBuf>,
+    /// Behave as badly as real servers can, for tests of clients.
+    pub harsh: Option<Harsh>,
 }
 
 impl ZoneOptions {
@@ -91,6 +97,7 @@ impl ZoneOptions {
             limits: ServerLimits::default(),
             tls: None,
             pam_password_file: None,
+            harsh: None,
         }
     }
 }
@@ -186,6 +193,24 @@ pub(crate) struct Shared {
     pub stop: CancellationToken,
     pub tls: Option<Tls>,
     pub pam_password_file: Option<PathBuf>,
+    /// The release that is announced.
+    pub release: Version,
+    harsh: Option<Harsh>,
+    /// Connections so far, counted in the harsh mode.
+    connections: AtomicU64,
+}
+
+impl Shared {
+    /// Whether the harsh mode orders rows by a locale.
+    pub fn orders_by_locale(&self) -> bool {
+        self.harsh.as_ref().is_some_and(|harsh| harsh.locale_order)
+    }
+
+    /// What the harsh mode has in store for a new connection.
+    pub fn fortune(&self) -> Option<Fortune> {
+        let harsh = self.harsh.as_ref()?;
+        Some(harsh.fortune(self.connections.fetch_add(1, Ordering::Relaxed)))
+    }
 }
 
 impl Zone {
@@ -265,6 +290,12 @@ impl Zone {
             stop: stop.clone(),
             tls,
             pam_password_file: options.pam_password_file,
+            release: options
+                .harsh
+                .as_ref()
+                .map_or(RELEASE, |harsh| harsh.release),
+            harsh: options.harsh,
+            connections: AtomicU64::new(0),
         });
         let tasks = TaskTracker::new();
         tasks.spawn(server::accept(listener, Arc::clone(&shared), tasks.clone()));

@@ -10,7 +10,7 @@ use irods_protocol::{PackError, Packing, Pi, UnpackError, codes, keywords};
 use serde_json::{Value, json};
 
 use super::object_path;
-use crate::agent::{API_VERSION, RELEASE};
+use crate::agent::API_VERSION;
 use crate::catalog::{data_objects, resources};
 use crate::placement::{self, For};
 use crate::reply::{Answer, Failure, Reply, Request};
@@ -25,7 +25,7 @@ pub(super) fn server(session: &Session) -> Answer {
     let out = MiscSvrInfo {
         server_type: CATALOG_ENABLED,
         server_boot_time: i32::try_from(session.zone.started).unwrap_or(i32::MAX),
-        rel_version: RELEASE.to_owned(),
+        rel_version: session.zone.release.to_wire(),
         api_version: API_VERSION.to_owned(),
         rods_zone: ZONE_NAME.to_owned(),
         cert_info: BinBytesBuf(br#"{"ssl_enabled":false}"#.to_vec()),
@@ -74,7 +74,7 @@ pub(super) async fn zone_report(session: &mut Session) -> Answer {
         })
         .collect();
     let server = json!({
-        "version": { "irods_version": RELEASE.trim_start_matches("rods"), "catalog_schema_version": 0 },
+        "version": { "irods_version": session.zone.release.to_string(), "catalog_schema_version": 0 },
         "host_system_information": { "hostname": session.zone.host },
         "resources": resources,
         "plugins": [],

@@ -4,13 +4,13 @@
 //! prc_genquery1); python-irodsclient reads the table when it closes a query.
 
 use bstr::BString;
-use irods_protocol::codes;
 use irods_protocol::message::{GenQueryInp, GenQueryOut, SpecificQueryInp, SqlResult};
+use irods_protocol::{codes, columns};
 
 use crate::catalog::CatalogError;
 use crate::catalog::query::{self, GenQuery, Page};
 use crate::catalog::specific::{self, SpecificQuery};
-use crate::reply::{Answer, Reply, Request};
+use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
 
 /// Most rows of one page; clients ask for 256 or 500.
@@ -28,7 +28,17 @@ pub(super) async fn general(session: &mut Session, request: &Request) -> Answer 
         continue_inx: input.continue_inx,
         row_offset: input.partial_start_index,
         options: input.options,
+        locale_order: session.zone.orders_by_locale(),
     };
+    let old = !session.zone.release.data_obj_info_has_access_time();
+    if old
+        && query
+            .selects
+            .iter()
+            .any(|(column, _)| *column == columns::DATA_ACCESS_TIME)
+    {
+        return Err(Failure::code(codes::CAT_UNKNOWN_TABLE));
+    }
     let page = session
         .catalog()
         .read(move |conn| query::run(conn, &who, &cursors, &query))

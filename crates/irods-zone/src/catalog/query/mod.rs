@@ -38,6 +38,8 @@ pub struct GenQuery {
     pub row_offset: i32,
     /// Option bits (`irods_protocol::columns::option`).
     pub options: i32,
+    /// Rows ordered without regard to case, as a database with a locale has them (the harsh mode).
+    pub locale_order: bool,
 }
 
 /// One column of a page.
@@ -78,7 +80,17 @@ pub fn run(conn: &Connection, who: &Identity, cursors: &Cursors, query: &GenQuer
         count_all: query.options & option::RETURN_TOTAL_ROW_COUNT != 0,
     };
     if query.continue_inx == 0 {
-        cursors.open(conn, compile::compile(who, query)?, &request)
+        let mut compiled = compile::compile(who, query)?;
+        if query.locale_order && !compiled.sql.contains(" ORDER BY ") {
+            let columns = 1..=compiled.columns.len();
+            let order: Vec<String> = columns.map(|n| format!("{n} COLLATE NOCASE")).collect();
+            compiled.sql = format!(
+                "SELECT * FROM ({}) ORDER BY {}",
+                compiled.sql,
+                order.join(", ")
+            );
+        }
+        cursors.open(conn, compiled, &request)
     } else if query.max_rows > 0 {
         cursors.next(conn, query.continue_inx, &request)
     } else {
