@@ -71,9 +71,26 @@ struct AtomicOperation {
     zone: Option<String>,
 }
 
+impl AtomicOperation {
+    /// As it was sent.
+    fn as_json(&self) -> serde_json::Value {
+        let mut sent = json!({ "acl": self.acl, "entity_name": self.entity_name });
+        if let (Some(zone), Some(members)) = (&self.zone, sent.as_object_mut()) {
+            members.insert("zone".to_owned(), json!(zone));
+        }
+        sent
+    }
+}
+
 /// `ATOMIC_APPLY_ACL_OPERATIONS`: all or nothing.
 pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> Answer {
-    let input: AtomicInput = json_input(request)?;
+    let input: AtomicInput = match json_input(request) {
+        Ok(input) => input,
+        Err(failure) => {
+            let failure = Failure::new(codes::SYS_INVALID_INPUT_PARAM, failure.message);
+            return refused(request, None, failure);
+        }
+    };
     let mut who = session.user()?;
     if input.admin_mode {
         who = who.in_admin_mode()?;
@@ -83,7 +100,11 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
         let zone = operation.zone.clone().unwrap_or_default();
         match change(&operation.acl, operation.entity_name.clone(), zone) {
             Ok(change) => changes.push(change),
-            Err(failure) => return refused(request, Some((index, &operation.acl)), failure),
+            Err(_) => {
+                let message = format!("Invalid ACL [acl={}]", operation.acl);
+                let failure = Failure::new(codes::SYS_INVALID_INPUT_PARAM, message);
+                return refused(request, Some((index, operation.as_json())), failure);
+            }
         }
     }
     let path = input.logical_path;
@@ -104,11 +125,14 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
                 .split_once('\n')
                 .unwrap_or(("0", &error.message));
             let at = index.parse::<usize>().unwrap_or(0);
-            let named = input
-                .operations
-                .get(at)
-                .map(|operation| (at, operation.acl.as_str()));
-            refused(request, named, Failure::new(error.code, message))
+            let operation = input.operations.get(at).map(|o| (at, o.as_json()));
+            // Codes of a 5.0.90 server (recorded exchange raw_atomic_acl).
+            let (operation, code) = match error.code {
+                codes::CAT_INVALID_ARGUMENT => (None, codes::OBJ_PATH_DOES_NOT_EXIST),
+                codes::CAT_INVALID_USER => (operation, codes::SYS_INVALID_INPUT_PARAM),
+                code => (operation, code),
+            };
+            refused(request, operation, Failure::new(code, message))
         }
     }
 }

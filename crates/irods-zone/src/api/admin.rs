@@ -25,11 +25,38 @@ pub(super) async fn general(session: &mut Session, request: &Request) -> Answer 
         .login
         .clone()
         .ok_or(Failure::code(codes::SYS_NO_API_PRIV))?;
-    session
+    let note = note(&args);
+    let done = session
         .catalog()
         .write(move |conn| run(conn, &login, &args))
-        .await?;
-    Ok(Reply::done())
+        .await;
+    match (done, note) {
+        (Ok(()), Some((status, text))) => Ok(Reply::done().note(status, text)),
+        (Ok(()), None) => Ok(Reply::done()),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Status of an entry of the error stack that clients print as it is.
+const FOR_STDOUT: i32 = 1_000_000;
+
+/// What a call that succeeds says (recorded exchange icmd_iadmin).
+fn note(args: &[String; 10]) -> Option<(i32, String)> {
+    let [verb, noun, _, _, place, ..] = args;
+    match (verb.as_str(), noun.as_str()) {
+        ("lt", "resc_type") => {
+            let names = tokens::RESOURCE_TYPES.iter();
+            let lines: String = names.map(|(name, _)| format!("{name}\n")).collect();
+            Some((FOR_STDOUT, lines))
+        }
+        ("add", "resource") if place.split(':').next() == Some("localhost") => Some((
+            0,
+            "Warning, resource host address 'localhost' will not work properly as it maps to the local host from each \
+             client."
+                .to_owned(),
+        )),
+        _ => None,
+    }
 }
 
 fn invalid(message: impl Into<String>) -> CatalogError {
@@ -91,6 +118,7 @@ fn run(conn: &Connection, login: &Login, args: &[String; 10]) -> Result<(), Cata
             "comment" => zones::modify(conn, who, arg(2), ZoneField::Comment, arg(4)),
             other => Err(invalid(format!("a zone's {other:?} cannot be changed"))),
         },
+        ("lt", "resc_type") => Ok(()),
         ("rm", "user" | "group") => {
             let (name, zone) = user_and_zone(arg(2), arg(3));
             users::remove(conn, who, name, zone)

@@ -137,6 +137,29 @@ fn with_resources(
     pairs.collect()
 }
 
+/// The checksum of an object's first good replica, of the kind of `like` where that is one. One that had to be computed is
+/// stored if it is the replica's first.
+pub(super) async fn of_object(
+    session: &Session,
+    who: Identity,
+    path: String,
+    like: &str,
+) -> Result<String, Failure> {
+    let found = session
+        .catalog()
+        .read(move |conn| good(conn, &data_objects::visible(conn, &who, &path)?, false))
+        .await?;
+    let (replica, resource) = found
+        .first()
+        .ok_or(Failure::code(codes::SYS_NO_GOOD_REPLICA))?;
+    match (Scheme::of(like), Scheme::of(&replica.checksum)) {
+        (Some(wanted), Some(stored)) if wanted != stored => {
+            compute(replica, resource, wanted).await
+        }
+        _ => of_replica(&session.zone, replica, resource, false).await,
+    }
+}
+
 /// The checksum of a replica; one that had to be computed is stored.
 async fn of_replica(
     zone: &Arc<Shared>,

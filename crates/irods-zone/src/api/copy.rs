@@ -17,6 +17,15 @@ use crate::writing::Leave;
 /// `DATA_OBJ_COPY`. An existing destination needs `forceFlag`.
 pub(super) async fn copy(session: &mut Session, request: &Request) -> Answer {
     let input: DataObjCopyInp = request.input()?;
+    let stat = run(session, input).await?;
+    Reply::with(request.packing, &stat)
+}
+
+/// The copying.
+pub(super) async fn run(
+    session: &mut Session,
+    input: DataObjCopyInp,
+) -> Result<TransferStat, Failure> {
     if input.source.obj_path == input.destination.obj_path {
         return Err(Failure::code(codes::SAME_SRC_DEST_PATHS_ERR));
     }
@@ -54,11 +63,8 @@ pub(super) async fn copy(session: &mut Session, request: &Request) -> Answer {
     let closed = close::leave(&session.zone, opened, Leave::Finish).await;
     let bytes_written = poured?;
     closed?;
-    Reply::with(
-        request.packing,
-        &TransferStat {
-            bytes_written,
-            ..TransferStat::default()
-        },
-    )
+    Ok(TransferStat {
+        bytes_written,
+        ..TransferStat::default()
+    })
 }

@@ -10,20 +10,18 @@ use irods_protocol::message::{DataObjInp, PortalOprOut};
 
 use super::open::{self, Mode};
 use super::{blocking, io};
+use crate::checksum::{self, Scheme};
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
 
-/// `DATA_OBJ_GET`. For a small object the result is its size (recorded exchange icmdxml_iget).
+/// `DATA_OBJ_GET`. For a small object the result is its size, for a large one the descriptor (recorded exchange
+/// icmdxml_iget).
 pub(super) async fn get(session: &mut Session, request: &Request) -> Answer {
     let input: DataObjInp = request.input()?;
     let verify = input.cond_input.has(keywords::VERIFY_CHKSUM);
     let number = open::open_as(session, input, Mode::READ).await?;
     let descriptor = session.descriptors.get(number)?;
-    let chksum = if verify {
-        descriptor.replica.checksum.clone()
-    } else {
-        String::new()
-    };
+    let known = descriptor.replica.checksum.clone();
     let file = Arc::clone(&descriptor.file);
     let small = blocking(move || {
         let size = file.metadata()?.len();
@@ -35,12 +33,22 @@ pub(super) async fn get(session: &mut Session, request: &Request) -> Answer {
     })
     .await?
     .map_err(|error: std::io::Error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, "read"))?;
+    // One that is asked for and not stored is computed (recorded exchange icmd_iget).
+    let chksum = match (verify, &small) {
+        (false, _) => String::new(),
+        (true, Some(bytes)) if known.is_empty() => {
+            let bytes = bytes.clone();
+            blocking(move || checksum::of_bytes(Scheme::Sha2, &bytes)).await?
+        }
+        (true, _) => known,
+    };
     let out = PortalOprOut {
         chksum,
         l1desc_inx: if small.is_some() { 0 } else { number },
         ..PortalOprOut::default()
     };
     let mut reply = Reply::with(request.packing, &out)?;
+    reply.int_info = number;
     if let Some(bytes) = small {
         session.descriptors.take(number)?;
         reply.int_info = i32::try_from(bytes.len()).unwrap_or(i32::MAX);

@@ -20,6 +20,9 @@ use crate::session::Session;
 /// Most bytes that one read answers; clients take less than they asked for.
 const MAX_READ: u64 = 32 * 1024 * 1024;
 
+/// Open flag: each write goes to the end, wherever the position is.
+const APPEND: i32 = 1024;
+
 /// `DATA_OBJ_READ`: the result is the number of bytes, 0 at the end.
 pub(super) async fn read(session: &mut Session, request: &Request) -> Answer {
     let input: OpenedDataObjInp = request.input()?;
@@ -71,17 +74,23 @@ pub(super) async fn write(session: &mut Session, request: &Request) -> Answer {
         ));
     };
     let count = i32::try_from(request.bytes.len()).unwrap_or(i32::MAX);
-    let (file, at, bytes) = (
+    let (file, position, bytes) = (
         Arc::clone(&descriptor.file),
         descriptor.position,
         request.bytes.clone(),
     );
-    let written = blocking(move || write_at(&file, at, &bytes))
-        .await?
-        .map_err(|error| Failure::io(codes::UNIX_FILE_WRITE_ERR, &error, &writing.path));
+    let append = descriptor.input.open_flags & APPEND != 0;
+    let written = blocking(move || {
+        let at = match append {
+            true => file.metadata()?.len(),
+            false => position,
+        };
+        write_at(&file, at, &bytes).map(|()| at)
+    })
+    .await?
+    .map_err(|error| Failure::io(codes::UNIX_FILE_WRITE_ERR, &error, &writing.path));
     writing.note(written.as_ref().err().map(|failure| failure.code));
-    written?;
-    descriptor.position += request.bytes.len() as u64;
+    descriptor.position = written? + request.bytes.len() as u64;
     Ok(Reply::code(count))
 }
 

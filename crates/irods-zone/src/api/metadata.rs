@@ -3,7 +3,7 @@
 use irods_protocol::codes;
 use irods_protocol::message::ModAvuMetadataInp;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::replica::{json_input, json_reply};
 use crate::catalog::metadata::{self, Avu, EntityKind, Operation};
@@ -129,7 +129,7 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
                     codes::SYS_INVALID_INPUT_PARAM,
                     format!("Invalid metadata operation {other:?}"),
                 );
-                return refused(request, Some((index, other)), failure);
+                return refused(request, Some((index, json!(other))), failure);
             }
         });
     }
@@ -155,7 +155,7 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
                 .split_once('\n')
                 .unwrap_or(("-1", &error.message));
             let at = index.parse::<usize>().ok();
-            let named = at.and_then(|at| Some((at, input.operations.get(at)?.operation.as_str())));
+            let named = at.and_then(|at| Some((at, json!(input.operations.get(at)?.operation))));
             let missing = [
                 codes::CAT_UNKNOWN_FILE,
                 codes::CAT_UNKNOWN_COLLECTION,
@@ -176,13 +176,14 @@ pub(super) async fn apply_atomic(session: &mut Session, request: &Request) -> An
 /// The answer to operations that were not applied.
 pub(super) fn refused(
     request: &Request,
-    operation: Option<(usize, &str)>,
+    operation: Option<(usize, Value)>,
     failure: Failure,
 ) -> Answer {
+    let (index, operation) = operation.map_or((0, Value::Null), |(index, text)| (index, text));
     let text = json!({
         "error_message": failure.message,
-        "operation": operation.map(|(_, name)| name),
-        "operation_index": operation.map_or(0, |(index, _)| index),
+        "operation": operation,
+        "operation_index": index,
     });
     Ok(json_reply(request, &text)?.result(failure.code))
 }

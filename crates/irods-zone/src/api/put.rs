@@ -26,15 +26,30 @@ use crate::vault;
 use crate::writing::Leave;
 use crate::zone::Shared;
 
+/// Type bits of a regular file in a mode.
+const REGULAR_FILE: i32 = 0o100_000;
+
 /// `DATA_OBJ_PUT`.
 pub(super) async fn put(session: &mut Session, request: Request) -> Answer {
     let input: DataObjInp = request.input()?;
+    if !input.cond_input.has(keywords::DATA_INCLUDED) {
+        let who = session.acting(&input.cond_input)?;
+        let path = object_path(&input.obj_path)?;
+        return open_large(session, &request, input, who, path).await;
+    }
+    store(session, input, request.bytes).await?;
+    Ok(Reply::done())
+}
+
+/// Stores a whole file.
+pub(super) async fn store(
+    session: &Session,
+    input: DataObjInp,
+    bytes: Bytes,
+) -> Result<(), Failure> {
     let who = session.acting(&input.cond_input)?;
     let path = object_path(&input.obj_path)?;
     let after = After::of(&input.cond_input)?;
-    if !input.cond_input.has(keywords::DATA_INCLUDED) {
-        return open_large(session, &request, input, who, path).await;
-    }
     let guard = open::lock(&session.zone, &path).await;
     let plan = plan(session, &who, &path, &input).await?;
     let zone = Arc::clone(&session.zone);
@@ -42,7 +57,7 @@ pub(super) async fn put(session: &mut Session, request: Request) -> Answer {
     let put = Put {
         who,
         path,
-        bytes: request.bytes,
+        bytes,
         after,
         declared,
         input,
@@ -63,7 +78,7 @@ pub(super) async fn put(session: &mut Session, request: Request) -> Answer {
             put.overwrite(&zone, rewrite).await?;
         }
     }
-    Ok(Reply::done())
+    Ok(())
 }
 
 #[expect(
@@ -216,7 +231,10 @@ impl Put {
             .get(keywords::DATA_TYPE)
             .unwrap_or_default()
             .to_owned();
-        new.mode = self.input.create_mode.to_string();
+        // Kept only with the bits of a file type (recorded exchanges icmd_iput_r and raw_data_obj_put).
+        if self.input.create_mode & REGULAR_FILE != 0 {
+            new.mode = self.input.create_mode.to_string();
+        }
         let extras = failure.is_none() && self.after.has_extras();
         let (who, path, after) = (self.who, self.path, self.after);
         let stored = zone

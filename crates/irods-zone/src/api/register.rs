@@ -84,16 +84,10 @@ async fn run(session: &Session, input: DataObjInp) -> Result<Option<Replica>, Fa
         Some(facts) => facts,
         None => facts(&resource(session, &wishes).await?, &file, &wishes).await?,
     };
-    let owner = who.clone();
-    let as_replica = wishes.has(keywords::REG_REPL);
-    let (replica, in_hierarchy) = session
+    let replica = session
         .catalog()
         .write(move |conn| insert(conn, &who, &path, file, facts, &wishes))
         .await?;
-    if in_hierarchy && !as_replica && replica.status == Status::Good {
-        let (data_id, number) = (replica.data_id, replica.number);
-        super::replicate::spread(&session.zone, owner, data_id, number, false).await?;
-    }
     Ok(Some(replica))
 }
 
@@ -106,7 +100,7 @@ async fn resource(session: &Session, wishes: &KeyValPair) -> Result<Resource, Fa
     Ok(found)
 }
 
-fn require_registrar(who: &Identity) -> Result<(), Failure> {
+pub(super) fn require_registrar(who: &Identity) -> Result<(), Failure> {
     if who.is_rodsadmin() {
         Ok(())
     } else {
@@ -176,8 +170,8 @@ fn checksum_of(vault_path: &Path, file: &Path, wanted: &Checksum) -> Result<Stri
     }
 }
 
-/// Writes the row of a new object, or of one more replica with `regRepl`. Also tells whether the
-/// resource is part of a hierarchy.
+/// Writes the row of a new object, or of one more replica with `regRepl`. Nothing is copied to the rest of a
+/// hierarchy (recorded exchange prc_resources).
 fn insert(
     conn: &Connection,
     who: &Identity,
@@ -185,7 +179,7 @@ fn insert(
     file: String,
     facts: Facts,
     wishes: &KeyValPair,
-) -> Result<(Replica, bool), CatalogError> {
+) -> Result<Replica, CatalogError> {
     let resource = placement::for_registration(conn, wishes)?;
     let mut new = NewReplica::new(resource.id, file, facts.size, Status::Good);
     if wishes.has(keywords::REGISTER_AS_INTERMEDIATE) {
@@ -211,8 +205,7 @@ fn insert(
     } else {
         (data_objects::create(conn, who, path, &new)?, 0)
     };
-    let replica = replica_of(conn, data_id, number)?;
-    Ok((replica, resource.parent.is_some()))
+    replica_of(conn, data_id, number)
 }
 
 fn replica_of(conn: &Connection, data_id: i64, number: i64) -> Result<Replica, CatalogError> {
@@ -372,17 +365,20 @@ pub(super) async fn register_row(session: &mut Session, request: &Request) -> An
         modify_time: given(&input.data_modify),
     };
     let (name, zone) = (who.name.clone(), who.zone.clone());
-    let (data_id, coll_id) = session
+    let replica = session
         .catalog()
         .write(move |conn| {
             crate::catalog::resources::by_id(conn, new.resc_id)?;
             let id = data_objects::create(conn, &who, &path, &new)?;
-            Ok((id, replica_of(conn, id, 0)?.coll_id))
+            replica_of(conn, id, 0)
         })
         .await?;
     let out = DataObjInfo {
-        data_id,
-        coll_id,
+        data_id: replica.data_id,
+        coll_id: replica.coll_id,
+        data_expiry: replica.expiry,
+        data_create: replica.create_time,
+        data_access_time: replica.access_time,
         data_owner_name: name,
         data_owner_zone: zone,
         ..input

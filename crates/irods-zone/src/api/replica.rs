@@ -114,6 +114,7 @@ fn info(descriptor: &Descriptor) -> Value {
     let mut object = data_object_info(&input.obj_path, &replica, &input.cond_input);
     if let Some(object) = object.as_object_mut() {
         object.insert("write_flag".to_owned(), json!(i32::from(open_type == 3)));
+        object.insert("is_replica_current".to_owned(), json!(open_type == 2));
     }
     json!({
         "bytes_written": -1,

@@ -14,7 +14,7 @@ use super::{blocking, close, object_path};
 use crate::after::{After, Checksum};
 use crate::catalog::access::{self, Level};
 use crate::catalog::data_objects::{self, DataObject};
-use crate::catalog::replicas::{Replica, Status};
+use crate::catalog::replicas::{self, Field, Replica, Status, Which};
 use crate::catalog::resources::Resource;
 use crate::catalog::{CatalogError, Connection, Identity, resources};
 use crate::descriptor::Descriptor;
@@ -72,7 +72,8 @@ pub(super) async fn replicate(session: &mut Session, request: &Request) -> Answe
     let path = object_path(&input.obj_path)?;
     let after = After::of(&input.cond_input)?;
     let zone = Arc::clone(&session.zone);
-    if input.cond_input.has(keywords::ALL) && input.cond_input.has(keywords::UPDATE_REPL) {
+    // With or without updateRepl (recorded exchanges icmd_irepl_itrim and prc_stale_update).
+    if input.cond_input.has(keywords::ALL) {
         let bytes_written = update_all(&zone, who, path, &input.cond_input).await?;
         let stat = TransferStat {
             bytes_written,
@@ -341,16 +342,23 @@ pub(super) async fn move_replica(session: &mut Session, request: &Request) -> An
             .await?
     };
     let (data_id, number) = (plan.object.id, plan.source.0.number);
-    if matches!(plan.target, Target::Nothing) {
-        return Err(Failure::code(codes::SYS_COPY_ALREADY_IN_RESC));
-    }
+    let target = match &plan.target {
+        Target::New(resource) | Target::Update(_, resource) => resource.id,
+        Target::Nothing => return Err(Failure::code(codes::SYS_COPY_ALREADY_IN_RESC)),
+    };
     let zone = Arc::clone(&session.zone);
     let bytes_written = run(&zone, who, plan, After::default(), input)
         .await?
         .unwrap_or(0);
     let old = zone
         .catalog
-        .write(move |conn| data_objects::remove_replica(conn, data_id, number))
+        .write(move |conn| {
+            let old = data_objects::remove_replica(conn, data_id, number)?;
+            // It is the same replica elsewhere (recorded exchange icmd_irepl_itrim).
+            let kept = [(Field::Number, number.to_string())];
+            replicas::modify(conn, data_id, Which::Resource(target), &kept)?;
+            Ok(old)
+        })
         .await?;
     remove_files(&zone, vec![old]).await;
     Reply::with(

@@ -35,6 +35,9 @@ struct Options {
     reference: Option<String>,
 }
 
+/// Mode of objects that a touch makes, 0600 (recorded exchange icmd_isysmeta_itouch_istream).
+const MODE: i32 = 384;
+
 /// `TOUCH`.
 pub(super) async fn touch(session: &mut Session, request: &Request) -> Answer {
     let input: Input = json_input(request)?;
@@ -70,6 +73,7 @@ pub(super) async fn touch(session: &mut Session, request: &Request) -> Answer {
     }
     let new = DataObjInp {
         obj_path: path.clone(),
+        create_mode: MODE,
         data_size: -1,
         cond_input: wishes,
         ..DataObjInp::default()

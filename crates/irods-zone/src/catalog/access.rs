@@ -56,7 +56,7 @@ impl Level {
             .ok_or_else(|| {
                 CatalogError::new(
                     code::CAT_INVALID_ARGUMENT,
-                    format!("no such access level: {text:?}"),
+                    format!("access level '{text}' is invalid"),
                 )
             })
     }

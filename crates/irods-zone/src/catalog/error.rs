@@ -38,19 +38,20 @@ impl CatalogError {
 impl From<rusqlite::Error> for CatalogError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
-        let code = match &error {
-            rusqlite::Error::QueryReturnedNoRows => code::CAT_NO_ROWS_FOUND,
+        let (code, message) = match &error {
+            rusqlite::Error::QueryReturnedNoRows => (code::CAT_NO_ROWS_FOUND, error.to_string()),
             rusqlite::Error::SqliteFailure(e, _)
                 if matches!(
                     e.extended_code,
                     SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY
                 ) =>
             {
-                code::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME
+                let taken = "the name is taken".to_owned();
+                (code::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME, taken)
             }
-            _ => code::CAT_SQL_ERR,
+            _ => (code::CAT_SQL_ERR, error.to_string()),
         };
-        Self::new(code, error.to_string())
+        Self::new(code, message)
     }
 }
 

@@ -52,11 +52,11 @@ const BUILTIN: &[(&str, &str)] = &[
     ),
     (
         "ilsLACollections",
-        "select c.parent_coll_name, c.coll_name, c.create_ts, c.modify_ts, c.coll_id, c.coll_owner_name, c.coll_owner_zone, c.coll_type, u.user_name, u.zone_name, a.access_type_id, u.user_id from R_COLL_MAIN c join R_OBJT_ACCESS a on a.object_id = c.coll_id join R_USER_MAIN u on u.user_id = a.user_id where c.parent_coll_name = ? order by c.coll_name, u.user_name, a.access_type_id desc limit ? offset ?",
+        "select c.parent_coll_name, c.coll_name, c.create_ts, c.modify_ts, c.coll_id, c.coll_owner_name, c.coll_owner_zone, c.coll_type, u.user_name, u.zone_name, a.access_type_id, u.user_id from R_COLL_MAIN c join R_OBJT_ACCESS a on a.object_id = c.coll_id join R_USER_MAIN u on u.user_id = a.user_id where c.parent_coll_name = ? order by c.coll_name, u.user_name, a.access_type_id desc LIMIT ? OFFSET ?",
     ),
     (
         "ilsLADataObjects",
-        "select c.coll_name, d.data_name, d.create_ts, d.modify_ts, d.data_id, d.data_size, d.data_repl_num, d.data_owner_name, d.data_owner_zone, u.user_name, u.user_id, a.access_type_id, u.user_type_name, u.zone_name from R_COLL_MAIN c join R_DATA_MAIN d on d.coll_id = c.coll_id join R_OBJT_ACCESS a on a.object_id = d.data_id join R_USER_MAIN u on u.user_id = a.user_id where c.coll_name = ? order by c.coll_name, d.data_name, u.user_name, a.access_type_id desc limit ? offset ?",
+        "select c.coll_name, d.data_name, d.create_ts, d.modify_ts, d.data_id, d.data_size, d.data_repl_num, d.data_owner_name, d.data_owner_zone, u.user_name, u.user_id, a.access_type_id, u.user_type_name, u.zone_name from R_COLL_MAIN c join R_DATA_MAIN d on d.coll_id = c.coll_id join R_OBJT_ACCESS a on a.object_id = d.data_id join R_USER_MAIN u on u.user_id = a.user_id where c.coll_name = ? order by c.coll_name, d.data_name, u.user_name, a.access_type_id desc LIMIT ? OFFSET ?",
     ),
     (
         "listSharedCollectionsOwnedByUser",
@@ -153,7 +153,9 @@ fn compile(conn: &Connection, query: &SpecificQuery) -> Result<Compiled> {
 fn unknown(name: &str) -> CatalogError {
     CatalogError::new(
         code::CAT_UNKNOWN_SPECIFIC_QUERY,
-        format!("no such specific query: {name:.100}"),
+        format!(
+            "The SQL is not pre-defined.\n  See 'iadmin h asq' (add specific query): {name:.100}"
+        ),
     )
 }
 

@@ -89,7 +89,7 @@ pub fn visible(conn: &Connection, who: &Identity, path: &str) -> Result<Collecti
 pub(crate) fn unknown(path: &str) -> CatalogError {
     CatalogError::new(
         code::CAT_UNKNOWN_COLLECTION,
-        format!("no such collection: {path}"),
+        format!("collection '{path}' is unknown"),
     )
 }
 

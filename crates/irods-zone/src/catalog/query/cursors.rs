@@ -256,7 +256,8 @@ fn size(row: &TextRow) -> usize {
         .sum()
 }
 
-/// Turns rows into columns and works out their widths.
+/// Turns rows into columns and works out their widths: one for all, that of the longest value of the first row or, with
+/// room to spare, of a later row that does not fit (recorded exchanges prc_names and prc_trash).
 fn columns(kinds: &[(i32, Output)], rows: Vec<TextRow>) -> Vec<PageColumn> {
     let mut width = MIN_WIDTH;
     let mut columns: Vec<PageColumn> = kinds
@@ -267,12 +268,16 @@ fn columns(kinds: &[(i32, Output)], rows: Vec<TextRow>) -> Vec<PageColumn> {
             values: Vec::with_capacity(rows.len()),
         })
         .collect();
-    for row in rows {
+    for (at, row) in rows.into_iter().enumerate() {
+        let mut longest = 0;
         for (column, text) in columns.iter_mut().zip(row) {
-            if column.attri_inx != HIERARCHY && text.len() + 1 > width {
-                width = text.len() + 1 + MIN_WIDTH;
+            if column.attri_inx != HIERARCHY {
+                longest = longest.max(text.len() + 1);
             }
             column.values.push(text);
+        }
+        if longest > width {
+            width = longest + if at == 0 { 0 } else { MIN_WIDTH };
         }
     }
     for column in &mut columns {

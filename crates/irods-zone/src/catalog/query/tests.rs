@@ -475,14 +475,16 @@ fn widths_grow_as_recorded() {
     let rods = testing::rods(&conn);
     let long = "x".repeat(56);
     testing::object(&conn, &rods, &format!("/z/home/rods/{long}"), 1);
-    let both = query(&[columns::DATA_NAME, columns::DATA_SIZE], &[]);
-    let widths: Vec<i32> = page(&conn, &rods, &both)
-        .unwrap()
-        .columns
-        .iter()
-        .map(|c| c.reslen)
-        .collect();
-    assert_eq!(widths, [107, 107]);
+    testing::object(&conn, &rods, "/z/home/rods/a", 1);
+    let widths = |order| {
+        let mut both = query(&[columns::DATA_NAME, columns::DATA_SIZE], &[]);
+        both.selects[0].1 = order;
+        let page = page(&conn, &rods, &both).unwrap();
+        let widths = page.columns.iter().map(|c| c.reslen);
+        widths.collect::<Vec<_>>()
+    };
+    assert_eq!(widths(select::PLAIN | select::ORDER_DESC), [57, 57]);
+    assert_eq!(widths(select::PLAIN | select::ORDER_ASC), [107, 107]);
 }
 
 /// The queries that clients send most go through indexes.

@@ -88,7 +88,14 @@ pub fn add_child(
     context: &str,
 ) -> Result<()> {
     who.require_rodsadmin()?;
-    let (parent, child) = (get(conn, parent)?, get(conn, child)?);
+    let parent = get(conn, parent)?;
+    let child = get(conn, child).map_err(|error| match error.code {
+        code::SYS_RESC_DOES_NOT_EXIST => CatalogError {
+            code: code::CHILD_NOT_FOUND,
+            ..error
+        },
+        _ => error,
+    })?;
     if child.parent.is_some() {
         return Err(CatalogError::new(
             code::CHILD_HAS_PARENT,

@@ -240,7 +240,7 @@ pub fn remove(conn: &Connection, who: &Identity, name: &str, dry_run: bool) -> R
     if !children(conn, resource.id)?.is_empty() {
         return Err(CatalogError::new(
             code::CHILD_EXISTS,
-            format!("the resource has children: {name}"),
+            format!("resource '{name}' has a parent or child"),
         ));
     }
     if resource.parent.is_some() {
