@@ -78,7 +78,8 @@ pub enum BrokerError {
         /// What the system says.
         detail: String,
     },
-    /// The broker cannot serve now; nothing has changed, and the same call may succeed later.
+    /// The broker cannot serve now; the same call may succeed later. A broker over a network may have done what was asked before
+    /// the connection broke: the same call, repeated on the same value, does nothing twice.
     #[error("{broker} does not answer: {detail}")]
     Unavailable {
         /// The engine and its address.

@@ -1,7 +1,7 @@
 //! The broker: queue, accounting, failure ledger and cache of signatures behind one trait, [`Broker`].
 //!
-//! A job runs unchanged on every engine; [`sqlite`] is the embedded one. What follows is the specification: each rule is
-//! proved on every engine by the same conformance suite.
+//! A job runs unchanged on every engine; [`sqlite`] is the embedded one, [`redis`] the one for many machines. What follows is the
+//! specification: each rule is proved on every engine by the same conformance suite.
 //!
 //! 1. **Lease, not pop.** [`Broker::lease`] hands a task out under a random [`Token`] with a deadline that the worker extends.
 //!    A lease whose deadline has passed is taken back by the next [`Broker::lease`] or [`Broker::tick`] of anybody, counted
@@ -54,6 +54,7 @@ pub mod limits;
 mod model;
 #[cfg(test)]
 mod random;
+pub mod redis;
 mod signatures;
 pub mod sqlite;
 mod task;
@@ -72,7 +73,7 @@ pub use worker::{Departure, Worker, WorkerId, WorkerInfo};
 
 /// Queue, accounting, ledger and signature cache of ingest jobs. See the module for the rules that every engine obeys.
 ///
-/// Every method may answer [`BrokerError::Unavailable`] (wait and try again), [`BrokerError::Corrupt`] and
+/// Every method may answer [`BrokerError::Unavailable`] (wait and call again on the same broker value), [`BrokerError::Corrupt`] and
 /// [`BrokerError::Invalid`] (a request beyond [`limits`]); further errors are named at each method.
 #[async_trait]
 pub trait Broker: Debug + Send + Sync {

@@ -1,5 +1,5 @@
-//! Random sequences of operations on the SQLite engine and on the [model](super::model), with the same answers and the same
-//! state after each.
+//! Random sequences of operations on an engine and on the [model](super::model), with the same answers and the same state after
+//! each.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,6 +11,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::model::Model;
+use super::redis::RedisBroker;
+use super::redis::server::Server;
 use super::sqlite::{Clock, SqliteBroker};
 use super::*;
 
@@ -190,7 +192,7 @@ fn job_of(last: u64, number: u8) -> JobId {
     JobId(last.saturating_sub(number.into()))
 }
 
-async fn apply(op: Op, model: &Model, engine: &SqliteBroker, clock: &AtomicU64, pairs: &mut Pairs) {
+async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pairs: &mut Pairs) {
     macro_rules! same {
         ($($call:tt)*) => {{
             let (expected, found) = (model.$($call)*.await, engine.$($call)*.await);
@@ -405,7 +407,7 @@ async fn apply(op: Op, model: &Model, engine: &SqliteBroker, clock: &AtomicU64, 
     }
 }
 
-async fn compare(model: &Model, engine: &SqliteBroker) {
+async fn compare(model: &Model, engine: &dyn Broker) {
     let jobs = model.jobs().await.unwrap();
     assert_eq!(engine.jobs().await.unwrap(), jobs);
     for job in jobs {
@@ -444,18 +446,57 @@ proptest! {
 
     #[test]
     fn sqlite_does_as_the_model_does(ops in vec(op(), 1..120)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        run(async {
             let directory = tempfile::tempdir().unwrap();
-            let clock = Arc::new(AtomicU64::new(1_000_000));
-            let engine = SqliteBroker::open_at(directory.path().join("broker"), Clock::Manual(Arc::clone(&clock))).await.unwrap();
-            let model = Model::default();
-            model.set_now(1_000_000);
-            let mut pairs = Pairs::default();
-            for op in ops {
-                apply(op, &model, &engine, &clock, &mut pairs).await;
-                compare(&model, &engine).await;
-            }
+            let clock = Arc::new(AtomicU64::new(START));
+            let path = directory.path().join("broker");
+            let engine = SqliteBroker::open_at(path, Clock::Manual(Arc::clone(&clock))).await.unwrap();
+            play(ops, &engine, &clock).await;
         });
+    }
+}
+
+/// All cases on one server, each under a prefix of its own.
+#[test]
+fn redis_does_as_the_model_does() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let number = AtomicU64::new(0);
+    let config = ProptestConfig {
+        cases: cases(),
+        max_shrink_iters: 2000,
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(ops in vec(op(), 1..120))| {
+        run(async {
+            let clock = Arc::new(AtomicU64::new(START));
+            let number = number.fetch_add(1, Ordering::SeqCst);
+            let address = server.address(&format!("prefix=case{number}"));
+            let engine = RedisBroker::open_at(address, Arc::clone(&clock)).await.unwrap();
+            play(ops, &engine, &clock).await;
+        });
+    });
+}
+
+/// When the clocks start.
+const START: u64 = 1_000_000;
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(test);
+}
+
+async fn play(ops: Vec<Op>, engine: &dyn Broker, clock: &AtomicU64) {
+    let model = Model::default();
+    model.set_now(START);
+    let mut pairs = Pairs::default();
+    for op in ops {
+        apply(op, &model, engine, clock, &mut pairs).await;
+        compare(&model, engine).await;
     }
 }

@@ -36,7 +36,10 @@ impl Address {
     pub fn is_meant(url: &str) -> bool {
         matches!(
             url.split_once(':'),
-            Some(("redis" | "rediss" | "redis+unix" | "redis+socket" | "unix", _))
+            Some((
+                "redis" | "rediss" | "redis+unix" | "redis+socket" | "unix",
+                _
+            ))
         )
     }
 
@@ -58,9 +61,13 @@ impl Address {
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=').unwrap_or((parameter, "")) {
                 ("prefix", value) => prefix = value.to_owned(),
-                ("virtual_host", value) => kept.push(format!("db={}", value.trim_start_matches('/'))),
+                ("virtual_host", value) => {
+                    kept.push(format!("db={}", value.trim_start_matches('/')))
+                }
                 ("ssl_cert_reqs", "required" | "CERT_REQUIRED") => {}
-                ("db" | "user" | "pass", _) if base.starts_with("redis+unix") || base.starts_with("unix") => {
+                ("db" | "user" | "pass", _)
+                    if base.starts_with("redis+unix") || base.starts_with("unix") =>
+                {
                     kept.push(parameter.to_owned());
                 }
                 _ => return Err(refused("there is an unknown parameter after the ?")),
@@ -81,7 +88,9 @@ impl Address {
             .map_err(|_| refused("it cannot be read"))?;
         let database = connection.redis_settings().db();
         let place = match connection.addr() {
-            ConnectionAddr::Tcp(host, port) => format!("redis://{}:{port}/{database}", bracketed(host)),
+            ConnectionAddr::Tcp(host, port) => {
+                format!("redis://{}:{port}/{database}", bracketed(host))
+            }
             ConnectionAddr::TcpTls { host, port, .. } => {
                 format!("rediss://{}:{port}/{database}", bracketed(host))
             }
@@ -100,6 +109,25 @@ impl Address {
             prefix,
             shown,
         })
+    }
+
+    /// The address with words where it has a user or a password, for people to fill in.
+    pub fn with_placeholders(&self) -> String {
+        let redis = self.connection.redis_settings();
+        match (redis.username().is_some(), redis.password().is_some()) {
+            (false, false) => self.shown.clone(),
+            (user, _) => match self.connection.addr() {
+                ConnectionAddr::Unix(_) => {
+                    let user = if user { "&user=USER" } else { "" };
+                    format!("{}{user}&pass=PASSWORD", self.shown)
+                }
+                _ => {
+                    let user = if user { "USER" } else { "" };
+                    self.shown
+                        .replacen("://", &format!("://{user}:PASSWORD@"), 1)
+                }
+            },
+        }
     }
 
     /// What every key begins with. In braces, so that all keys of a deployment are in one slot where slots matter.
@@ -139,9 +167,18 @@ mod tests {
             ("redis://h", "redis://h:6379/0"),
             ("redis://:secret@h:7/3", "redis://h:7/3"),
             ("redis://u:secr%40et@[::1]:7", "redis://[::1]:7/0"),
-            ("rediss://u:secret@h/1?ssl_cert_reqs=required", "rediss://h:6379/1"),
-            ("redis+unix:///run/r.sock?db=2&user=u&pass=secret", "redis+unix:///run/r.sock?db=2"),
-            ("redis+socket:///run/r.sock?virtual_host=2", "redis+unix:///run/r.sock?db=2"),
+            (
+                "rediss://u:secret@h/1?ssl_cert_reqs=required",
+                "rediss://h:6379/1",
+            ),
+            (
+                "redis+unix:///run/r.sock?db=2&user=u&pass=secret",
+                "redis+unix:///run/r.sock?db=2",
+            ),
+            (
+                "redis+socket:///run/r.sock?virtual_host=2",
+                "redis+unix:///run/r.sock?db=2",
+            ),
             ("redis://h/0?prefix=test", "redis://h:6379/0?prefix=test"),
         ] {
             let address = Address::parse(url).unwrap();

@@ -53,7 +53,15 @@ fn meaning(kind: ErrorKind, text: &str) -> Meaning {
         _ if says(&["NOAUTH", "WRONGPASS", "NOPERM", "non local key"]) => Meaning::Stays,
         ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::Extension => {
             let passes = [
-                "OOM ", "MISCONF", "BUSY", "READONLY", "LOADING", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "max number of clients",
+                "OOM ",
+                "MISCONF",
+                "BUSY",
+                "READONLY",
+                "LOADING",
+                "NOREPLICAS",
+                "MASTERDOWN",
+                "CLUSTERDOWN",
+                "max number of clients",
             ];
             match says(&passes) {
                 true => Meaning::Passes,
@@ -77,7 +85,8 @@ impl Fault {
             Self::Corrupt(detail) => BrokerError::Corrupt { broker, detail },
             Self::Redis(error) => {
                 let detail = error.to_string();
-                match meaning(error.kind(), &detail) {
+                let text = format!("{} {detail}", error.code().unwrap_or_default());
+                match meaning(error.kind(), &text) {
                     Meaning::Passes => BrokerError::Unavailable { broker, detail },
                     Meaning::Stays => BrokerError::Unusable { broker, detail },
                     Meaning::Damage => BrokerError::Corrupt { broker, detail },
@@ -95,10 +104,19 @@ mod tests {
     fn errors_inside_scripts_are_told_apart_by_their_text() {
         let server = ErrorKind::Server(ServerErrorKind::ResponseError);
         let old = |text: &str| {
-            meaning(server, &format!("Error running script (call to f_1): @user_script:3: -{text}"))
+            meaning(
+                server,
+                &format!("Error running script (call to f_1): @user_script:3: -{text}"),
+            )
         };
-        assert_eq!(old("OOM command not allowed when used memory > 'maxmemory'."), Meaning::Passes);
-        assert_eq!(old("READONLY You can't write against a read only replica."), Meaning::Passes);
+        assert_eq!(
+            old("OOM command not allowed when used memory > 'maxmemory'."),
+            Meaning::Passes
+        );
+        assert_eq!(
+            old("READONLY You can't write against a read only replica."),
+            Meaning::Passes
+        );
         assert_eq!(old("WRONGTYPE Operation against a key"), Meaning::Damage);
         assert_eq!(old("NOPERM this user has no permissions"), Meaning::Stays);
         assert_eq!(meaning(ErrorKind::Io, "broken pipe"), Meaning::Passes);

@@ -19,7 +19,9 @@ pub(super) async fn examine(link: &Link, broker: &str) -> Tried<Vec<String>> {
         Ok(_) => String::new(),
         // Some who offer Redis, and some administrators, do not let everybody ask.
         Err(fault) => match fault.into_error(broker) {
-            BrokerError::Unusable { detail, .. } if detail.contains("NOPERM") || detail.contains("permission") => {
+            BrokerError::Unusable { detail, .. }
+                if detail.contains("NOPERM") || detail.contains("permission") =>
+            {
                 return Ok(vec![format!(
                     "{broker} does not say how it is set up ({detail}); it should have appendonly yes and maxmemory-policy noeviction"
                 )]);
@@ -38,7 +40,9 @@ fn judge(info: &str, broker: &str) -> Tried<Vec<String>> {
         })
     };
     if let Some(version) = value("redis_version") {
-        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut parts = version
+            .split('.')
+            .map(|part| part.parse::<u32>().unwrap_or(0));
         let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
         if found < OLDEST {
             return Err(BrokerError::Unusable {
@@ -68,13 +72,21 @@ mod tests {
     use super::*;
 
     fn info(version: &str, aof: u8, policy: &str) -> String {
-        format!("# Server\r\nredis_version:{version}\r\naof_enabled:{aof}\r\nmaxmemory_policy:{policy}\r\n")
+        format!(
+            "# Server\r\nredis_version:{version}\r\naof_enabled:{aof}\r\nmaxmemory_policy:{policy}\r\n"
+        )
     }
 
     #[test]
     fn what_may_lose_something_is_warned_of() {
-        assert_eq!(judge(&info("6.2.0", 1, "noeviction"), "b").unwrap(), [""; 0]);
-        assert_eq!(judge(&info("7.0.15", 0, "allkeys-lru"), "b").unwrap().len(), 2);
+        assert_eq!(
+            judge(&info("6.2.0", 1, "noeviction"), "b").unwrap(),
+            [""; 0]
+        );
+        assert_eq!(
+            judge(&info("7.0.15", 0, "allkeys-lru"), "b").unwrap().len(),
+            2
+        );
     }
 
     #[test]

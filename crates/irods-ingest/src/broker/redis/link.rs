@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Script, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Script, Value,
+};
 use tokio::sync::Mutex;
 
 use super::address::Address;
@@ -82,9 +84,9 @@ impl Request {
     pub(super) fn each<T>(
         self,
         items: impl IntoIterator<Item = T>,
-        mut add: impl FnMut(Self, T) -> Self,
+        add: impl FnMut(Self, T) -> Self,
     ) -> Self {
-        items.into_iter().fold(self, |request, item| add(request, item))
+        items.into_iter().fold(self, add)
     }
 }
 
@@ -131,8 +133,9 @@ impl Link {
 
     /// Forgets a connection that an error has shown to be of no more use.
     async fn judge(&self, generation: u64, error: &RedisError) {
-        // After a time-out the answers still to come may never come, and after an authentication error another one may be let in.
-        if error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout() {
+        // After a time-out or half an answer nobody knows what comes next.
+        let broken = error.is_io_error() || error.is_timeout() || error.kind() == ErrorKind::Parse;
+        if broken || error.is_unrecoverable_error() {
             let mut current = self.current.lock().await;
             if current.generation == generation {
                 current.connection = None;

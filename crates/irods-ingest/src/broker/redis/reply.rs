@@ -119,7 +119,9 @@ impl Fields {
         let bytes = self.maybe_bytes()?.ok_or_else(|| wrong(&Value::Nil))?;
         if bytes.len() > limit {
             let length = bytes.len();
-            return Err(Fault::corrupt(format!("{length} bytes where the limit is {limit}")));
+            return Err(Fault::corrupt(format!(
+                "{length} bytes where the limit is {limit}"
+            )));
         }
         Ok(bytes)
     }
