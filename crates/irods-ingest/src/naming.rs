@@ -84,6 +84,18 @@ pub fn element<'a>(name: &'a [u8], absolute: &[u8]) -> Cow<'a, str> {
     }
 }
 
+/// The name in the source of what is called so in the zone; `None` if no entry can be.
+pub fn source_name(element: &str) -> Option<Vec<u8>> {
+    let Some(encoded) = element.strip_prefix(UNENCODABLE_PREFIX) else {
+        return Some(element.as_bytes().to_vec());
+    };
+    let absolute = STANDARD.decode(encoded.replace('_', "/")).ok()?;
+    absolute
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .map(<[u8]>::to_vec)
+}
+
 /// The AVU that keeps the true path of a data object whose own name is not UTF-8; `None` for every other.
 pub fn unencodable_avu(name: &[u8], absolute: &[u8]) -> Option<Avu> {
     match std::str::from_utf8(name) {

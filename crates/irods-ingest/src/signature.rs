@@ -21,6 +21,9 @@ use crate::source::{Stat, Timestamp};
 /// Bytes of one entry.
 pub const ENTRY_LEN: usize = 24;
 
+/// Stands for the fact that a directory was a mount point. No entry has such a name.
+pub const MOUNT_POINT: &[u8] = b"/mounted";
+
 /// Content hash of an entry that must be taken for changed.
 const CHANGED: u64 = 0;
 
@@ -71,6 +74,11 @@ impl Segment {
             false => content_hash(stat),
         };
         self.push_hashes(name_hash(name), content, change_hash(stat));
+    }
+
+    /// Remembers that something was mounted on the directory when it was scanned.
+    pub fn push_mount_point(&mut self) {
+        self.push_hashes(name_hash(MOUNT_POINT), 1, 1);
     }
 
     fn push_hashes(&mut self, name: u64, content: u64, change: u64) {
@@ -132,6 +140,11 @@ impl Record {
             Some((_, change)) if *change != change_hash(stat) => Verdict::MetadataChanged,
             Some(_) => Verdict::Unchanged,
         }
+    }
+
+    /// Whether something was mounted on the directory when it was last scanned.
+    pub fn was_mount_point(&self) -> bool {
+        self.entries.contains_key(&name_hash(MOUNT_POINT))
     }
 
     /// Number of names remembered.

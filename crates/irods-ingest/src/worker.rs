@@ -270,7 +270,7 @@ impl Worker {
             Ok(task) => task,
             Err(error) => return Left::Refused(leased.job, format!("unreadable task: {error}")),
         };
-        let (name, path) = (task.name(), path_of(&task));
+        let (name, path) = (task.name(), task.directory().to_vec());
         let end = match sync_task::run(context, leased, task).await {
             Ok(TaskEnd::Complete(completion)) => {
                 self.complete(leased.lease, &completion).await.map(|()| {
@@ -392,14 +392,6 @@ impl Worker {
 
 /// How long an idle worker waits before it looks again by itself.
 const IDLE: Duration = Duration::from_secs(1);
-
-fn path_of(task: &Task) -> Vec<u8> {
-    match task {
-        Task::Restart => Vec::new(),
-        Task::SyncPath(task) => task.directory.clone(),
-        Task::SyncFiles(task) => task.directory.clone(),
-    }
-}
 
 /// Heartbeats and extended leases, three times as often as needed. A lease that is lost ends its task.
 async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {

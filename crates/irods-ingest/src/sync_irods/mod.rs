@@ -19,6 +19,7 @@ use crate::sync_task::JobContext;
 mod annotate;
 mod compare_checksums;
 mod create_dirs;
+mod delete;
 mod register_file;
 mod sync_file;
 mod update_metadata;
@@ -27,6 +28,7 @@ mod upload_file;
 pub(crate) use annotate::annotate;
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::create_dirs;
+pub(crate) use delete::{delete_collection_if_empty, delete_object};
 
 /// A file that something is to be done with.
 #[derive(Debug, Clone, Copy)]

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::task::join;
-use super::{FileItem, FilesTask, JobContext, PathTask, Task};
+use super::{DeleteTask, Deletion, FileItem, FilesTask, JobContext, PathTask, Task};
 use crate::broker::{Completion, Failure, NewTask};
 use crate::error::EntryError;
+use crate::naming;
 use crate::plan::compare::Presence;
+use crate::plan::guard;
 
 /// What a directory that could not be scanned is called in the ledger, after its own error.
 const SUBTREE: &str = "subtree not scanned";
@@ -114,6 +116,50 @@ pub(super) fn unknown_entry(
         .push(record(absolute, "sync_path", error, 1, &again));
 }
 
+/// Accounts for deletions that the guard forbids in a directory.
+pub(super) fn kept(
+    context: &JobContext,
+    task: &PathTask,
+    why: &guard::Kept,
+    completion: &mut Completion,
+) {
+    completion.counts.failed += 1;
+    let error = EntryError::new("DELETION_REFUSED", why.to_string());
+    let again = Task::SyncPath(task.clone());
+    let operation = context.spec.options.delete_mode.name();
+    let path = context.absolute(&task.directory);
+    completion
+        .failures
+        .push(record(path, operation, &error, 1, &again));
+}
+
+/// Accounts for something that was not deleted. Deletions are not tried again by themselves.
+pub(super) fn deletion(
+    context: &JobContext,
+    task: DeleteTask,
+    error: &EntryError,
+    completion: &mut Completion,
+) {
+    completion.counts.failed += 1;
+    let path = match &task.what {
+        Deletion::Objects(objects) => match objects.as_slice() {
+            [object] => naming::join(&context.logical(&task.directory), object),
+            _ => context.logical(&task.directory),
+        },
+        Deletion::Collection { collection, .. } | Deletion::Within { collection, .. } => {
+            collection.clone()
+        }
+    };
+    let operation = context.spec.options.delete_mode.name();
+    completion.failures.push(record(
+        path.into_bytes(),
+        operation,
+        error,
+        1,
+        &Task::Delete(task),
+    ));
+}
+
 /// A task whose lease ran out too often: files are tried one by one, a single entry is given up.
 pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Completion {
     let mut completion = Completion::default();
@@ -159,6 +205,7 @@ pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Comp
             };
             directory(context, &given_up, &error, &mut completion);
         }
+        Task::Delete(task) => deletion(context, task, &error, &mut completion),
         Task::Restart => {
             completion.fatal = Some(crate::broker::Fatal::Pass(error.message));
         }

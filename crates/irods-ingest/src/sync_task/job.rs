@@ -1,5 +1,5 @@
 //! The life of a job: created by [`start_synchronization`] once everything that can be known beforehand is checked,
-//! begun pass by pass by [`restart`], stopped by [`interrupt`], forgotten by [`cleanup`].
+//! begun pass by pass by `restart`, stopped by [`interrupt`], forgotten by [`cleanup`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::broker::{
 };
 use crate::error::SyncError;
 use crate::naming::{self, NameError};
+use crate::plan::{Incompatible, check_compatible};
 use crate::source::{FileSystem, FilterError, SourceError};
 
 /// A job as it is asked for.
@@ -61,6 +62,9 @@ pub enum StartError {
     /// An exclusion.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// Operation and delete mode.
+    #[error(transparent)]
+    Incompatible(#[from] Incompatible),
     /// An option outside its range.
     #[error("{0}")]
     Option(String),
@@ -97,6 +101,7 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
             options.files_per_task
         )));
     }
+    check_compatible(options.operation, options.delete_mode)?;
     options.filter()?;
     let source = FileSystem::open(request.source)?;
     let target = naming::target_collection(request.target)?;
@@ -166,8 +171,11 @@ fn unwritable(error: serde_json::Error) -> BrokerError {
 /// This worker does not see the source.
 pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<TaskEnd, SyncError> {
     let root = context.spec.source();
-    let opened = tokio::task::spawn_blocking(move || FileSystem::open(&root).map(|_| ())).await;
-    opened
+    let opened = tokio::task::spawn_blocking(move || {
+        FileSystem::open(&root).and_then(|source| source.mount_facts(Path::new("")))
+    });
+    let mount = opened
+        .await
         .map_err(|_| SyncError::Worker("the source root did not answer".into()))?
         .map_err(|error| SyncError::Worker(error.to_string()))?;
     let mut completion = Completion::default();
@@ -176,6 +184,7 @@ pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<Tas
             directory: Vec::new(),
             attempts: 0,
             exists: false,
+            mount: Some(mount),
         });
         let new = task
             .to_new_task()

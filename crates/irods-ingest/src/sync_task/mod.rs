@@ -2,9 +2,10 @@
 //!
 //! | task | does | queues |
 //! |---|---|---|
-//! | [`restart`](job::restart) | begins a pass: the source root must be there | the root's `sync_path` |
-//! | [`sync_path`] | one directory: its collection ([`sync_dir`]), then lists it and compares | `sync_files` for what is new or changed, a `sync_path` for each sub-directory |
-//! | [`sync_files`] | some files of one directory, each by itself through [`sync_entry`] | what failed and is to be tried again |
+//! | `restart` | begins a pass: the source root must be there | the root's `sync_path` |
+//! | `sync_path` | one directory: its collection (`sync_dir`), then lists it and compares | `sync_files` for what is new or changed, a `sync_path` for each sub-directory, a `delete` for what is gone |
+//! | `delete` | what the source no longer has | a collection's content, in tasks of their own |
+//! | `sync_files` | some files of one directory, each by itself through `sync_entry` | what failed and is to be tried again |
 //!
 //! A directory's collection is made by the task that scans it, before anything below it is queued. So no two tasks want the
 //! same collection, and a file finds its collection there; where somebody removed it meanwhile, `create_dirs` makes it again.
@@ -24,6 +25,7 @@ use crate::shutdown::Shutdown;
 use crate::signature::CacheKey;
 use crate::source::{FileSystem, Filter};
 
+mod delete;
 mod failure;
 mod irods_task;
 pub mod job;
@@ -38,7 +40,7 @@ pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};
 pub use spec::{JobOptions, JobSpec};
 pub(crate) use sync_path::source_error;
-pub use task::{FileItem, FilesTask, PathTask, Task};
+pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
 
 /// What the tasks of one job have in common in one worker.
 #[derive(Debug, Clone)]
@@ -128,6 +130,7 @@ pub async fn run(context: &JobContext, leased: &Leased, task: Task) -> Result<Ta
         Task::Restart => job::restart(context, leased).await,
         Task::SyncPath(task) => sync_path::sync_path(context, leased, task).await,
         Task::SyncFiles(task) => sync_files::sync_files(context, task, leased.expiries > 0).await,
+        Task::Delete(task) => delete::delete(context, leased, task).await,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes_text;
-use crate::plan::Operation;
+use crate::plan::{DeleteMode, Operation};
 use crate::source::{Filter, FilterError};
 
 /// A job as every worker sees it. Unknown fields are refused: a worker that is too old for an option must not guess.
@@ -54,6 +54,10 @@ pub struct JobOptions {
     pub exclude_file_name: Vec<String>,
     /// The same for directories, with all that is below them.
     pub exclude_directory_name: Vec<String>,
+    /// What is done with a name of the catalog that is gone from the source.
+    pub delete_mode: DeleteMode,
+    /// A job that wants to delete more than so many entries is ended.
+    pub max_delete: Option<u64>,
     /// How often a failed file is tried again.
     pub max_retries: u32,
     /// Seconds before the first of these attempts; each further one waits twice as long.
@@ -75,6 +79,8 @@ impl Default for JobOptions {
             exclude_file_type: String::new(),
             exclude_file_name: Vec::new(),
             exclude_directory_name: Vec::new(),
+            delete_mode: DeleteMode::default(),
+            max_delete: None,
             max_retries: 0,
             delay: 0,
             timeout: 3600,
@@ -93,6 +99,11 @@ impl JobOptions {
             &self.exclude_file_name,
             &self.exclude_directory_name,
         )
+    }
+
+    /// Whether anything may be deleted.
+    pub fn deletes(&self) -> bool {
+        self.delete_mode != DeleteMode::DoNotDelete
     }
 
     /// The longest that one file may take.

@@ -5,7 +5,7 @@ use crate::broker::Counts;
 use crate::core::{self, Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::plan::{
-    self, CatalogState, Decision, DirectoryFacts, Effect, Options, decide_directory,
+    self, CatalogState, Decision, DirectoryFacts, Effect, Operation, Options, decide_directory,
 };
 use crate::signature::Verdict;
 use crate::sync_irods::{self, patiently};
@@ -28,6 +28,7 @@ pub(super) async fn sync_dir(
     context: &JobContext,
     directory: &[u8],
     known: Known,
+    redelivered: bool,
 ) -> Result<Counts, SyncError> {
     let collection = context.logical(directory);
     let absolute = context.absolute(directory);
@@ -36,7 +37,7 @@ pub(super) async fn sync_dir(
         .iter()
         .any(|event| handler.has_hooks(*event));
     let (collection, absolute, known) = (&collection, &absolute, &known);
-    patiently(context, |mut zone, redelivered| async move {
+    patiently(context, |mut zone, again| async move {
         let zone = &mut zone;
         let mut catalog = match context.spec.options.ignore_cache {
             true => CatalogState::Unknown,
@@ -51,7 +52,7 @@ pub(super) async fn sync_dir(
                     ignore_cache: context.spec.options.ignore_cache,
                     initial_ingest: context.spec.options.initial_ingest,
                     hooks,
-                    redelivered,
+                    redelivered: redelivered || again,
                 },
             });
             let (event, effect) = match decision {
@@ -79,7 +80,12 @@ pub(super) async fn sync_dir(
                     sync_irods::create_dirs(context, zone, directory).await
                 }
                 (plan::Event::Create, _) => {
-                    core::on_coll_create(handler, subject, async { Ok(Counts::default()) }).await
+                    // Found there: an earlier attempt, whose end nobody saw, made it.
+                    let made = Counts {
+                        collections_created: u64::from(subject.operation != Operation::NoOp),
+                        ..Counts::default()
+                    };
+                    core::on_coll_create(handler, subject, async { Ok(made) }).await
                 }
             };
             match done {

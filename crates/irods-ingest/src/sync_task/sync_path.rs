@@ -16,14 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use super::sync_dir::{Known, sync_dir};
 use super::task::join;
-use super::{FileItem, FilesTask, JobContext, PathTask, Task, TaskEnd, failure};
+use super::{FileItem, FilesTask, JobContext, PathTask, Task, TaskEnd, delete, failure};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{Append, Compaction, Completion, Counts, Leased, NewTask, Segment, Spawned};
 use crate::error::{EntryError, SyncError};
 use crate::plan::compare::{CatalogNames, Presence, with_catalog, with_record};
 use crate::plan::{CatalogState, Options};
 use crate::signature::{self, Record, Verdict};
-use crate::source::{Entry, EntryKind, Listing, SourceError};
+use crate::source::{Entry, EntryKind, Listing, MountFacts, SourceError};
 use crate::{bytes_text, naming, sync_irods};
 
 /// Where a task that was interrupted goes on.
@@ -77,8 +77,9 @@ async fn scan(
     };
     // A cursor says that the collection was there before anything below it was queued.
     if cursor.is_none() {
-        let known = remembered.of_directory(&record, task, &listing);
-        completion.counts += sync_dir(context, &task.directory, known).await?;
+        let known = remembered.of_directory(context, &record, task, &listing);
+        let redelivered = leased.expiries > 0;
+        completion.counts += sync_dir(context, &task.directory, known, redelivered).await?;
     }
     let after = cursor.map(|cursor| cursor.after);
     let mut children = Children::new(context, leased, task);
@@ -98,14 +99,34 @@ async fn scan(
         }
     }
     children.flush(&completion.counts).await?;
-    finish(
-        context,
-        task,
-        &listing,
-        &remembered,
-        &record,
-        &mut completion,
-    );
+    let mount = mount_facts(context, &task.directory).await?;
+    if context.spec.options.deletes()
+        && let Some(catalog) = &remembered.catalog
+    {
+        let mounts = delete::Mounts {
+            before: record.was_mount_point().then_some(MountFacts {
+                dev: mount.dev,
+                is_mount_point: true,
+            }),
+            at_start: task.mount,
+            now: Some(mount),
+        };
+        match delete::plan(context, &task.directory, catalog, &listing, mounts) {
+            Ok(tasks) => {
+                if let Flow::Stopping = children.queue(&tasks, &completion.counts).await? {
+                    return Ok(TaskEnd::complete(completion));
+                }
+            }
+            Err(kept) => failure::kept(context, task, &kept, &mut completion),
+        }
+    }
+    let scanned = Scanned {
+        listing: &listing,
+        remembered: &remembered,
+        record: &record,
+        is_mount_point: mount.is_mount_point,
+    };
+    finish(context, task, &scanned, &mut completion);
     Ok(TaskEnd::complete(completion))
 }
 
@@ -117,22 +138,22 @@ struct Remembered {
 }
 
 async fn remember(context: &JobContext, task: &PathTask) -> Result<Remembered, SyncError> {
-    if context.spec.options.compare_catalog {
-        let collection = context.logical(&task.directory);
-        let names = sync_irods::list_collection(context, &collection).await?;
-        return Ok(Remembered {
-            segments: Vec::new(),
-            catalog: Some(names),
-        });
-    }
-    let segments = context
-        .broker
-        .signatures(&context.cache_key(&task.directory))
-        .await?;
-    Ok(Remembered {
-        segments,
-        catalog: None,
-    })
+    let options = &context.spec.options;
+    let catalog = match options.compare_catalog || options.deletes() {
+        true => {
+            let collection = context.logical(&task.directory);
+            Some(sync_irods::list_collection(context, &collection).await?)
+        }
+        false => None,
+    };
+    let segments = match options.compare_catalog {
+        true => Vec::new(),
+        false => {
+            let key = context.cache_key(&task.directory);
+            context.broker.signatures(&key).await?
+        }
+    };
+    Ok(Remembered { segments, catalog })
 }
 
 impl Remembered {
@@ -153,11 +174,11 @@ impl Remembered {
         }
         let options = &context.spec.options;
         let (verdict, presence) = match &self.catalog {
-            Some(catalog) => {
+            Some(catalog) if options.compare_catalog => {
                 let name = naming::element(&entry.name, &absolute);
                 with_catalog(entry, name.as_bytes(), catalog, options.operation)
             }
-            None => {
+            _ => {
                 let options = Options {
                     ignore_cache: options.ignore_cache,
                     ..Options::default()
@@ -175,11 +196,17 @@ impl Remembered {
     }
 
     /// What is known of the directory itself: its own entry stands in its record under the empty name.
-    fn of_directory(&self, record: &Record, task: &PathTask, listing: &Listing) -> Known {
-        let verdict = match self.catalog {
-            Some(_) if task.exists => Verdict::Unchanged,
-            Some(_) => Verdict::New,
-            None => record.verdict(b"", &listing.directory),
+    fn of_directory(
+        &self,
+        context: &JobContext,
+        record: &Record,
+        task: &PathTask,
+        listing: &Listing,
+    ) -> Known {
+        let verdict = match (context.spec.options.compare_catalog, task.exists) {
+            (true, true) => Verdict::Unchanged,
+            (true, false) => Verdict::New,
+            (false, _) => record.verdict(b"", &listing.directory),
         };
         Known {
             verdict,
@@ -297,6 +324,7 @@ impl<'a> Children<'a> {
                     directory: join(&self.task.directory, &entry.name),
                     attempts: 0,
                     exists,
+                    mount: None,
                 }))?;
             }
         }
@@ -326,6 +354,19 @@ impl<'a> Children<'a> {
         Ok(())
     }
 
+    /// Queues further tasks behind what the listing gave. Queued twice after a crash in between, the second does nothing.
+    async fn queue(&mut self, tasks: &[Task], counts: &Counts) -> Result<Flow, SyncError> {
+        for task in tasks {
+            self.push(task)?;
+            if self.batch.len() >= MAX_CHILDREN
+                && let Flow::Stopping = self.flush(counts).await?
+            {
+                return Ok(Flow::Stopping);
+            }
+        }
+        self.flush(counts).await
+    }
+
     async fn flush(&mut self, counts: &Counts) -> Result<Flow, SyncError> {
         self.close_chunk()?;
         if self.batch.is_empty() {
@@ -350,40 +391,61 @@ impl<'a> Children<'a> {
     }
 }
 
+async fn mount_facts(context: &JobContext, directory: &[u8]) -> Result<MountFacts, SyncError> {
+    let source = context.source.clone();
+    let relative = Path::new(OsStr::from_bytes(directory)).to_owned();
+    tokio::task::spawn_blocking(move || source.mount_facts(&relative))
+        .await
+        .map_err(|_| SyncError::Worker("a look at a directory did not end".into()))?
+        .map_err(source_error)
+}
+
+/// What a scan learnt.
+struct Scanned<'a> {
+    listing: &'a Listing,
+    remembered: &'a Remembered,
+    record: &'a Record,
+    is_mount_point: bool,
+}
+
 /// What is accounted for once, when everything is queued.
 fn finish(
     context: &JobContext,
     task: &PathTask,
-    listing: &Listing,
-    remembered: &Remembered,
-    record: &Record,
+    scanned: &Scanned<'_>,
     completion: &mut Completion,
 ) {
+    let Scanned {
+        listing, record, ..
+    } = scanned;
     for (name, error) in &listing.errors {
         let error = EntryError::new("SOURCE_ERROR", error.to_string());
         failure::unknown_entry(context, task, name, &error, completion);
     }
-    if remembered.catalog.is_some() {
+    if context.spec.options.compare_catalog {
         return;
     }
     let key = context.cache_key(&task.directory);
+    let mut own = signature::Segment::new();
     if record.verdict(b"", &listing.directory) != Verdict::Unchanged {
-        let mut own = signature::Segment::new();
         own.push(b"", &listing.directory, listing.seen_at);
+    }
+    if scanned.is_mount_point && !record.was_mount_point() {
+        own.push_mount_point();
+    }
+    if !own.is_empty() {
         completion.signatures.push(Append {
             key: key.clone(),
             bytes: own.into_bytes(),
         });
     }
-    let names = || listing.names().chain(std::iter::once(&b""[..]));
-    if !remembered.segments.is_empty() && record.should_compact(names().count()) {
+    let own_names = [&b""[..], signature::MOUNT_POINT];
+    let names = || listing.names().chain(own_names);
+    let segments = &scanned.remembered.segments;
+    if !segments.is_empty() && record.should_compact(names().count()) {
         completion.compactions.push(Compaction {
             key,
-            replaces: remembered
-                .segments
-                .iter()
-                .map(|segment| segment.id)
-                .collect(),
+            replaces: segments.iter().map(|segment| segment.id).collect(),
             bytes: record.compacted(names()).into_bytes(),
         });
     }

@@ -6,7 +6,7 @@ use crate::broker::{NewTask, TaskClass};
 use crate::bytes_text;
 use crate::plan::compare::Presence;
 use crate::signature::Verdict;
-use crate::source::Stat;
+use crate::source::{MountFacts, Stat};
 
 /// A queued task. Paths are relative to the source root, bytes, empty for the root itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum Task {
     SyncPath(PathTask),
     /// Applies some files of one directory.
     SyncFiles(FilesTask),
+    /// Deletes what the source no longer has.
+    Delete(DeleteTask),
 }
 
 /// See [`Task::SyncPath`].
@@ -30,6 +32,42 @@ pub struct PathTask {
     pub attempts: u32,
     /// Whether the catalog was seen to hold its collection.
     pub exists: bool,
+    /// For the root, where it sat among the mounts when the pass began.
+    pub mount: Option<MountFacts>,
+}
+
+/// See [`Task::Delete`]. What is deleted was called for by one name that is gone from one directory of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteTask {
+    /// The directory whose entry is gone.
+    #[serde(with = "bytes_text")]
+    pub directory: Vec<u8>,
+    /// What to delete.
+    pub what: Deletion,
+}
+
+/// What a [`DeleteTask`] deletes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletion {
+    /// Data objects of the directory's own collection, each gone by itself.
+    Objects(Vec<String>),
+    /// A collection with all that is in it. `top` is the one whose directory is gone; `collection` is it or lies below it.
+    Collection {
+        /// Logical path of the collection whose directory is gone.
+        top: String,
+        /// Logical path of what this task deletes.
+        collection: String,
+    },
+    /// Some data objects of a collection that lies in a gone one.
+    Within {
+        /// Logical path of the collection whose directory is gone.
+        top: String,
+        /// Logical path of the collection that the objects are in.
+        collection: String,
+        /// Their names.
+        objects: Vec<String>,
+    },
 }
 
 /// See [`Task::SyncFiles`].
@@ -67,6 +105,17 @@ impl Task {
             Task::Restart => "restart",
             Task::SyncPath(_) => "sync_path",
             Task::SyncFiles(_) => "sync_files",
+            Task::Delete(_) => "delete",
+        }
+    }
+
+    /// The directory that it is about, relative to the source root.
+    pub fn directory(&self) -> &[u8] {
+        match self {
+            Task::Restart => b"",
+            Task::SyncPath(task) => &task.directory,
+            Task::SyncFiles(task) => &task.directory,
+            Task::Delete(task) => &task.directory,
         }
     }
 
@@ -79,6 +128,7 @@ impl Task {
             Task::Restart => (TaskClass::Other, 0),
             Task::SyncPath(task) => (TaskClass::Directory, depth(&task.directory)),
             Task::SyncFiles(task) => (TaskClass::Files, depth(&task.directory)),
+            Task::Delete(task) => (TaskClass::Other, depth(&task.directory)),
         };
         Ok(NewTask {
             class,

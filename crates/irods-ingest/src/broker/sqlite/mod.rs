@@ -1,6 +1,6 @@
 //! The embedded engine: one SQLite file in WAL mode, shared by the processes of one machine.
 //!
-//! Every change is a request to the one thread of the process that writes ([`writer`]); reads use connections of their own on the
+//! Every change is a request to the one thread of the process that writes (`writer`); reads use connections of their own on the
 //! runtime's blocking threads and never wait for a writer. Processes share nothing but the file, so it must be on a local file
 //! system (WAL needs memory that all of them map). The time is the machine's.
 //!

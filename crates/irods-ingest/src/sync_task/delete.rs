@@ -1,0 +1,332 @@
+//! What the source no longer has is deleted from the zone, as the job's delete mode says.
+//!
+//! Which names are gone is found by `sync_path`, which listed the catalog before the source; here it is done. Immediately before
+//! anything is deleted the missing name is looked for once more, in the same directory: only "no such entry" counts.
+//!
+//! A collection whose directory is gone is taken apart: its objects in chunks, its sub-collections by tasks of their own. Whoever
+//! empties a collection removes it and tries the one above, up to the one whose directory is gone.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use irods_client::protocol::path;
+
+use super::{DeleteTask, Deletion, JobContext, Task, TaskEnd, failure};
+use crate::broker::limits::MAX_CHILDREN;
+use crate::broker::{Completion, Counts, Fatal, Leased, NewTask, Spawned};
+use crate::error::{EntryError, SyncError};
+use crate::naming;
+use crate::plan::compare::CatalogNames;
+use crate::plan::guard;
+use crate::source::{Listing, MountFacts};
+use crate::sync_irods::{self, patiently};
+
+/// The tasks that delete what the catalog has and the listing has not, or why none of it may be deleted. `before` says whether
+/// the directory was a mount point at the last scan, `at_start` where the root sat when the pass began.
+pub(super) fn plan(
+    context: &JobContext,
+    directory: &[u8],
+    catalog: &CatalogNames,
+    listing: &Listing,
+    mounts: Mounts,
+) -> Result<Vec<Task>, guard::Kept> {
+    let present: Vec<String> = listing
+        .names()
+        .map(|name| {
+            let absolute = context.absolute(&super::task::join(directory, name));
+            naming::element(name, &absolute).into_owned()
+        })
+        .collect();
+    let gone = |names: Vec<&[u8]>| -> Vec<String> {
+        let gone = guard::gone(names, present.iter().map(String::as_bytes));
+        // A name that is not text cannot be one that we made.
+        gone.into_iter()
+            .filter_map(|name| std::str::from_utf8(name).ok())
+            .map(str::to_owned)
+            .collect()
+    };
+    let objects = gone(catalog.data_objects().collect());
+    let collections = gone(catalog.collections().collect());
+    if objects.is_empty() && collections.is_empty() {
+        return Ok(Vec::new());
+    }
+    match directory {
+        [] => guard::check_root(
+            mounts.before,
+            mounts.at_start,
+            mounts.now,
+            present.is_empty(),
+        )?,
+        _ => guard::check_directory(mounts.before, mounts.at_start, mounts.now, true)?,
+    }
+    let here = context.logical(directory);
+    let chunk = context.spec.options.files_per_task.max(1);
+    let objects = objects
+        .chunks(chunk)
+        .map(|names| Deletion::Objects(names.to_vec()));
+    let collections = collections.iter().map(|name| {
+        let collection = naming::join(&here, name);
+        Deletion::Collection {
+            top: collection.clone(),
+            collection,
+        }
+    });
+    Ok(objects
+        .chain(collections)
+        .map(|what| {
+            Task::Delete(DeleteTask {
+                directory: directory.to_vec(),
+                what,
+            })
+        })
+        .collect())
+}
+
+/// Where a directory sits and sat among the mounts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mounts {
+    pub(super) before: Option<MountFacts>,
+    pub(super) at_start: Option<MountFacts>,
+    pub(super) now: Option<MountFacts>,
+}
+
+/// Runs the task.
+///
+/// # Errors
+/// What concerns more than single entries.
+pub(super) async fn delete(
+    context: &JobContext,
+    leased: &Leased,
+    task: DeleteTask,
+) -> Result<TaskEnd, SyncError> {
+    let mut completion = Completion::default();
+    let redelivered = leased.expiries > 0;
+    let done = match &task.what {
+        Deletion::Objects(objects) => {
+            let collection = context.logical(&task.directory);
+            delete_objects(
+                context,
+                &task,
+                &collection,
+                objects,
+                redelivered,
+                &mut completion,
+            )
+            .await
+        }
+        Deletion::Within {
+            top,
+            collection,
+            objects,
+        } => {
+            match delete_objects(
+                context,
+                &task,
+                collection,
+                objects,
+                redelivered,
+                &mut completion,
+            )
+            .await
+            {
+                Ok(()) => remove_emptied(context, collection, top, &mut completion).await,
+                failed => failed,
+            }
+        }
+        Deletion::Collection { top, collection } => {
+            delete_collection(context, leased, &task, collection, top, &mut completion).await
+        }
+    };
+    match done {
+        Ok(()) => {}
+        Err(SyncError::Entry(error)) => failure::deletion(context, task, &error, &mut completion),
+        Err(other) => return Err(other),
+    }
+    Ok(TaskEnd::complete(completion))
+}
+
+/// Deletes objects one by one; one that fails fails alone.
+async fn delete_objects(
+    context: &JobContext,
+    task: &DeleteTask,
+    collection: &str,
+    objects: &[String],
+    redelivered: bool,
+    completion: &mut Completion,
+) -> Result<(), SyncError> {
+    if let Err(why) = check_limit(context, objects.len() as u64).await? {
+        completion.fatal = Some(Fatal::Job(why));
+        return Ok(());
+    }
+    for name in objects {
+        let object = naming::join(collection, name);
+        let gone = match &task.what {
+            Deletion::Objects(_) => name.as_str(),
+            Deletion::Collection { top, .. } | Deletion::Within { top, .. } => last_element(top),
+        };
+        let deleted = match certainly_gone(context, &task.directory, gone).await {
+            Ok(()) => {
+                patiently(context, |mut zone, again| {
+                    let object = &object;
+                    async move {
+                        let deleted = sync_irods::delete_object(context, &mut zone, object).await?;
+                        Ok(deleted || again)
+                    }
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        match deleted {
+            // Gone already: by our own attempt whose end nobody saw, or by somebody else.
+            Ok(deleted) => completion.counts.deleted += u64::from(deleted || redelivered),
+            Err(SyncError::Entry(error)) => {
+                let single = DeleteTask {
+                    directory: task.directory.clone(),
+                    what: match &task.what {
+                        Deletion::Objects(_) => Deletion::Objects(vec![name.clone()]),
+                        Deletion::Collection { top, .. } | Deletion::Within { top, .. } => {
+                            Deletion::Within {
+                                top: top.clone(),
+                                collection: collection.to_owned(),
+                                objects: vec![name.clone()],
+                            }
+                        }
+                    },
+                };
+                failure::deletion(context, single, &error, completion);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// Queues what is in a collection; removes it if that is nothing.
+async fn delete_collection(
+    context: &JobContext,
+    leased: &Leased,
+    task: &DeleteTask,
+    collection: &str,
+    top: &str,
+    completion: &mut Completion,
+) -> Result<(), SyncError> {
+    certainly_gone(context, &task.directory, last_element(top)).await?;
+    let names = sync_irods::list_collection(context, collection).await?;
+    let text = |name: &[u8]| match std::str::from_utf8(name) {
+        Ok(name) => Ok(name.to_owned()),
+        Err(_) => Err(SyncError::Entry(EntryError::new(
+            "BAD_NAME",
+            format!("{collection} holds a name that is not text"),
+        ))),
+    };
+    let objects = names
+        .data_objects()
+        .map(text)
+        .collect::<Result<Vec<_>, _>>()?;
+    let collections = names
+        .collections()
+        .map(text)
+        .collect::<Result<Vec<_>, _>>()?;
+    if objects.is_empty() && collections.is_empty() {
+        return remove_emptied(context, collection, top, completion).await;
+    }
+    let chunk = context.spec.options.files_per_task.max(1);
+    let within = objects.chunks(chunk).map(|objects| Deletion::Within {
+        top: top.to_owned(),
+        collection: collection.to_owned(),
+        objects: objects.to_vec(),
+    });
+    let below = collections.iter().map(|name| Deletion::Collection {
+        top: top.to_owned(),
+        collection: naming::join(collection, name),
+    });
+    let children: Vec<NewTask> = within
+        .chain(below)
+        .map(|what| {
+            let child = Task::Delete(DeleteTask {
+                directory: task.directory.clone(),
+                what,
+            });
+            child.to_new_task()
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| SyncError::Entry(EntryError::new("BAD_TASK", error.to_string())))?;
+    // Queued twice after a crash in between, they find nothing the second time.
+    for batch in children.chunks(MAX_CHILDREN) {
+        let spawned = context
+            .broker
+            .spawn(leased.lease, batch.to_vec(), b"children".to_vec())
+            .await?;
+        if spawned == Spawned::Stopping {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a collection if it is empty, then those above it that this made empty, up to `top`.
+async fn remove_emptied(
+    context: &JobContext,
+    collection: &str,
+    top: &str,
+    completion: &mut Completion,
+) -> Result<(), SyncError> {
+    let mut next = Some(collection);
+    while let Some(collection) = next {
+        if let Err(why) = check_limit(context, 1).await? {
+            completion.fatal = Some(Fatal::Job(why));
+            return Ok(());
+        }
+        let removed = patiently(context, |mut zone, again| async move {
+            let removed =
+                sync_irods::delete_collection_if_empty(context, &mut zone, collection).await?;
+            Ok(removed || again)
+        })
+        .await?;
+        if !removed {
+            return Ok(());
+        }
+        completion.counts.deleted += 1;
+        next = path::parent(collection).filter(|_| collection != top);
+    }
+    Ok(())
+}
+
+/// The last look.
+async fn certainly_gone(
+    context: &JobContext,
+    directory: &[u8],
+    name: &str,
+) -> Result<(), SyncError> {
+    let kept = |why: String| SyncError::Entry(EntryError::new("DELETION_REFUSED", why));
+    let Some(name) = naming::source_name(name) else {
+        return Err(kept(guard::Kept::NotCertainlyGone.to_string()));
+    };
+    let source = context.source.clone();
+    let links = context.spec.options.operation.links();
+    let relative = Path::new(OsStr::from_bytes(directory)).to_owned();
+    let looked = tokio::task::spawn_blocking(move || match source.directory(&relative) {
+        Ok(open) => guard::check_last_look(&open.stat(&name, links)),
+        Err(_) => Err(guard::Kept::NotCertainlyGone),
+    });
+    looked
+        .await
+        .map_err(|_| SyncError::Worker("a look at the source did not end".into()))?
+        .map_err(|why| kept(why.to_string()))
+}
+
+/// Whether so many more may be deleted; what was deleted by completed tasks counts.
+async fn check_limit(context: &JobContext, more: u64) -> Result<Result<(), String>, SyncError> {
+    let limit = context.spec.options.max_delete;
+    if limit.is_none() {
+        return Ok(Ok(()));
+    }
+    let done: Counts = context.broker.job(context.job).await?.pass_totals;
+    Ok(guard::check_limit(limit, done.deleted, more).map_err(|why| why.to_string()))
+}
+
+fn last_element(collection: &str) -> &str {
+    collection.rsplit('/').next().unwrap_or(collection)
+}

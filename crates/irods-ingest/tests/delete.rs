@@ -1,0 +1,197 @@
+//! What is gone from the source goes from the zone, as far as it was asked for; and what is not certainly gone stays.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use ingest::broker::{Job, JobState};
+use ingest::plan::{DeleteMode, Operation};
+use ingest::sync_task::JobOptions;
+use support::{Site, TARGET, assert_registered};
+
+const TRASH: &str = "/tempZone/trash/home/rods/landing";
+
+fn with(operation: Operation, delete_mode: DeleteMode) -> JobOptions {
+    JobOptions {
+        operation,
+        delete_mode,
+        files_per_task: 2,
+        ..JobOptions::default()
+    }
+}
+
+/// A tree with something deep in it, ingested.
+async fn site(operation: Operation, delete_mode: DeleteMode) -> Site {
+    let site = Site::new().await;
+    for name in [
+        "keep",
+        "drop",
+        "dir/keep",
+        "dir/drop",
+        ".hidden/x",
+        "hidden/x",
+    ] {
+        site.write(name, name);
+    }
+    for n in 0..7 {
+        site.write(format!("gone/f{n}"), "x");
+        site.write(format!("gone/deep/er/f{n}"), "x");
+    }
+    std::fs::create_dir_all(site.source().join("gone/empty/chain")).unwrap();
+    let job = site.run(with(operation, delete_mode)).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.deleted, 0);
+    site
+}
+
+fn remove(site: &Site) {
+    std::fs::remove_dir_all(site.source().join("gone")).unwrap();
+    std::fs::remove_file(site.source().join("drop")).unwrap();
+    std::fs::remove_file(site.source().join("dir/drop")).unwrap();
+}
+
+/// 2 + 14 objects and gone, gone/deep, gone/deep/er, gone/empty, gone/empty/chain.
+const GONE: u64 = 16 + 5;
+
+async fn names(site: &Site) -> Vec<String> {
+    site.catalog()
+        .await
+        .keys()
+        .map(ToString::to_string)
+        .collect()
+}
+
+async fn exists(site: &Site, path: &str) -> bool {
+    site.connection().await.stat(path).await.unwrap().is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unregistering_follows_the_source_and_leaves_the_files() {
+    let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
+    let before = names(&site).await.len();
+    remove(&site);
+    let job = site
+        .run(with(Operation::RegisterSync, DeleteMode::Unregister))
+        .await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.deleted, GONE);
+    assert_registered(&site).await;
+    assert_eq!(names(&site).await.len() as u64, before as u64 - GONE);
+    assert!(!exists(&site, TRASH).await, "nothing goes to the trash");
+    let job = site
+        .run(with(Operation::RegisterSync, DeleteMode::Unregister))
+        .await;
+    assert_eq!((job.totals.deleted, job.totals.skipped_unchanged), (0, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_go_to_the_trash_or_for_good() {
+    for (mode, in_trash) in [(DeleteMode::Trash, true), (DeleteMode::NoTrash, false)] {
+        let site = site(Operation::PutSync, mode).await;
+        remove(&site);
+        let job = site.run(with(Operation::PutSync, mode)).await;
+        site.assert_no_failures(&job).await;
+        assert_eq!(job.totals.deleted, GONE, "{mode}");
+        assert!(!exists(&site, &format!("{TARGET}/gone")).await);
+        assert!(exists(&site, &format!("{TARGET}/dir/keep")).await);
+        let trashed = [format!("{TRASH}/drop"), format!("{TRASH}/gone/deep/er/f3")];
+        for path in trashed {
+            assert_eq!(exists(&site, &path).await, in_trash, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn do_not_delete_deletes_nothing() {
+    let site = site(Operation::RegisterSync, DeleteMode::DoNotDelete).await;
+    let before = names(&site).await;
+    remove(&site);
+    let job = site
+        .run(with(Operation::RegisterSync, DeleteMode::DoNotDelete))
+        .await;
+    assert_eq!((job.totals.deleted, names(&site).await), (0, before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_excluded_or_hidden_is_not_gone() {
+    let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
+    let before = names(&site).await;
+    let options = JobOptions {
+        exclude_file_name: vec![".*/drop$".into()],
+        exclude_directory_name: vec![".*/gone$".into()],
+        ..with(Operation::RegisterSync, DeleteMode::Unregister)
+    };
+    let job = site.run(options).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!((job.totals.deleted, names(&site).await), (0, before));
+    std::fs::remove_dir_all(site.source().join(".hidden")).unwrap();
+    let job = site
+        .run(with(Operation::RegisterSync, DeleteMode::Unregister))
+        .await;
+    assert_eq!(
+        job.totals.deleted, 2,
+        "the collection .hidden with its object, and nothing of hidden"
+    );
+    assert!(exists(&site, &format!("{TARGET}/hidden/x")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_root_deletes_nothing_and_says_so() {
+    let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
+    let before = names(&site).await;
+    for entry in std::fs::read_dir(site.source()).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(path).unwrap(),
+            false => std::fs::remove_file(path).unwrap(),
+        }
+    }
+    let job = site
+        .run(with(Operation::RegisterSync, DeleteMode::Unregister))
+        .await;
+    assert_eq!((job.totals.deleted, job.totals.failed), (0, 1));
+    assert_eq!(names(&site).await, before);
+    let failure = &site.failures(&job).await[0].failure;
+    assert_eq!(failure.code_name, "DELETION_REFUSED");
+    assert!(failure.message.contains("empty"), "{}", failure.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_ends_the_job() {
+    let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
+    remove(&site);
+    let options = JobOptions {
+        max_delete: Some(1),
+        ..with(Operation::RegisterSync, DeleteMode::Unregister)
+    };
+    let job: Job = site.run(options).await;
+    assert_eq!(job.state, JobState::Failed);
+    assert!(job.failed.unwrap().contains("--max_delete 1"));
+    assert!(
+        names(&site)
+            .await
+            .iter()
+            .filter(|n| n.starts_with("/gone"))
+            .count()
+            > 10
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_not_text_are_followed_too() {
+    let site = Site::new().await;
+    site.write(b"bad\xff", "x");
+    site.write(b"worse\xfe/\xfd", "x");
+    site.write("good", "x");
+    let options = || with(Operation::RegisterSync, DeleteMode::Unregister);
+    site.run(options()).await;
+    let job = site.run(options()).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.deleted, 0, "they are there");
+    std::fs::remove_file(site.write(b"bad\xff", "")).unwrap();
+    std::fs::remove_dir_all(site.write(b"worse\xfe/\xfd", "").parent().unwrap()).unwrap();
+    let job = site.run(options()).await;
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.deleted, 3);
+    assert_eq!(names(&site).await, ["/good"]);
+}
