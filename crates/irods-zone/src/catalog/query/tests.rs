@@ -704,6 +704,7 @@ fn recorded_query(xml: &str) -> Option<GenQuery> {
         continue_inx: 0,
         row_offset: 0,
         options: numbers(body, "options")[0],
+        locale_order: false,
     })
 }
 
