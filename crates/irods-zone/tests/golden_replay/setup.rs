@@ -47,7 +47,10 @@ fn content(name: &str) -> Vec<u8> {
     let small = || (0..100).collect::<Vec<u8>>();
     match name {
         "small" => small(),
-        "five" => (0..5 << 20).map(|i: u32| (3 + 7 * i) as u8).collect(),
+        "five" => (0..256)
+            .map(|i: u32| (3 + 7 * i) as u8)
+            .collect::<Vec<u8>>()
+            .repeat(20 << 10),
         "forty" => vec![0; 40 << 20],
         "range" => (0..=255).collect::<Vec<u8>>().repeat(4),
         "sum" => b"sum me".to_vec(),
