@@ -9,7 +9,7 @@ use irods_protocol::message::{DataObjInp, FileLseekOut, IntPi, KeyValPair, Opene
 use irods_protocol::{api, path};
 
 use crate::collection::bad_path;
-use crate::connection::{Connection, Request, State};
+use crate::connection::{Connection, Reply, Request, State};
 use crate::data_object::object_input;
 use crate::error::{Call, Error, Result, Violation};
 use crate::register::Target;
@@ -162,15 +162,38 @@ impl<'c> OpenReplica<'c> {
         input.len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
         let request = Request::new(api::DATA_OBJ_WRITE, &self.path).bytes(bytes);
         let reply = self.connection.call(request, Some(&input)).await?;
-        if usize::try_from(reply.code).ok() != Some(bytes.len()) {
-            return Err(Error::Mismatch {
-                path: self.path.clone(),
-                what: "bytes written",
-                expected: bytes.len().to_string(),
-                found: reply.code.to_string(),
-            });
+        self.written(&reply, bytes.len())
+    }
+
+    /// Writes all the bytes at an offset from the start, in one round trip. If the server cannot go there it writes them where
+    /// it is: such an object is not to be used.
+    ///
+    /// # Errors
+    /// As [`OpenReplica::write`].
+    pub async fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let mut seek = self.input();
+        seek.offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        let mut write = self.input();
+        write.len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+        let seeking = Request::new(api::DATA_OBJ_LSEEK, &self.path);
+        let writing = Request::new(api::DATA_OBJ_WRITE, &self.path).bytes(bytes);
+        let calls = self
+            .connection
+            .call_both((seeking, &seek), (writing, &write));
+        let (_, reply) = calls.await?;
+        self.written(&reply, bytes.len())
+    }
+
+    fn written(&self, reply: &Reply, bytes: usize) -> Result<()> {
+        if usize::try_from(reply.code).ok() == Some(bytes) {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::Mismatch {
+            path: self.path.clone(),
+            what: "bytes written",
+            expected: bytes.to_string(),
+            found: reply.code.to_string(),
+        })
     }
 
     /// Moves, and returns where one is now, in bytes from the start.

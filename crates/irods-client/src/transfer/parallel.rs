@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::blocks::ReadAhead;
 use super::in_flight::OpenInfo;
-use super::open::{OpenReplica, Whence};
+use super::open::OpenReplica;
 use super::put::{check_source, local, put_input};
 use super::{Put, PutChecksum, Stored};
 use crate::connection::Identity;
@@ -230,14 +230,12 @@ impl Work {
                 }
                 continue;
             };
-            let outcome = async {
-                if at != position {
-                    let at = i64::try_from(at).unwrap_or(i64::MAX);
-                    open.seek(at, Whence::Start).await?;
-                }
+            let outcome = if at == position {
                 open.write(&bytes).await
+            } else {
+                open.write_at(at, &bytes).await
             };
-            outcome.await.inspect_err(|_| self.queue.stop())?;
+            outcome.inspect_err(|_| self.queue.stop())?;
             position = at + bytes.len() as u64;
         }
     }
@@ -246,8 +244,7 @@ impl Work {
 /// Makes sure that the server does not take an object for complete that may have holes: its size becomes another one than was
 /// announced, for which closing makes it stale.
 async fn spoil(mut open: OpenReplica<'_>, size: u64) {
-    let end = i64::try_from(size).unwrap_or(i64::MAX);
-    if open.seek(end, Whence::Start).await.is_ok() && open.write(&[0]).await.is_ok() {
+    if open.write_at(size, &[0]).await.is_ok() {
         // Fails for the wrong size, as it should.
         let _ = open.close().await;
     }

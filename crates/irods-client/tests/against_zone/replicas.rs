@@ -130,8 +130,9 @@ async fn a_replica_is_written_on_two_connections(form: Form) {
     let error = b.join_replica(&object, &wrong, None).await.unwrap_err();
     assert!(error.is(codes::INTERMEDIATE_REPLICA_ACCESS), "{error}");
     let mut second = b.join_replica(&object, &info, None).await.unwrap();
-    second.seek(4, Whence::Start).await.unwrap();
-    second.write(b"efgh").await.unwrap();
+    second.write_at(6, b"gh").await.unwrap();
+    second.write_at(4, b"ef").await.unwrap();
+    assert_eq!(second.seek(0, Whence::Current).await.unwrap(), 6);
     second.detach().await.unwrap();
     assert!(b.is_usable());
     let state = c.replicas(&object).await.unwrap()[0].status;

@@ -6,7 +6,7 @@ use irods_client::data_object::{ObjectKind, Remove};
 use irods_client::protocol::codes;
 use irods_client::register::{BULK_MAX, Leaf, NewRow, Register, Target};
 use irods_client::replica::{Changes, ReplicaRef, Replicate, Trim, Which};
-use irods_client::transfer::{OpenHow, OpenInfo, Whence};
+use irods_client::transfer::{OpenHow, OpenInfo};
 use irods_client::{Error, Scope};
 
 #[tokio::test]
@@ -215,9 +215,10 @@ async fn opens_a_replica_on_two_connections() {
     let size = 40 * 1024 * 1024;
     let joined = c.join_replica(&at("forty"), &info, Some(size)).await;
     let mut open = joined.unwrap();
-    open.seek(20 * 1024 * 1024, Whence::Start).await.unwrap();
-    for _ in 0..5 {
-        open.write(&vec![0; 4 * 1024 * 1024]).await.unwrap();
+    let block = vec![0; 4 * 1024 * 1024];
+    open.write_at(20 * 1024 * 1024, &block).await.unwrap();
+    for _ in 1..5 {
+        open.write(&block).await.unwrap();
     }
     open.detach().await.unwrap();
     assert!(c.is_usable());

@@ -22,6 +22,11 @@ use crate::error::{
 };
 use crate::wire::{Timeouts, Wire, WireError};
 
+mod failed;
+mod pair;
+
+pub(crate) use failed::not_connected;
+
 /// Reply of a recursive call that is not its last: progress, to be acknowledged (server source,
 /// `SYS_SVR_TO_CLI_COLL_STAT`; recorded exchange prc_coll_remove_many).
 const PROGRESS: i32 = 99_999_996;
@@ -243,6 +248,27 @@ impl Connection {
         progress: &mut (dyn FnMut(CollOprStat) + Send),
     ) -> Result<Reply> {
         let call = Call::Api(request.api);
+        let head = self.encode(request, input)?;
+        self.enter(call, request.subject)?;
+        self.counts.add(request.api);
+        self.wire.begin();
+        let outcome = match self.wire.send(head, request.bytes).await {
+            Ok(()) => self.answer(request, progress).await,
+            Err(e) => Err(e),
+        };
+        tracing::trace!(%call, path = request.subject, code = ?outcome.as_ref().map(|r| r.code).ok());
+        match outcome {
+            Ok(reply) => {
+                self.state = State::Ready;
+                Ok(reply)
+            }
+            Err(error) => Err(self.failed(call, request.subject, error)),
+        }
+    }
+
+    /// The request without its byte stream, if the server has the call.
+    fn encode<I: Pi>(&self, request: Request<'_>, input: Option<&I>) -> Result<Vec<u8>> {
+        let call = Call::Api(request.api);
         if let Some(known) = api::by_number(request.api)
             && !known.exists_in(self.server)
         {
@@ -258,36 +284,22 @@ impl Connection {
             Some(input) => input.to_bytes(self.packing).map_err(unsendable)?,
             None => Vec::new(),
         };
-        let head = frame::encode(
+        frame::encode(
             kind::API_REQ,
             request.api,
             &message,
             &[],
             request.bytes.len(),
         )
-        .map_err(unsendable)?;
-        self.enter(call, request.subject)?;
-        self.counts.add(request.api);
-        self.wire.begin();
-        let outcome = self.converse(head, request, progress).await;
-        tracing::trace!(%call, path = request.subject, code = ?outcome.as_ref().map(|r| r.code).ok());
-        match outcome {
-            Ok(reply) => {
-                self.state = State::Ready;
-                Ok(reply)
-            }
-            Err(error) => Err(self.failed(call, request.subject, error)),
-        }
+        .map_err(unsendable)
     }
 
-    /// Sends one request and reads until its last reply.
-    async fn converse(
+    /// Reads until the last reply to a request that was sent.
+    async fn answer(
         &mut self,
-        head: Vec<u8>,
         request: Request<'_>,
         progress: &mut (dyn FnMut(CollOprStat) + Send),
     ) -> Result<Reply, WireError> {
-        self.wire.send(head, request.bytes).await?;
         let patience = self.patience(request.patience);
         loop {
             let frame = self.wire.receive(patience).await?;
@@ -344,44 +356,6 @@ impl Connection {
         .into())
     }
 
-    pub(crate) fn failed(&mut self, call: Call, subject: &str, error: WireError) -> Error {
-        match error {
-            WireError::Violation(what) => self.violation(call, what),
-            WireError::Tls(failure) => {
-                self.state = State::Dead;
-                Error::Tls {
-                    peer: self.peer.clone(),
-                    failure,
-                }
-            }
-            WireError::Lost(cause) => {
-                self.state = State::Dead;
-                Loss {
-                    peer: self.peer.clone(),
-                    call,
-                    path: subject.to_owned(),
-                    cause,
-                    delivery: if matches!(call, Call::Api(_)) && self.wire.sent() {
-                        Delivery::Possible
-                    } else {
-                        Delivery::None
-                    },
-                }
-                .into()
-            }
-        }
-    }
-
-    /// The peer cannot be trusted to be in step with us any more.
-    pub(crate) fn violation(&mut self, call: Call, what: Violation) -> Error {
-        self.state = State::Dead;
-        Error::Protocol {
-            peer: self.peer.clone(),
-            call,
-            what,
-        }
-    }
-
     /// Says goodbye and closes. Dropping a connection closes it without the goodbye, which servers put up with.
     pub async fn disconnect(self) {
         if self.state == State::Ready
@@ -389,25 +363,5 @@ impl Connection {
         {
             self.wire.close(goodbye).await;
         }
-    }
-}
-
-/// The error of a connection that did not come to be.
-pub(crate) fn not_connected(peer: String, error: WireError) -> Error {
-    match error {
-        WireError::Violation(what) => Error::Protocol {
-            peer,
-            call: Call::Connect,
-            what,
-        },
-        WireError::Tls(failure) => Error::Tls { peer, failure },
-        WireError::Lost(cause) => Loss {
-            peer,
-            call: Call::Connect,
-            path: String::new(),
-            cause,
-            delivery: Delivery::None,
-        }
-        .into(),
     }
 }
