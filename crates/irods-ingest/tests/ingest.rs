@@ -111,6 +111,7 @@ async fn uploads_hold_the_bytes_and_follow_changes() {
             .map(|n| n as u8 ^ (n >> 8) as u8)
             .collect::<Vec<_>>(),
     );
+    let_times_settle(&site.source().join("large")).await;
     let job = site
         .run(JobOptions {
             checksum: true,
@@ -248,6 +249,41 @@ async fn avus_that_an_earlier_run_did_not_reach_are_attached() {
     let avus = zone.list_avus(entity).await.unwrap();
     let expected = format!("{}/elsewhere", site.source().display());
     assert_eq!(avus[0].value, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_registered_beside_what_was_uploaded() {
+    let site = Site::new().await;
+    let file = site.write("a/f", "first");
+    let_times_settle(&file).await;
+    site.run(with(Operation::PutSync)).await;
+    let vault = site.dir.path().join("second");
+    std::fs::create_dir(&vault).unwrap();
+    site.add_resource("second", &vault).await;
+    site.write("a/f", "second, longer");
+    let_times_settle(&file).await;
+    let options = || JobOptions {
+        resource: Some("second".into()),
+        ..with(Operation::RegisterAsReplicaSync)
+    };
+    for content in ["second, longer", "and longer still than before"] {
+        site.write("a/f", content);
+        let_times_settle(&file).await;
+        let job = site.run(options()).await;
+        site.assert_no_failures(&job).await;
+        let replicas = &site.catalog().await[&bstr::BString::from("/a/f")];
+        assert_eq!(replicas.len(), 2, "{replicas:?}");
+        assert_eq!(
+            replicas[0].status,
+            irods_client::collection::ReplicaStatus::Stale
+        );
+        assert_eq!(
+            replicas[1].status,
+            irods_client::collection::ReplicaStatus::Good
+        );
+        assert_eq!(replicas[1].path, file.to_str().unwrap());
+        assert_eq!(replicas[1].size, content.len() as u64);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

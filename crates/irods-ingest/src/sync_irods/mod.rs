@@ -187,8 +187,9 @@ fn made(action: &FileAction<'_>) -> Counts {
 }
 
 /// So often may a connection that was made break during the same piece of work before that counts as its failure: some
-/// inputs make real servers drop the connection, and waiting would be for ever.
-const MAX_BROKEN: u32 = 5;
+/// inputs make real servers drop the connection, and waiting would be for ever. With the delays in between that takes more than a
+/// minute; a zone that cannot be connected to at all is waited for without end.
+const MAX_BROKEN: u32 = 13;
 
 /// Does a piece of work on a connection, waiting while the zone is not there. The work is told whether it may have been done
 /// already, in part or whole.
@@ -201,15 +202,21 @@ where
 {
     let mut backoff = Backoff::new();
     let mut broken = 0;
+    // What a transfer left behind is told even if something harmless breaks after it.
+    let mut transfer = None;
     loop {
         let lost = match connection(&context.zone).await {
             Ok(zone) => match work(zone, broken > 0).await {
                 Err(SyncError::Lost(error)) => {
                     broken += 1;
+                    if matches!(error, irods_client::Error::Transfer { .. }) {
+                        transfer = Some(error.to_string());
+                    }
                     if broken >= MAX_BROKEN {
+                        let told = transfer.unwrap_or_else(|| error.to_string());
                         return Err(SyncError::Entry(EntryError::new(
                             "CONNECTION_BROKEN",
-                            format!("the connection broke {broken} times: {error}"),
+                            format!("the connection broke {broken} times: {told}"),
                         )));
                     }
                     error

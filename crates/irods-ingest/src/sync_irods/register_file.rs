@@ -3,9 +3,10 @@
 use irods_client::Pooled;
 use irods_client::register::{Register, Target};
 
+use super::update_metadata::update_metadata;
 use super::{FileAction, made};
 use crate::broker::Counts;
-use crate::error::SyncError;
+use crate::error::{EntryError, SyncError};
 
 /// Registers the file as a new data object, or as a further replica of an existing one. One call; the server's own error
 /// says whether the name is taken or the collection missing.
@@ -25,5 +26,25 @@ pub(super) async fn register_file(
         ..Register::default()
     };
     zone.register(action.subject.target, &what).await?;
+    if as_replica {
+        adopt(zone, action).await?;
+    }
     Ok(made(action))
+}
+
+/// A server gives a registered replica the size and status of another one (recorded exchange `prc_register_replica`). This one
+/// is what the source holds, so it gets the file's size and time and becomes the good one.
+async fn adopt(zone: &mut Pooled, action: &FileAction<'_>) -> Result<(), SyncError> {
+    let replicas = zone.replicas(action.subject.target).await?;
+    let ours = replicas
+        .iter()
+        .rev()
+        .find(|replica| replica.path == action.physical.as_bytes());
+    let Some(number) = ours.and_then(|replica| u32::try_from(replica.number).ok()) else {
+        return Err(SyncError::Entry(EntryError::new(
+            "UNSTABLE",
+            format!("the replica of {} is gone again", action.subject.target),
+        )));
+    };
+    update_metadata(zone, action, number).await.map(drop)
 }

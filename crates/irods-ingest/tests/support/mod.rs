@@ -20,7 +20,7 @@ use ingest::sync_task::{JobOptions, LogTasks};
 use ingest::worker::{Worker, WorkerError, WorkerOptions};
 use irods_client::collection::Replica;
 use irods_client::{ConnectOptions, Environment, Pool, PoolOptions, Pooled};
-use irods_zone::{Zone, ZoneOptions};
+use irods_zone::{Harsh, Zone, ZoneOptions};
 use tempfile::TempDir;
 
 /// The collection that sources are ingested into.
@@ -36,10 +36,20 @@ pub struct Site {
 
 impl Site {
     pub async fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let zone = Zone::start(ZoneOptions::new(dir.path().join("zone")))
-            .await
-            .unwrap();
+        Self::at(TempDir::new().unwrap(), None).await
+    }
+
+    /// The same place with its zone started anew, harsh or not.
+    pub async fn reopened(self, harsh: Option<Harsh>) -> Self {
+        drop((self.pool, self.broker));
+        self.zone.stop().await;
+        Self::at(self.dir, harsh).await
+    }
+
+    async fn at(dir: TempDir, harsh: Option<Harsh>) -> Self {
+        let mut options = ZoneOptions::new(dir.path().join("zone"));
+        options.harsh = harsh;
+        let zone = Zone::start(options).await.unwrap();
         let file = zone.environment_file().to_owned();
         let environment = Environment::read(&irods_client::environment::Sources {
             variable: &|name| {
@@ -56,7 +66,7 @@ impl Site {
         let broker = SqliteBroker::open(dir.path().join("broker.sqlite3"))
             .await
             .unwrap();
-        std::fs::create_dir(dir.path().join("source")).unwrap();
+        std::fs::create_dir_all(dir.path().join("source")).unwrap();
         Site {
             zone,
             environment,
@@ -193,6 +203,27 @@ impl Site {
             }
         }
         found
+    }
+
+    /// Makes a unixfilesystem resource.
+    pub async fn add_resource(&self, name: &str, vault: &Path) {
+        use irods_client::protocol::{api, message::GeneralAdminInp};
+        let argument = |text: &str| Some(text.to_owned());
+        let place = format!("{}:{}", self.environment.host, vault.display());
+        let input = GeneralAdminInp {
+            arg0: argument("add"),
+            arg1: argument("resource"),
+            arg2: argument(name),
+            arg3: argument("unixfilesystem"),
+            arg4: argument(&place),
+            ..GeneralAdminInp::default()
+        };
+        let request = irods_client::connection::Request::new(api::GENERAL_ADMIN, name);
+        self.connection()
+            .await
+            .call(request, Some(&input))
+            .await
+            .unwrap();
     }
 
     /// The content of a data object.
