@@ -1,7 +1,7 @@
 //! Flags that say what a job is, and what of the source it takes.
 
 use clap::{Args, builder::TypedValueParser};
-use ingest::plan::Operation;
+use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
 
 use super::{StartArgs, at_least_one};
@@ -17,18 +17,30 @@ pub struct JobFlags {
     /// What is done with a new or changed file
     ///
     /// REGISTER_SYNC: register it where it is, no byte moves, and keep size and time in the catalog in step.
-    /// PUT: upload what does not exist, never touch what does. PUT_SYNC: upload what is new or changed.
+    /// REGISTER_AS_REPLICA_SYNC: the same, as one more replica of objects that exist, on --resource. PUT: upload what does not exist, never touch what does. PUT_SYNC: upload what is new or changed.
     /// PUT_APPEND: upload what is new, and of what grew the new end. NO_OP: scan, change nothing.
     #[arg(long, value_name = "OPERATION", default_value_t = Operation::RegisterSync, hide_default_value = true,
         value_parser = operations())]
     pub operation: Operation,
+    /// What is done with what the source no longer has
+    ///
+    /// DO_NOT_DELETE: nothing. UNREGISTER: take it out of the catalog, leave the bytes (REGISTER_SYNC,
+    /// REGISTER_AS_REPLICA_SYNC). TRASH: move it to the trash collection; NO_TRASH: remove it for good (PUT_SYNC,
+    /// PUT_APPEND). Nothing is deleted for an empty, missing or differently mounted source.
+    #[arg(long, value_name = "MODE", default_value_t = DeleteMode::DoNotDelete, hide_default_value = true,
+        value_parser = delete_modes())]
+    pub delete_mode: DeleteMode,
+    /// End a job that wants to delete more than this. Looked at before each task, so tasks that run at the same time may
+    /// delete a little more
+    #[arg(long, value_name = "N")]
+    pub max_delete: Option<u64>,
     /// Resource to register on or upload to [default: the zone chooses]
     #[arg(long, value_name = "RESOURCE")]
     pub resource: Option<String>,
     /// Run again and again: a pass begins so many seconds after the last one began, or when that has ended
     #[arg(short, long, value_name = "SECONDS", value_parser = at_least_one)]
     pub interval: Option<u64>,
-    /// Run the job in this process, to its end
+    /// Run the job in this process, to its end; with a broker in Redis and no --concurrency: wait for workers to do so
     #[arg(long)]
     pub synchronous: bool,
     /// Show how far it is, with --synchronous
@@ -89,19 +101,19 @@ fn job_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The operations that this version performs.
 fn operations() -> impl TypedValueParser<Value = Operation> {
-    let names = Operation::ALL
-        .into_iter()
-        .filter(|operation| *operation != Operation::RegisterAsReplicaSync)
-        .map(Operation::name);
+    let names = Operation::ALL.map(Operation::name);
     clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Operation>())
+}
+
+fn delete_modes() -> impl TypedValueParser<Value = DeleteMode> {
+    let names = DeleteMode::ALL.map(DeleteMode::name);
+    clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<DeleteMode>())
 }
 
 impl StartArgs {
     /// The job's options as the engine knows them.
     pub fn options(&self) -> JobOptions {
-        let kinds = self.scan.exclude_file_type.split(',').map(str::trim);
         JobOptions {
             operation: self.job.operation,
             resource: self.job.resource.clone(),
@@ -110,12 +122,11 @@ impl StartArgs {
             initial_ingest: self.scan.initial_ingest,
             compare_catalog: self.scan.compare_catalog,
             checksum: self.scan.checksum,
-            exclude_file_type: kinds
-                .filter(|kind| !matches!(*kind, "" | "none"))
-                .map(str::to_owned)
-                .collect(),
+            exclude_file_type: self.scan.exclude_file_type.clone(),
             exclude_file_name: expressions(&self.scan.exclude_file_name),
             exclude_directory_name: expressions(&self.scan.exclude_directory_name),
+            delete_mode: self.job.delete_mode,
+            max_delete: self.job.max_delete,
             max_retries: self.job.max_retries,
             delay: self.job.delay,
             timeout: self.job.timeout,
