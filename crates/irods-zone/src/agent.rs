@@ -217,6 +217,7 @@ async fn converse(
                 Some(reply) => reply,
                 None => continue,
             },
+            Some(fortune) if !fortune.has(number) => Reply::code(codes::SYS_UNMATCHED_API_NUM),
             _ => answer(session, frame).await,
         };
         let done = reply.int_info >= 0;

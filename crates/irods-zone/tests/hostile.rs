@@ -337,3 +337,161 @@ async fn odd_numbers_do_no_harm() {
     };
     assert!(rods.call(api::REPLICA_TRUNCATE, &truncate).await.code < 0);
 }
+
+/// Pages of this process that are in memory.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[tokio::test]
+async fn who_sends_a_byte_at_a_time_or_nothing_holds_up_nobody() {
+    let limits = ServerLimits {
+        login: Duration::from_millis(400),
+        ..ServerLimits::default()
+    };
+    let f = Fixture::with(|options| options.limits = limits).await;
+    let before = resident();
+    let mut slow = Vec::new();
+    for n in 0..200 {
+        let mut peer = Peer::connect(f.zone.address(), Packing::XML).await;
+        // Some begin a message, some end their side at once, some say nothing.
+        match n % 3 {
+            0 => drop(
+                peer.stream
+                    .write_all(&header(kind::CONNECT, 600, 0, 0))
+                    .await,
+            ),
+            1 => drop(peer.stream.shutdown().await),
+            _ => {}
+        }
+        slow.push(peer);
+    }
+    let mut good = f.rods().await;
+    let serving = async {
+        for n in 0..50 {
+            assert_eq!(good.put(&format!("{HOME}/o{n}"), b"content").await, 0);
+        }
+    };
+    let dribbling = async {
+        // They never finish, and are put out although they always send something.
+        for peer in slow.iter_mut().step_by(3) {
+            while peer.stream.write_all(b"<").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            break;
+        }
+    };
+    tokio::join!(serving, dribbling);
+    for peer in &mut slow {
+        until_closed(peer).await;
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 256 << 20, "{grown} bytes");
+    assert!(good.stat(HOME).await.is_ok());
+}
+
+#[tokio::test]
+async fn lengths_of_a_gibibyte_get_no_memory() {
+    let f = Fixture::new().await;
+    let mut good = f.rods().await;
+    let before = resident();
+    for number in [
+        api::DATA_OBJ_WRITE,
+        api::DATA_OBJ_PUT,
+        api::GEN_QUERY,
+        api::TOUCH,
+        api::BULK_DATA_OBJ_PUT,
+    ] {
+        for (message, bytes) in [
+            (1 << 30, 0),
+            (0, 1 << 30),
+            (1 << 30, 1 << 30),
+            (i32::MAX, i32::MAX),
+        ] {
+            let mut rods = f.rods().await;
+            let lengths = header(kind::API_REQ, message, bytes, number);
+            rods.stream.write_all(&lengths).await.unwrap();
+            assert_eq!(rods.answer().await.code, codes::SYS_REQUESTED_BUF_TOO_LARGE);
+            until_closed(&mut rods).await;
+            assert!(good.stat(HOME).await.is_ok());
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 256 << 20, "{grown} bytes");
+}
+
+/// Requests of all kinds, with everything that a real client sends.
+fn sample_requests() -> Vec<Vec<u8>> {
+    let mut requests = Vec::new();
+    let mut add = |number: i32, message: Vec<u8>, bytes: &[u8]| {
+        let mut request = frame::encode(kind::API_REQ, number, &message, b"", bytes.len()).unwrap();
+        request.extend_from_slice(bytes);
+        requests.push(request);
+    };
+    let path = format!("{HOME}/repeated");
+    let put = DataObjInp {
+        data_size: 7,
+        cond_input: wish(keywords::DATA_INCLUDED, "").with(keywords::FORCE_FLAG, ""),
+        ..object(&path)
+    };
+    let packed = |input: &dyn Fn() -> Vec<u8>| input();
+    add(
+        api::DATA_OBJ_PUT,
+        packed(&|| put.to_bytes(Packing::XML).unwrap()),
+        b"content",
+    );
+    add(
+        api::OBJ_STAT,
+        object(&path).to_bytes(Packing::XML).unwrap(),
+        b"",
+    );
+    let query = GenQueryInp {
+        max_rows: 10,
+        selects: InxIvalPair(vec![(403, 1), (407, 1)]),
+        ..GenQueryInp::default()
+    };
+    add(api::GEN_QUERY, query.to_bytes(Packing::XML).unwrap(), b"");
+    let touch = format!(r#"{{"logical_path":"{path}","options":{{}}}}"#);
+    let touch = BinBytesBuf(touch.into_bytes());
+    add(api::TOUCH, touch.to_bytes(Packing::XML).unwrap(), b"");
+    requests
+}
+
+#[tokio::test]
+async fn truncated_and_repeated_messages_leave_the_zone_serving() {
+    let f = Fixture::new().await;
+    let mut good = f.rods().await;
+    let requests = sample_requests();
+    // Each cut at many places; the connection ends there.
+    for request in &requests {
+        for cut in (1..request.len()).step_by(request.len() / 12 + 1) {
+            let mut rods = f.rods().await;
+            rods.stream.write_all(&request[..cut]).await.unwrap();
+            rods.stream.shutdown().await.unwrap();
+            until_closed(&mut rods).await;
+        }
+    }
+    assert!(good.stat(HOME).await.is_ok());
+    // The same over and over, without waiting for answers.
+    let before = resident();
+    let mut rods = f.rods().await;
+    for request in &requests {
+        for _ in 0..200 {
+            rods.stream.write_all(request).await.unwrap();
+        }
+        for _ in 0..200 {
+            assert!(rods.answer().await.code >= 0);
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 256 << 20, "{grown} bytes");
+    // A start-up again in the middle of a session.
+    let pack = StartupPack::default().to_bytes(Packing::STARTUP).unwrap();
+    rods.send(kind::CONNECT, 0, &pack, b"").await;
+    until_closed(&mut rods).await;
+    assert_eq!(
+        good.get(&format!("{HOME}/repeated")).await.unwrap(),
+        b"content"
+    );
+}

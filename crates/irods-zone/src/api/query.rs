@@ -43,7 +43,7 @@ pub(super) async fn general(session: &mut Session, request: &Request) -> Answer 
         .catalog()
         .read(move |conn| query::run(conn, &who, &cursors, &query))
         .await;
-    answer(request, page)
+    answer(session, request, page)
 }
 
 /// `SPECIFIC_QUERY`.
@@ -81,11 +81,12 @@ pub(super) async fn specific(session: &mut Session, request: &Request) -> Answer
     match page {
         // Unlike a general query, one that fails is answered without a table.
         Err(error) if error.code != codes::CAT_NO_ROWS_FOUND => Err(error.into()),
-        page => answer(request, page),
+        page => answer(session, request, page),
     }
 }
 
-fn answer(request: &Request, page: Result<Page, CatalogError>) -> Answer {
+fn answer(session: &Session, request: &Request, page: Result<Page, CatalogError>) -> Answer {
+    let blanks = !session.zone.release.access_names_have_underscores();
     let (code, note, page) = match page {
         Ok(page) => (0, None, page),
         Err(error) if error.code == codes::CAT_NO_ROWS_FOUND => (error.code, None, Page::default()),
@@ -94,7 +95,13 @@ fn answer(request: &Request, page: Result<Page, CatalogError>) -> Answer {
     let columns = page.columns.into_iter().map(|column| SqlResult {
         attri_inx: column.attri_inx,
         reslen: column.reslen,
-        values: column.values.into_iter().map(BString::from).collect(),
+        values: match column.attri_inx {
+            columns::DATA_ACCESS_NAME | columns::COLL_ACCESS_NAME if blanks => {
+                let old = column.values.iter().map(|name| name.replace('_', " "));
+                old.map(BString::from).collect()
+            }
+            _ => column.values.into_iter().map(BString::from).collect(),
+        },
     });
     let out = GenQueryOut {
         row_cnt: page.row_count,

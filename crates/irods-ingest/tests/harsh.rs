@@ -1,0 +1,218 @@
+//! The engine against a zone that behaves as badly as real servers and networks can: answers lost after the commit,
+//! connections that end in the middle, locked objects, a database with a locale, old releases. Whatever happens, the
+//! mirror is exact in the end, and so are the totals.
+//!
+//! `IRODS_HARSH_SEEDS` names other seeds than the usual ones: numbers with commas between.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use ingest::broker::{Broker, Job, JobState};
+use ingest::core::NoHandler;
+use ingest::plan::{DeleteMode, Operation};
+use ingest::sync_task::JobOptions;
+use ingest::sync_task::job::{JobRequest, start_synchronization};
+use irods_zone::Harsh;
+use support::{Site, TARGET, assert_registered, let_times_settle, tree};
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("IRODS_HARSH_SEEDS") {
+        Ok(seeds) => seeds.split(',').map(|seed| seed.parse().unwrap()).collect(),
+        // They reach every release.
+        Err(_) => vec![1, 2, 3, 4, 5, 6],
+    }
+}
+
+fn with(operation: Operation) -> JobOptions {
+    JobOptions {
+        operation,
+        files_per_task: 4,
+        max_retries: 60,
+        ..JobOptions::default()
+    }
+}
+
+/// Names whose order depends on who orders them, in directories that differ in case alone.
+fn mixed_tree(site: &Site) {
+    for n in 0..12 {
+        for name in ["alpha", "Alpha", "_x", "Zeta", "ß", "a'b", "1"] {
+            site.write(
+                format!("dir{}/{name}{n}", n % 3),
+                format!("{name} {n}").repeat(n),
+            );
+        }
+    }
+    site.write("Case/x", "upper");
+    site.write("case/X", "lower");
+    site.write("large", vec![7; 5 << 20]);
+    std::fs::create_dir_all(site.source().join("empty/below")).unwrap();
+    symlink("large", site.source().join("link")).unwrap();
+}
+
+/// Runs a job; starting it looks at the zone and is repeated until that works.
+async fn run(site: &Site, name: &str, options: JobOptions) -> Job {
+    let broker: &dyn Broker = site.broker.as_ref();
+    let job = loop {
+        let request = JobRequest {
+            name: Some(name.to_owned()),
+            source: &site.source(),
+            target: TARGET,
+            options: options.clone(),
+            interval: None,
+            owner: None,
+        };
+        match start_synchronization(broker, &site.pool, request).await {
+            Ok(started) => break started.job().clone(),
+            Err(error) => eprintln!("not started: {error}"),
+        }
+    };
+    let (worker, _told) = site.worker(job.id, 3, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    broker.job(job.id).await.unwrap()
+}
+
+async fn assert_well(site: &Site, harsh: &Harsh, job: &Job) {
+    eprintln!("{harsh:?}: {:?}", job.totals);
+    assert_eq!(job.state, JobState::Finished, "{harsh:?}");
+    site.assert_no_failures(job).await;
+}
+
+fn files(site: &Site) -> u64 {
+    let source = tree(&site.source());
+    source.values().filter(|meta| !meta.is_dir()).count() as u64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_are_exact_after_all() {
+    for seed in seeds() {
+        let harsh = Harsh::from_seed(seed);
+        let site = Site::new().await;
+        mixed_tree(&site);
+        let_times_settle(&site.source().join("link")).await;
+        let site = site.reopened(Some(harsh.clone())).await;
+        let job = run(&site, "first", with(Operation::RegisterSync)).await;
+        assert_well(&site, &harsh, &job).await;
+        let (seen, files) = (job.totals.files_seen, files(&site));
+        assert_eq!((seen, job.totals.registered), (files, files), "{harsh:?}");
+        let site = site.reopened(None).await;
+        assert_registered(&site).await;
+
+        // Changes, among them deletions, and a directory that becomes a file.
+        let changed = site.write("dir1/alpha1", "is longer than it was before");
+        site.write("dir2/new", "new");
+        std::fs::remove_file(site.source().join("dir0/Zeta3")).unwrap();
+        std::fs::remove_dir_all(site.source().join("Case")).unwrap();
+        std::fs::remove_dir_all(site.source().join("empty/below")).unwrap();
+        let_times_settle(&changed).await;
+        let site = site.reopened(Some(harsh.clone())).await;
+        let options = JobOptions {
+            delete_mode: DeleteMode::Unregister,
+            ..with(Operation::RegisterSync)
+        };
+        let job = run(&site, "second", options).await;
+        assert_well(&site, &harsh, &job).await;
+        let t = job.totals;
+        assert_eq!((t.registered, t.updated), (1, 1), "{harsh:?}");
+        let site = site.reopened(None).await;
+        assert_registered(&site).await;
+        // Dir0/Zeta3, Case/x, Case, empty/below.
+        assert_eq!(t.deleted, 4, "{harsh:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_exact_after_all() {
+    for seed in seeds() {
+        let harsh = Harsh::from_seed(seed);
+        let site = Site::new().await;
+        mixed_tree(&site);
+        let_times_settle(&site.source().join("link")).await;
+        let site = site.reopened(Some(harsh.clone())).await;
+        let options = JobOptions {
+            checksum: seed.is_multiple_of(2),
+            ..with(Operation::PutSync)
+        };
+        let job = run(&site, "first", options.clone()).await;
+        assert_well(&site, &harsh, &job).await;
+        assert_eq!(job.totals.uploaded, files(&site), "{harsh:?}");
+        let site = site.reopened(None).await;
+        assert_uploaded(&site).await;
+
+        let changed = site.write("dir1/alpha1", "is longer than it was before");
+        site.write("large", vec![9; 6 << 20]);
+        std::fs::remove_file(site.source().join("dir0/Zeta3")).unwrap();
+        let_times_settle(&changed).await;
+        let_times_settle(&site.source().join("large")).await;
+        let site = site.reopened(Some(harsh.clone())).await;
+        let options = JobOptions {
+            delete_mode: DeleteMode::NoTrash,
+            ..options
+        };
+        let job = run(&site, "second", options).await;
+        assert_well(&site, &harsh, &job).await;
+        let t = job.totals;
+        // The link leads to what is large.
+        assert_eq!((t.uploaded + t.updated, t.deleted), (3, 1), "{harsh:?}");
+        let site = site.reopened(None).await;
+        assert_uploaded(&site).await;
+    }
+}
+
+/// Bytes that were appended although nobody said so are not appended again.
+#[tokio::test(flavor = "multi_thread")]
+async fn appended_bytes_are_there_once() {
+    for seed in seeds() {
+        let harsh = Harsh::from_seed(seed);
+        let site = Site::new().await;
+        for n in 0..40 {
+            site.write(format!("log{n}"), format!("line {n}\n").repeat(n + 1));
+        }
+        let_times_settle(&site.source().join("log39")).await;
+        let site = site.reopened(Some(harsh.clone())).await;
+        let job = run(&site, "first", with(Operation::PutAppend)).await;
+        assert_well(&site, &harsh, &job).await;
+        for n in 0..40 {
+            site.write(format!("log{n}"), format!("line {n}\n").repeat(2 * n + 2));
+        }
+        let_times_settle(&site.source().join("log39")).await;
+        let job = run(&site, "second", with(Operation::PutAppend)).await;
+        assert_well(&site, &harsh, &job).await;
+        // An end that is found to be there, since only the answer was lost, counts as no bytes written; an
+        // object that was left stale is uploaded as a whole.
+        let t = job.totals;
+        assert_eq!(t.appended + t.uploaded + t.metadata_only, 40, "{harsh:?}");
+        let site = site.reopened(None).await;
+        assert_uploaded(&site).await;
+    }
+}
+
+/// The same names, and of each file one good replica with its bytes.
+async fn assert_uploaded(site: &Site) {
+    let catalog = site.catalog().await;
+    let source = tree(&site.source());
+    assert_eq!(
+        source.keys().collect::<Vec<_>>(),
+        catalog.keys().collect::<Vec<_>>()
+    );
+    for (name, meta) in source {
+        if meta.is_dir() {
+            continue;
+        }
+        let [replica] = catalog[&name].as_slice() else {
+            panic!("{name}: {:?}", catalog[&name]);
+        };
+        assert_eq!(
+            replica.status,
+            irods_client::collection::ReplicaStatus::Good,
+            "{name}"
+        );
+        let relative = name.to_string();
+        let expected = std::fs::read(site.source().join(relative.trim_start_matches('/'))).unwrap();
+        let stored = site.read(&format!("{TARGET}{name}")).await;
+        assert!(stored == expected, "{name}: {} bytes", stored.len());
+    }
+}
