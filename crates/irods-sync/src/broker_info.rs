@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingest::broker::Broker;
+use ingest::broker::redis::{Address, RedisBroker};
 use ingest::broker::sqlite::SqliteBroker;
+use ingest::broker::{Broker, BrokerError};
 
 use crate::args::BrokerFlags;
 use crate::exit::{Failed, Result};
@@ -14,25 +15,33 @@ use crate::exit::{Failed, Result};
 /// Where the broker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerInfo {
-    /// The SQLite file.
-    pub path: PathBuf,
+    place: Place,
     /// Whether it was chosen by a flag, so that commands that are suggested must repeat it.
-    pub by_flag: bool,
+    by_flag: bool,
+}
+
+/// One of the two engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server.
+    Redis(Address),
 }
 
 /// Why there is no broker.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum BrokerInfoError {
-    /// Redis was asked for.
-    #[error(
-        "{origin} asks for Redis, for which this version has no engine yet; use --broker sqlite:PATH"
-    )]
+    /// An address of a Redis that cannot be one.
+    #[error("{origin}: {why}")]
     Redis {
         /// The flag or variable.
         origin: &'static str,
+        /// What is wrong with it.
+        why: BrokerError,
     },
     /// Something else was asked for.
-    #[error("{origin} is {given:?}; sqlite:PATH is accepted")]
+    #[error("{origin} is {given:?}; sqlite:PATH and redis://HOST:PORT/DB are accepted")]
     Unknown {
         /// The flag or variable.
         origin: &'static str,
@@ -55,47 +64,82 @@ pub fn get_broker_info(
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<BrokerInfo, BrokerInfoError> {
     const VARIABLE: &str = "CELERY_BROKER_URL";
+    let by_flag = |place| BrokerInfo {
+        place,
+        by_flag: true,
+    };
     if let Some(url) = &flags.broker {
-        let path = sqlite_path("--broker", url)?;
-        return Ok(BrokerInfo {
-            path,
-            by_flag: true,
-        });
+        return place("--broker", url).map(by_flag);
     }
     if flags.redis_host.is_some() || flags.redis_port.is_some() || flags.redis_db.is_some() {
-        return Err(BrokerInfoError::Redis {
-            origin: "--redis_host, --redis_port or --redis_db",
-        });
+        return redis_flags(flags).map(by_flag);
     }
     let url = variable(VARIABLE).filter(|url| !url.is_empty());
-    let path = match url {
-        Some(url) => sqlite_path(VARIABLE, &url.to_string_lossy())?,
-        None => default_path(variable)?,
+    let place = match url {
+        Some(url) => place(VARIABLE, &url.to_string_lossy())?,
+        None => Place::Sqlite(default_path(variable)?),
     };
     Ok(BrokerInfo {
-        path,
+        place,
         by_flag: false,
     })
 }
 
-fn sqlite_path(origin: &'static str, url: &str) -> Result<PathBuf, BrokerInfoError> {
+/// The flags of the Python tool, with its defaults.
+fn redis_flags(flags: &BrokerFlags) -> Result<Place, BrokerInfoError> {
+    let host = flags.redis_host.as_deref().unwrap_or("localhost");
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    if host.is_empty() || !host.bytes().all(harmless) {
+        return Err(BrokerInfoError::Unknown {
+            origin: "--redis_host",
+            given: without_secrets(host),
+        });
+    }
+    let host = match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
+    };
+    let (port, db) = (
+        flags.redis_port.unwrap_or(6379),
+        flags.redis_db.unwrap_or(0),
+    );
+    redis(
+        "--redis_host, --redis_port or --redis_db",
+        &format!("redis://{host}:{port}/{db}"),
+    )
+}
+
+fn redis(origin: &'static str, url: &str) -> Result<Place, BrokerInfoError> {
+    match Address::parse(url) {
+        Ok(address) => Ok(Place::Redis(address)),
+        Err(why) => Err(BrokerInfoError::Redis { origin, why }),
+    }
+}
+
+fn place(origin: &'static str, url: &str) -> Result<Place, BrokerInfoError> {
+    if Address::is_meant(url) {
+        return redis(origin, url);
+    }
     match url.split_once(':') {
-        Some(("redis" | "rediss" | "unix", _)) => Err(BrokerInfoError::Redis { origin }),
         Some(("sqlite", path)) if !path.is_empty() => {
             // sqlite:///PATH, as others write it, is meant too.
-            Ok(path
+            let path = path
                 .strip_prefix("//")
                 .filter(|p| p.starts_with('/'))
-                .unwrap_or(path)
-                .into())
+                .unwrap_or(path);
+            Ok(Place::Sqlite(path.into()))
         }
-        _ => {
-            let given = match url.rsplit_once('@') {
-                Some((_, host)) => format!("...@{host}"),
-                None => url.to_owned(),
-            };
-            Err(BrokerInfoError::Unknown { origin, given })
-        }
+        _ => Err(BrokerInfoError::Unknown {
+            origin,
+            given: without_secrets(url),
+        }),
+    }
+}
+
+fn without_secrets(given: &str) -> String {
+    match given.rsplit_once('@') {
+        Some((_, host)) => format!("...@{host}"),
+        None => given.to_owned(),
     }
 }
 
@@ -118,8 +162,14 @@ impl BrokerInfo {
     /// # Errors
     /// It cannot be used.
     pub async fn open(&self) -> Result<Arc<dyn Broker>> {
+        let path = match &self.place {
+            Place::Redis(address) => {
+                return Ok(Arc::new(RedisBroker::open(address.clone()).await?));
+            }
+            Place::Sqlite(path) => path,
+        };
         if !self.by_flag
-            && let Some(directory) = self.path.parent()
+            && let Some(directory) = path.parent()
         {
             use std::os::unix::fs::DirBuilderExt;
             std::fs::DirBuilder::new()
@@ -130,26 +180,32 @@ impl BrokerInfo {
                     Failed::could_not_run(format!("cannot make {}: {error}", directory.display()))
                 })?;
         }
-        Ok(Arc::new(SqliteBroker::open(&self.path).await?))
+        Ok(Arc::new(SqliteBroker::open(path).await?))
     }
 
-    /// What a suggested command needs to find this broker again: nothing, or a space and the flag.
+    /// Whether workers of other machines may take the tasks.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.place, Place::Redis(_))
+    }
+
+    /// What a suggested command needs to find this broker again: nothing, or a space and the flag. Passwords are not repeated.
     pub fn flag(&self) -> String {
-        match self.by_flag {
-            true => format!(
-                " --broker sqlite:{}",
-                crate::ui::shell_word(self.path.as_os_str().as_bytes())
-            ),
-            false => String::new(),
+        if !self.by_flag {
+            return String::new();
         }
+        let url = match &self.place {
+            Place::Sqlite(path) => [b"sqlite:", path.as_os_str().as_bytes()].concat(),
+            Place::Redis(address) => address.with_placeholders().into_bytes(),
+        };
+        format!(" --broker {}", crate::ui::shell_word(&url))
     }
 }
 
 impl From<BrokerInfoError> for Failed {
     fn from(error: BrokerInfoError) -> Self {
         match error {
-            BrokerInfoError::Unknown { .. } => Self::usage(error),
-            _ => Self::could_not_run(error),
+            BrokerInfoError::NoHome => Self::could_not_run(error),
+            _ => Self::usage(error),
         }
     }
 }
@@ -159,18 +215,26 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn info(broker: Option<&str>, variables: &[(&str, &str)]) -> Result<PathBuf, BrokerInfoError> {
-        let flags = BrokerFlags {
+    fn flags(broker: Option<&str>) -> BrokerFlags {
+        BrokerFlags {
             broker: broker.map(str::to_owned),
             redis_host: None,
             redis_port: None,
             redis_db: None,
-        };
+        }
+    }
+
+    /// What is chosen, as it would be written after `--broker`, or what is wrong.
+    fn info(flags: &BrokerFlags, variables: &[(&str, &str)]) -> Result<String, String> {
         let find = |name: &str| {
             let found = variables.iter().find(|(n, _)| *n == name);
             found.map(|(_, value)| OsString::from(*value))
         };
-        get_broker_info(&flags, &find).map(|info| info.path)
+        let found = get_broker_info(flags, &find).map_err(|error| error.to_string())?;
+        Ok(match found.place {
+            Place::Sqlite(path) => path.display().to_string(),
+            Place::Redis(address) => address.to_string(),
+        })
     }
 
     #[test]
@@ -180,39 +244,61 @@ mod tests {
             ("XDG_STATE_HOME", "/state"),
             ("HOME", "/home/u"),
         ];
-        assert_eq!(info(Some("sqlite:b.db"), &all), Ok("b.db".into()));
-        assert_eq!(info(None, &all), Ok("/from/variable".into()));
+        let chosen = |broker, variables| info(&flags(broker), variables).unwrap();
+        assert_eq!(chosen(Some("sqlite:b.db"), &all), "b.db");
+        assert_eq!(chosen(None, &all), "/from/variable");
+        assert_eq!(chosen(None, &all[1..]), "/state/irods_sync/broker.sqlite3");
         assert_eq!(
-            info(None, &all[1..]),
-            Ok("/state/irods_sync/broker.sqlite3".into())
+            chosen(None, &all[2..]),
+            "/home/u/.local/state/irods_sync/broker.sqlite3"
         );
-        assert_eq!(
-            info(None, &all[2..]),
-            Ok("/home/u/.local/state/irods_sync/broker.sqlite3".into())
-        );
-        assert_eq!(
-            info(None, &[("XDG_STATE_HOME", "state")]),
-            Err(BrokerInfoError::NoHome)
-        );
-        assert_eq!(info(Some("sqlite:///a/b"), &[]), Ok("/a/b".into()));
+        assert!(info(&flags(None), &[("XDG_STATE_HOME", "state")]).is_err());
+        assert_eq!(chosen(Some("sqlite:///a/b"), &[]), "/a/b");
     }
 
     #[test]
-    fn redis_and_nonsense_are_told_apart_and_show_no_password() {
-        let variable = [("CELERY_BROKER_URL", "redis://:secret@h:6379/0")];
-        let error = info(None, &variable).unwrap_err();
-        assert_eq!(
-            error,
-            BrokerInfoError::Redis {
-                origin: "CELERY_BROKER_URL"
-            }
-        );
-        let error = info(Some("amqp://u:secret@h"), &[])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("--broker") && !error.contains("secret"),
-            "{error}"
-        );
+    fn redis_by_url_by_variable_or_by_the_flags_of_the_python_tool() {
+        let variable = [("CELERY_BROKER_URL", "redis://:secret@h:6379/2")];
+        assert_eq!(info(&flags(None), &variable).unwrap(), "redis://h:6379/2");
+        let url = flags(Some("rediss://u:secret@h/1"));
+        assert_eq!(info(&url, &variable).unwrap(), "rediss://h:6379/1");
+        let db = BrokerFlags {
+            redis_db: Some(3),
+            ..flags(None)
+        };
+        assert_eq!(info(&db, &variable).unwrap(), "redis://localhost:6379/3");
+        let host = BrokerFlags {
+            redis_host: Some("::1".to_owned()),
+            redis_port: Some(7),
+            ..flags(None)
+        };
+        assert_eq!(info(&host, &[]).unwrap(), "redis://[::1]:7/0");
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_shows_no_password() {
+        for url in ["amqp://u:secret@h", "redis://u:secret@h/x"] {
+            let error = info(&flags(Some(url)), &[]).unwrap_err();
+            assert!(
+                error.contains("--broker") && !error.contains("secret"),
+                "{error}"
+            );
+        }
+        let host = BrokerFlags {
+            redis_host: Some("u:secret@h".to_owned()),
+            ..flags(None)
+        };
+        assert!(!info(&host, &[]).unwrap_err().contains("secret"));
+    }
+
+    #[test]
+    fn suggested_commands_have_no_password() {
+        let given = flags(Some("redis://u:secret@h:7/1"));
+        let found = get_broker_info(&given, &|_| None).unwrap();
+        assert!(found.is_shared());
+        assert_eq!(found.flag(), " --broker redis://USER:PASSWORD@h:7/1");
+        let by_variable = |_: &str| Some(OsString::from("redis://:secret@h"));
+        let found = get_broker_info(&flags(None), &by_variable).unwrap();
+        assert_eq!(found.flag(), "");
     }
 }

@@ -20,18 +20,23 @@ use crate::signals::Signals;
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
 use crate::zone_access::ZoneAccess;
-use crate::{jobs, presence, signals};
+use crate::{jobs, presence, signals, watch};
 
 /// Starts a job.
 ///
 /// # Errors
 /// Whatever keeps the job from being queued; nothing was changed then. Or what keeps this process from running it.
 pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
-    let signals = signals::listen("finishing the files in hand; once more to leave at once")?;
+    let waits = args.job.synchronous && args.job.interval.is_none();
+    // Where others may take the tasks, this process is one of them only if it is told how much to do.
+    let runs_here = waits && (!config.broker.is_shared() || args.worker.concurrency.is_some());
+    let signals = signals::listen(match waits && !runs_here {
+        true => "",
+        false => "finishing the files in hand; once more to leave at once",
+    })?;
     check_here(&args)?;
     let broker = config.broker.open().await?;
     presence::bury_the_dead(&*broker).await?;
-    let runs_here = args.job.synchronous && args.job.interval.is_none();
     let connections = if runs_here {
         args.worker.concurrency()
     } else {
@@ -44,6 +49,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
     let job = created.job().clone();
     let exit = match info {
         Some(info) => run_here(config, &args, broker, &zone, info, &job, &signals).await,
+        None if waits => wait_for_workers(config, &args, &*broker, &job, &signals).await,
         None => queued(config, &args, &*broker, &job).await,
     };
     zone.close().await;
@@ -150,6 +156,21 @@ async fn queued(config: &Config, args: &StartArgs, broker: &dyn Broker, job: &Jo
         "to follow it:      irods_sync watch {name}{broker_flag}"
     ));
     Ok(Exit::Done)
+}
+
+/// Workers do the work, and this process waits for it to end.
+async fn wait_for_workers(
+    config: &Config,
+    args: &StartArgs,
+    broker: &dyn Broker,
+    job: &Job,
+    signals: &Signals,
+) -> Result<Exit> {
+    let progress = match args.job.progress {
+        true => Progress::shown(),
+        false => Progress::silent(),
+    };
+    watch::to_the_end(config, broker, job, progress, signals).await
 }
 
 fn zone_flag(embedded: Option<&Path>) -> String {

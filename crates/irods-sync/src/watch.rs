@@ -1,10 +1,12 @@
 //! `watch`: a job, live, until it ends.
 
+use ingest::broker::{Broker, Job};
+
 use crate::args::JobArg;
 use crate::config::Config;
 use crate::exit::{Exit, Result};
 use crate::jobs;
-use crate::signals;
+use crate::signals::{self, Signals};
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
 
@@ -16,12 +18,25 @@ pub async fn handle_watch(config: &Config, args: &JobArg) -> Result<Exit> {
     let signals = signals::listen("")?;
     let broker = config.broker.open().await?;
     let job = jobs::find(&*broker, &args.job).await?;
+    to_the_end(config, &*broker, &job, Progress::shown(), &signals).await
+}
+
+/// Follows a job that others run, and says how it ended.
+///
+/// # Errors
+/// The broker cannot be used.
+pub async fn to_the_end(
+    config: &Config,
+    broker: &dyn Broker,
+    job: &Job,
+    mut progress: Progress,
+    signals: &Signals,
+) -> Result<Exit> {
     if !job.state.has_ended() {
-        jobs::hint_at_worker(&*broker, &config.broker.flag()).await?;
+        jobs::hint_at_worker(broker, &config.broker.flag()).await?;
     }
-    let mut progress = Progress::shown();
     let ended = tokio::select! {
-        ended = jobs::follow(&*broker, job.id, &mut progress) => ended,
+        ended = jobs::follow(broker, job.id, &mut progress) => ended,
         () = signals.any() => {
             progress.finish();
             ui::note("irods_sync: no longer watching; the job goes on");

@@ -184,18 +184,27 @@ fn a_broker_that_is_none() {
         3,
         "no/such/directory",
     );
+    // Nobody listens there.
     one_line(
-        &site.run("list --broker redis://localhost:6379/0"),
+        &site.run("list --broker redis://127.0.0.1:1/0"),
         3,
-        "Redis",
+        "redis://127.0.0.1:1/0",
     );
-    one_line(&site.run("list --redis_host localhost"), 3, "Redis");
-    let mut by_variable = site.command("list");
     one_line(
-        &ran(by_variable.env("CELERY_BROKER_URL", "redis://u:pw@h:6379/0")),
+        &site.run("list --redis_host 127.0.0.1 --redis_port 1"),
         3,
-        "CELERY_BROKER_URL",
+        "redis://127.0.0.1:1/0",
     );
+    for (url, code) in [
+        ("redis://u:secret@127.0.0.1:1/0", 3),
+        ("redis://u:secret@127.0.0.1:1/x", 2),
+        ("amqp://u:secret@h", 2),
+    ] {
+        let mut by_variable = site.command("list");
+        let ran = ran(by_variable.env("CELERY_BROKER_URL", url));
+        one_line(&ran, code, "");
+        assert!(!ran.err.contains("secret"), "{}", ran.err);
+    }
 }
 
 #[test]

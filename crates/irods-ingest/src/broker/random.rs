@@ -11,8 +11,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::model::Model;
-use super::redis::RedisBroker;
 use super::redis::server::Server;
+use super::redis::{Address, RedisBroker};
 use super::sqlite::{Clock, SqliteBroker};
 use super::*;
 
@@ -473,7 +473,7 @@ fn redis_does_as_the_model_does() {
         run(async {
             let clock = Arc::new(AtomicU64::new(START));
             let number = number.fetch_add(1, Ordering::SeqCst);
-            let address = server.address(&format!("prefix=case{number}"));
+            let address = Address::parse(&server.url(&format!("prefix=case{number}"))).unwrap();
             let engine = RedisBroker::open_at(address, Arc::clone(&clock)).await.unwrap();
             play(ops, &engine, &clock).await;
         });

@@ -57,18 +57,19 @@ pub struct CommonFlags {
 #[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Broker: where jobs are queued and accounted for")]
 pub struct BrokerFlags {
-    /// sqlite:PATH, a file that the processes of this machine share [default: CELERY_BROKER_URL if it is set,
-    /// else irods_sync/broker.sqlite3 in $XDG_STATE_HOME or ~/.local/state]
+    /// sqlite:PATH, a file that the processes of this machine share, or redis://HOST:PORT/DB (rediss:// with TLS) for
+    /// workers on many machines; a password is better put into CELERY_BROKER_URL [default: CELERY_BROKER_URL if it is
+    /// set, else irods_sync/broker.sqlite3 in $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, global = true, value_name = "URL")]
     pub broker: Option<String>,
-    /// Host of a Redis server
-    #[arg(long, global = true, hide = true, value_name = "HOST")]
+    /// Host of a Redis server [default: localhost, if one of these three is given]
+    #[arg(long, global = true, value_name = "HOST")]
     pub redis_host: Option<String>,
-    /// Port of a Redis server
-    #[arg(long, global = true, hide = true, value_name = "PORT")]
+    /// Port of a Redis server [default: 6379]
+    #[arg(long, global = true, value_name = "PORT")]
     pub redis_port: Option<u16>,
-    /// Number of a Redis database
-    #[arg(long, global = true, hide = true, value_name = "NUMBER")]
+    /// Number of a Redis database [default: 0]
+    #[arg(long, global = true, value_name = "NUMBER")]
     pub redis_db: Option<u32>,
 }
 

@@ -269,11 +269,12 @@ async fn sqlite() -> Bench {
 }
 
 async fn redis() -> Option<Bench> {
-    use super::redis::RedisBroker;
+    use super::redis::{Address, RedisBroker};
     use std::sync::atomic::{AtomicU64, Ordering};
     let server = super::redis::server::Server::start(&[])?;
     let now = Arc::new(AtomicU64::new(1_000_000));
-    let open = || RedisBroker::open_at(server.address(""), Arc::clone(&now));
+    let address = Address::parse(&server.url("")).unwrap();
+    let open = || RedisBroker::open_at(address.clone(), Arc::clone(&now));
     let (broker, other) = (open().await.unwrap(), open().await.unwrap());
     let advance = move |by: Duration| {
         now.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);

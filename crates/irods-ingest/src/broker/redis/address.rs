@@ -143,6 +143,19 @@ fn bracketed(host: &str) -> String {
     }
 }
 
+/// Equal addresses lead to the same broker as the same user.
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (
+            self.connection.redis_settings(),
+            other.connection.redis_settings(),
+        );
+        self.shown == other.shown && a.username() == b.username() && a.password() == b.password()
+    }
+}
+
+impl Eq for Address {}
+
 /// The address without credentials.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -38,6 +38,7 @@ mod health;
 mod link;
 mod reply;
 #[cfg(test)]
+#[path = "../../../tests/support/redis.rs"]
 pub(super) mod server;
 #[cfg(test)]
 mod tests;

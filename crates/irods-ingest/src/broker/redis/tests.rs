@@ -53,8 +53,12 @@ fn counted() -> Completion {
     }
 }
 
+fn address(server: &Server, parameters: &str) -> Address {
+    Address::parse(&server.url(parameters)).unwrap()
+}
+
 async fn open(server: &Server) -> RedisBroker {
-    RedisBroker::open(server.address("")).await.unwrap()
+    RedisBroker::open(address(server, "")).await.unwrap()
 }
 
 /// Says something to the server itself.
@@ -283,7 +287,7 @@ async fn prefixes_are_neighbours_that_see_nothing_of_each_other() {
         return;
     };
     let ours = open(&server).await;
-    let theirs = RedisBroker::open(server.address("prefix=theirs"))
+    let theirs = RedisBroker::open(address(&server, "prefix=theirs"))
         .await
         .unwrap();
     ours.create_job(job("a")).await.unwrap();
@@ -311,11 +315,13 @@ async fn users_and_passwords() {
         return;
     };
     for wrong in ["", "pass=wr0ng", "user=nobody&pass=wr0ng"] {
-        let error = RedisBroker::open(server.address(wrong)).await.unwrap_err();
+        let error = RedisBroker::open(address(&server, wrong))
+            .await
+            .unwrap_err();
         assert!(matches!(error, BrokerError::Unusable { .. }), "{error:?}");
         assert!(!error.to_string().contains("wr0ng"), "{error}");
     }
-    let broker = RedisBroker::open(server.address("pass=s3cret"))
+    let broker = RedisBroker::open(address(&server, "pass=s3cret"))
         .await
         .unwrap();
     assert!(!format!("{broker:?}").contains("s3cret"));
@@ -323,12 +329,12 @@ async fn users_and_passwords() {
     let rights = "ACL SETUSER ingest on >pw resetkeys ~{irods_sync}:* resetchannels -@all +@hash +@list +@sortedset +@connection \
         +evalsha +script|load +exists +del +unlink +time +scan +info";
     tell(&broker, &rights.split_whitespace().collect::<Vec<_>>()).await;
-    let limited = RedisBroker::open(server.address("user=ingest&pass=pw"))
+    let limited = RedisBroker::open(address(&server, "user=ingest&pass=pw"))
         .await
         .unwrap();
     a_job_over_broken_connections(&limited, "a").await;
     limited.clear_signatures(b"").await.unwrap();
-    let elsewhere = RedisBroker::open(server.address("user=ingest&pass=pw&prefix=other"));
+    let elsewhere = RedisBroker::open(address(&server, "user=ingest&pass=pw&prefix=other"));
     let error = elsewhere.await.unwrap_err();
     assert!(matches!(error, BrokerError::Unusable { .. }), "{error:?}");
     // Over TCP as well.
@@ -415,7 +421,7 @@ async fn what_another_version_or_program_stored_is_one_clear_error() {
     };
     let broker = open(&server).await;
     tell(&broker, &["HSET", "{other}:meta", "format", "7"]).await;
-    let error = RedisBroker::open(server.address("prefix=other"))
+    let error = RedisBroker::open(address(&server, "prefix=other"))
         .await
         .unwrap_err();
     assert!(
@@ -430,7 +436,7 @@ async fn what_another_version_or_program_stored_is_one_clear_error() {
         "{error:?}"
     );
     tell(&broker, &["SET", "{third}:meta", "something"]).await;
-    let error = RedisBroker::open(server.address("prefix=third"))
+    let error = RedisBroker::open(address(&server, "prefix=third"))
         .await
         .unwrap_err();
     assert!(matches!(error, BrokerError::Corrupt { .. }), "{error:?}");
@@ -459,7 +465,7 @@ async fn a_server_that_is_not_there_is_waited_for() {
     let broker = open(&server).await;
     server.kill();
     assert!(broker.jobs().await.unwrap_err().is_unavailable());
-    let error = RedisBroker::open(server.address("")).await.unwrap_err();
+    let error = RedisBroker::open(address(&server, "")).await.unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
     server.restart();
     assert_eq!(broker.jobs().await, Ok(vec![]));
