@@ -13,6 +13,8 @@ use irods_client::error::Scope;
 use irods_client::protocol::codes;
 
 use crate::broker::BrokerError;
+use crate::plan::guard::Kept;
+use crate::source::SourceError;
 
 /// What went wrong, by scope.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,35 @@ impl EntryError {
     /// The collection that it should be in is not there.
     pub fn is_collection_missing(&self) -> bool {
         self.code == Some(codes::CAT_UNKNOWN_COLLECTION)
+    }
+}
+
+/// The root that is not there is this worker's trouble, anything else the entry's.
+impl From<SourceError> for SyncError {
+    fn from(error: SourceError) -> Self {
+        let name = match &error {
+            SourceError::RootMissing { .. } | SourceError::RootNotADirectory { .. } => {
+                return SyncError::Worker(error.to_string());
+            }
+            SourceError::Vanished { .. } => "SOURCE_VANISHED",
+            SourceError::Dangling { .. } => "SOURCE_DANGLING_LINK",
+            SourceError::Unreadable { .. } => "SOURCE_UNREADABLE",
+            SourceError::NotRegular { .. } => "SOURCE_NOT_REGULAR",
+            SourceError::NotADirectory { .. } => "SOURCE_NOT_A_DIRECTORY",
+            _ => "SOURCE_ERROR",
+        };
+        let message = match &error {
+            SourceError::Io { source, .. } => format!("{error}: {source}"),
+            _ => error.to_string(),
+        };
+        SyncError::Entry(EntryError::new(name, message))
+    }
+}
+
+/// A deletion that the guard forbids.
+impl From<Kept> for SyncError {
+    fn from(kept: Kept) -> Self {
+        SyncError::Entry(EntryError::new("DELETION_REFUSED", kept.to_string()))
     }
 }
 

@@ -5,7 +5,7 @@
 //! on it file by file -> [`plan`] decides, without I/O -> [`core`] puts hooks around the action -> [`sync_irods`] is the action, as
 //! calls to the zone -> [`broker`] takes the completion: counters, signatures, failures and what is tried again, at once.
 //!
-//! [`naming`] says what an entry is called in the zone. [`worker`] is the loop that leases tasks and runs them, [`shutdown`] tells
+//! [`spec`] is what a job is, [`context`] what everything that is done for it has in common. [`naming`] says what an entry is called in the zone. [`worker`] is the loop that leases tasks and runs them, [`shutdown`] tells
 //! it to leave, [`patience`] waits for what will come back, and [`error`] says how far a failure reaches.
 //!
 //! # Running a job
@@ -14,6 +14,7 @@
 
 pub mod broker;
 mod bytes_text;
+pub mod context;
 pub mod core;
 pub mod error;
 pub mod naming;
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod shutdown;
 pub mod signature;
 pub mod source;
+pub mod spec;
 pub mod sync_irods;
 pub mod sync_task;
 pub mod worker;

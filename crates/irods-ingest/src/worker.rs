@@ -16,12 +16,14 @@ use crate::broker::{
     Broker, BrokerError, Completion, Departure, Fatal, JobFilter, JobId, Lease, LeaseRequest,
     Leased, WorkerId, WorkerInfo,
 };
+use crate::context::JobContext;
 use crate::core::EventHandler;
 use crate::error::SyncError;
 use crate::patience::{Backoff, persist};
 use crate::shutdown::{Shutdown, Urgency};
 use crate::source::FileSystem;
-use crate::sync_task::{self, IrodsTask, JobContext, JobSpec, Task, TaskEnd};
+use crate::spec::JobSpec;
+use crate::sync_task::{self, IrodsTask, Task, TaskEnd};
 
 /// What a worker needs.
 #[derive(Debug, Clone)]

@@ -5,9 +5,9 @@ use irods_client::Pooled;
 use irods_client::protocol::path;
 
 use crate::broker::Counts;
+use crate::context::JobContext;
 use crate::core::{Subject, on_coll_create};
 use crate::error::{EntryError, SyncError};
-use crate::sync_task::JobContext;
 
 /// Makes the collection of a source directory, and whatever is missing above it, one by one from the top, each with its
 /// hooks.

@@ -5,10 +5,10 @@ use irods_client::collection::RemoveCollection;
 use irods_client::data_object::Remove;
 use irods_client::protocol::codes;
 
+use crate::context::JobContext;
 use crate::core::{Subject, on_coll_delete, on_data_obj_delete};
 use crate::error::SyncError;
 use crate::plan::DeleteMode;
-use crate::sync_task::JobContext;
 
 /// Deletes a data object as the job's delete mode says; whether it was there.
 pub(crate) async fn delete_object(

@@ -7,6 +7,7 @@
 use irods_client::{Pool, Pooled};
 
 use crate::broker::Counts;
+use crate::context::JobContext;
 use crate::core::Subject;
 use crate::error::{EntryError, SyncError};
 use crate::patience::Backoff;
@@ -14,7 +15,6 @@ use crate::plan::compare::CatalogNames;
 use crate::plan::{CatalogState, Effect, Event, Operation, Replica, ReplicaStatus};
 use crate::shutdown::Urgency;
 use crate::source::Stat;
-use crate::sync_task::JobContext;
 
 mod annotate;
 mod compare_checksums;

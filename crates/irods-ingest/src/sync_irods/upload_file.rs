@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use irods_client::Pooled;
 use irods_client::register::Target;
@@ -14,8 +14,7 @@ use irods_client::transfer::{Put, PutChecksum};
 use super::{FileAction, made};
 use crate::broker::Counts;
 use crate::error::{EntryError, SyncError};
-use crate::source::Stat;
-use crate::sync_task::source_error;
+use crate::source::{SourceError, Stat};
 
 /// Files up to this size go in one message and through memory as a whole; a worker has as many of them in hand as it
 /// has tasks.
@@ -72,19 +71,15 @@ pub(super) async fn append(
 
 /// Opens the file for reading from an offset on, if it still is what was looked at.
 pub(super) async fn open(action: &FileAction<'_>, from: u64) -> Result<File, SyncError> {
-    let source = action.context.source.clone();
-    let directory = Path::new(OsStr::from_bytes(action.directory)).to_owned();
+    let directory = PathBuf::from(OsStr::from_bytes(action.directory));
     let (name, seen): (Vec<u8>, Stat) = (action.name.to_vec(), *action.stat);
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = action.context.at_source(move |source| {
         let mut open = source.directory(&directory)?.open_regular(&name)?;
         let same = open.stat.unchanged_since(&seen);
         let at = open.file.seek(SeekFrom::Start(from));
-        Ok((open.file, same, at))
+        Ok::<_, SourceError>((open.file, same, at))
     });
-    let (file, same, at) = opened
-        .await
-        .map_err(|_| SyncError::Worker("opening a file did not end".into()))?
-        .map_err(source_error)?;
+    let (file, same, at) = opened.await?;
     if !same || at.is_err() {
         return Err(SyncError::Entry(EntryError::new(
             "SOURCE_CHANGED",

@@ -6,15 +6,13 @@
 //! A collection whose directory is gone is taken apart: its objects in chunks, its sub-collections by tasks of their own. Whoever
 //! empties a collection removes it and tries the one above, up to the one whose directory is gone.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-
 use irods_client::protocol::path;
 
-use super::{DeleteTask, Deletion, JobContext, Task, TaskEnd, failure};
+use super::task::{join, relative_path};
+use super::{DeleteTask, Deletion, Task, TaskEnd, failure};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{Completion, Counts, Fatal, Leased, NewTask, Spawned};
+use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::plan::compare::CatalogNames;
@@ -34,7 +32,7 @@ pub(super) fn plan(
     let present: Vec<String> = listing
         .names()
         .map(|name| {
-            let absolute = context.absolute(&super::task::join(directory, name));
+            let absolute = context.absolute(&join(directory, name));
             naming::element(name, &absolute).into_owned()
         })
         .collect();
@@ -300,21 +298,17 @@ async fn certainly_gone(
     directory: &[u8],
     name: &str,
 ) -> Result<(), SyncError> {
-    let kept = |why: String| SyncError::Entry(EntryError::new("DELETION_REFUSED", why));
     let Some(name) = naming::source_name(name) else {
-        return Err(kept(guard::Kept::NotCertainlyGone.to_string()));
+        return Err(guard::Kept::NotCertainlyGone.into());
     };
-    let source = context.source.clone();
     let links = context.spec.options.operation.links();
-    let relative = Path::new(OsStr::from_bytes(directory)).to_owned();
-    let looked = tokio::task::spawn_blocking(move || match source.directory(&relative) {
-        Ok(open) => guard::check_last_look(&open.stat(&name, links)),
-        Err(_) => Err(guard::Kept::NotCertainlyGone),
-    });
-    looked
+    let relative = relative_path(directory);
+    context
+        .at_source(move |source| match source.directory(&relative) {
+            Ok(open) => guard::check_last_look(&open.stat(&name, links)),
+            Err(_) => Err(guard::Kept::NotCertainlyGone),
+        })
         .await
-        .map_err(|_| SyncError::Worker("a look at the source did not end".into()))?
-        .map_err(|why| kept(why.to_string()))
 }
 
 /// Whether so many more may be deleted; what was deleted by completed tasks counts.

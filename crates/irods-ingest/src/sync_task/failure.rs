@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::task::join;
-use super::{DeleteTask, Deletion, FileItem, FilesTask, JobContext, PathTask, Task};
+use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
 use crate::broker::{Completion, Failure, NewTask};
+use crate::context::JobContext;
 use crate::error::EntryError;
 use crate::naming;
 use crate::plan::compare::Presence;

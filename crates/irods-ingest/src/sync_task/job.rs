@@ -7,16 +7,18 @@ use std::time::Duration;
 use irods_client::Pool;
 use irods_client::data_object::ObjectKind;
 
-use super::{JobContext, JobOptions, JobSpec, PathTask, Task, TaskEnd};
+use super::{PathTask, Task, TaskEnd};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{
     Broker, BrokerError, Completion, Counts, Created, JobId, JobState, Leased, NewJob, Spawned,
     WorkerId,
 };
+use crate::context::JobContext;
 use crate::error::SyncError;
 use crate::naming::{self, NameError};
 use crate::plan::{Incompatible, check_compatible};
 use crate::source::{FileSystem, FilterError, SourceError};
+use crate::spec::{JobOptions, JobSpec};
 
 /// A job as it is asked for.
 #[derive(Debug)]
@@ -171,12 +173,9 @@ fn unwritable(error: serde_json::Error) -> BrokerError {
 /// This worker does not see the source.
 pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<TaskEnd, SyncError> {
     let root = context.spec.source();
-    let opened = tokio::task::spawn_blocking(move || {
-        FileSystem::open(&root).and_then(|source| source.mount_facts(Path::new("")))
-    });
-    let mount = opened
+    let mount = context
+        .at_source(move |_| FileSystem::open(&root)?.mount_facts(Path::new("")))
         .await
-        .map_err(|_| SyncError::Worker("the source root did not answer".into()))?
         .map_err(|error| SyncError::Worker(error.to_string()))?;
     let mut completion = Completion::default();
     if leased.cursor.is_empty() {

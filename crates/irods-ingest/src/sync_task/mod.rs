@@ -12,88 +12,26 @@
 //!
 //! Every task may be run twice, or half and then whole: what it does to the zone is the same, and only its completion counts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use irods_client::Pool;
-
-use crate::broker::{Broker, Completion, JobId, Leased, TaskKind};
-use crate::core::EventHandler;
+use crate::broker::{Completion, Leased, TaskKind};
+use crate::context::JobContext;
 use crate::error::SyncError;
-use crate::naming;
-use crate::shutdown::Shutdown;
-use crate::signature::CacheKey;
-use crate::source::{FileSystem, Filter};
 
 mod delete;
 mod failure;
 mod irods_task;
 pub mod job;
-mod spec;
 mod sync_dir;
 mod sync_entry;
 mod sync_files;
 mod sync_path;
 mod task;
 
+pub use crate::spec::{JobOptions, JobSpec};
 pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};
-pub use spec::{JobOptions, JobSpec};
-pub(crate) use sync_path::source_error;
 pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
-
-/// What the tasks of one job have in common in one worker.
-#[derive(Debug, Clone)]
-pub struct JobContext {
-    /// The job.
-    pub job: JobId,
-    /// What it is.
-    pub spec: Arc<JobSpec>,
-    /// Its source.
-    pub source: FileSystem,
-    /// What of the source is left out.
-    pub filter: Arc<Filter>,
-    /// Hooks.
-    pub handler: Arc<dyn EventHandler>,
-    /// Connections to the zone.
-    pub zone: Pool,
-    /// The queue.
-    pub broker: Arc<dyn Broker>,
-    /// Whether the worker is leaving.
-    pub shutdown: Shutdown,
-}
-
-impl JobContext {
-    /// Key of a directory's record of signatures.
-    fn cache_key(&self, directory: &[u8]) -> Vec<u8> {
-        CacheKey {
-            root: self.spec.source_bytes(),
-            directory,
-            target: &self.spec.target,
-            operation: self.spec.options.operation,
-            resource: self.spec.options.resource.as_deref(),
-            user: &self.spec.user,
-        }
-        .to_bytes()
-    }
-
-    /// Logical path of what lies at a relative path.
-    pub(crate) fn logical(&self, relative: &[u8]) -> String {
-        naming::logical_path(&self.spec.target, self.spec.source_bytes(), relative)
-    }
-
-    /// Absolute path of what lies at a relative one, as bytes.
-    pub(crate) fn absolute(&self, relative: &[u8]) -> Vec<u8> {
-        match relative {
-            [] => self.spec.source_bytes().to_vec(),
-            // A root `/` must not give `//name`.
-            relative => {
-                let root = self.spec.source_bytes();
-                [root.strip_suffix(b"/").unwrap_or(root), b"/", relative].concat()
-            }
-        }
-    }
-}
 
 /// How a task ends.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A directory becomes a collection, by itself: its entries are another matter.
 
-use super::JobContext;
 use crate::broker::Counts;
+use crate::context::JobContext;
 use crate::core::{self, Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::plan::{

@@ -1,22 +1,18 @@
 //! One file: look at it again, gather what must be known, ask the plan, act through `core`, look once more.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-
 use irods_client::Pooled;
 
-use super::source_error;
-use super::task::join;
-use super::{FileItem, JobContext};
+use super::FileItem;
+use super::task::{join, relative_path};
 use crate::broker::Counts;
+use crate::context::JobContext;
 use crate::core::{Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::naming::{self, Placement};
 use crate::plan::compare::Presence;
 use crate::plan::{CatalogState, Checksums, Decision, FileFacts, Options, Reason, decide_file};
 use crate::signature::Verdict;
-use crate::source::{EntryKind, Stat, Timestamp};
+use crate::source::{EntryKind, SourceError, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, patiently};
 
 /// What became of one file.
@@ -106,26 +102,22 @@ pub(super) async fn sync_entry(
 }
 
 async fn look_at(context: &JobContext, directory: &[u8], name: &[u8]) -> Result<Look, SyncError> {
-    let source = context.source.clone();
     let links = context.spec.options.operation.links();
-    let directory = Path::new(OsStr::from_bytes(directory)).to_owned();
-    let name = name.to_vec();
-    let looked = tokio::task::spawn_blocking(move || {
-        let open = source.directory(&directory)?;
-        let stat = open.stat(&name, links)?;
-        Ok(Look {
-            stat,
-            link: match stat.kind {
-                EntryKind::Symlink => Some(open.read_link(&name)?.into()),
-                _ => None,
-            },
-            readable: open.is_readable(&name, stat.kind)?,
+    let (directory, name) = (relative_path(directory), name.to_vec());
+    context
+        .at_source(move |source| {
+            let open = source.directory(&directory)?;
+            let stat = open.stat(&name, links)?;
+            Ok::<_, SourceError>(Look {
+                stat,
+                link: match stat.kind {
+                    EntryKind::Symlink => Some(open.read_link(&name)?.into()),
+                    _ => None,
+                },
+                readable: open.is_readable(&name, stat.kind)?,
+            })
         })
-    });
-    looked
         .await
-        .map_err(|_| SyncError::Worker("a look at a file did not end".into()))?
-        .map_err(source_error)
 }
 
 struct File<'a> {

@@ -2,8 +2,9 @@
 //! delayed task; what succeeded gets its signature.
 
 use super::sync_entry::{FileDone, sync_entry};
-use super::{FilesTask, JobContext, Task, TaskEnd, failure};
+use super::{FilesTask, Task, TaskEnd, failure};
 use crate::broker::{Append, Completion};
+use crate::context::JobContext;
 use crate::error::SyncError;
 use crate::signature::Segment;
 

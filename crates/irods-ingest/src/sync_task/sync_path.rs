@@ -6,24 +6,22 @@
 //!
 //! With nothing changed this makes no call to the zone: one listing, one read of the record.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::Duration;
 
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
 use super::sync_dir::{Known, sync_dir};
-use super::task::join;
-use super::{FileItem, FilesTask, JobContext, PathTask, Task, TaskEnd, delete, failure};
+use super::task::{join, relative_path};
+use super::{FileItem, FilesTask, PathTask, Task, TaskEnd, delete, failure};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{Append, Compaction, Completion, Counts, Leased, NewTask, Segment, Spawned};
+use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
 use crate::plan::compare::{CatalogNames, Presence, with_catalog, with_record};
 use crate::plan::{CatalogState, Options};
 use crate::signature::{self, Record, Verdict};
-use crate::source::{Entry, EntryKind, Listing, MountFacts, SourceError};
+use crate::source::{Entry, EntryKind, Listing, MountFacts};
 use crate::{bytes_text, naming, sync_irods};
 
 /// Where a task that was interrupted goes on.
@@ -220,35 +218,11 @@ impl Remembered {
 }
 
 async fn list(context: &JobContext, directory: &[u8]) -> Result<Listing, SyncError> {
-    let (source, links) = (
-        context.source.clone(),
-        context.spec.options.operation.links(),
-    );
-    let relative = Path::new(OsStr::from_bytes(directory)).to_owned();
-    let listed = tokio::task::spawn_blocking(move || source.list(&relative, links)).await;
-    listed
-        .map_err(|_| SyncError::Worker("a listing did not end".into()))?
-        .map_err(source_error)
-}
-
-/// What a source error means: the root that is not there is this worker's trouble, anything else the entry's.
-pub(crate) fn source_error(error: SourceError) -> SyncError {
-    let name = match &error {
-        SourceError::RootMissing { .. } | SourceError::RootNotADirectory { .. } => {
-            return SyncError::Worker(error.to_string());
-        }
-        SourceError::Vanished { .. } => "SOURCE_VANISHED",
-        SourceError::Dangling { .. } => "SOURCE_DANGLING_LINK",
-        SourceError::Unreadable { .. } => "SOURCE_UNREADABLE",
-        SourceError::NotRegular { .. } => "SOURCE_NOT_REGULAR",
-        SourceError::NotADirectory { .. } => "SOURCE_NOT_A_DIRECTORY",
-        _ => "SOURCE_ERROR",
-    };
-    let message = match &error {
-        SourceError::Io { source, .. } => format!("{error}: {source}"),
-        _ => error.to_string(),
-    };
-    SyncError::Entry(EntryError::new(name, message))
+    let links = context.spec.options.operation.links();
+    let relative = relative_path(directory);
+    context
+        .at_source(move |source| source.list(&relative, links))
+        .await
 }
 
 /// What an entry of the listing turned out to be.
@@ -392,12 +366,10 @@ impl<'a> Children<'a> {
 }
 
 async fn mount_facts(context: &JobContext, directory: &[u8]) -> Result<MountFacts, SyncError> {
-    let source = context.source.clone();
-    let relative = Path::new(OsStr::from_bytes(directory)).to_owned();
-    tokio::task::spawn_blocking(move || source.mount_facts(&relative))
+    let relative = relative_path(directory);
+    context
+        .at_source(move |source| source.mount_facts(&relative))
         .await
-        .map_err(|_| SyncError::Worker("a look at a directory did not end".into()))?
-        .map_err(source_error)
 }
 
 /// What a scan learnt.

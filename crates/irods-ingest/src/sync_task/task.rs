@@ -1,5 +1,9 @@
 //! The units of work, as they are queued. What each does stands in the module of its name.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{NewTask, TaskClass};
@@ -153,4 +157,9 @@ pub(crate) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
         return name.to_vec();
     }
     [directory, b"/", name].concat()
+}
+
+/// A relative path as the source takes it.
+pub(crate) fn relative_path(directory: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(directory))
 }

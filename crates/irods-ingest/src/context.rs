@@ -1,0 +1,83 @@
+//! What everything that is done for a job has in common.
+
+use std::sync::Arc;
+
+use irods_client::Pool;
+
+use crate::broker::{Broker, JobId};
+use crate::core::EventHandler;
+use crate::error::SyncError;
+use crate::naming;
+use crate::shutdown::Shutdown;
+use crate::signature::CacheKey;
+use crate::source::{FileSystem, Filter};
+use crate::spec::JobSpec;
+
+/// One job in one worker.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// The job.
+    pub job: JobId,
+    /// What it is.
+    pub spec: Arc<JobSpec>,
+    /// Its source.
+    pub source: FileSystem,
+    /// What of the source is left out.
+    pub filter: Arc<Filter>,
+    /// Hooks.
+    pub handler: Arc<dyn EventHandler>,
+    /// Connections to the zone.
+    pub zone: Pool,
+    /// The queue.
+    pub broker: Arc<dyn Broker>,
+    /// Whether the worker is leaving.
+    pub shutdown: Shutdown,
+}
+
+impl JobContext {
+    /// Looks at the source on a thread that may block.
+    pub(crate) async fn at_source<T, E>(
+        &self,
+        work: impl FnOnce(&FileSystem) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, SyncError>
+    where
+        T: Send + 'static,
+        E: Into<SyncError> + Send + 'static,
+    {
+        let source = self.source.clone();
+        let done = tokio::task::spawn_blocking(move || work(&source)).await;
+        // Only a panic or the end of the runtime keeps it from ending.
+        done.map_err(|_| SyncError::Worker("a look at the source did not end".into()))?
+            .map_err(Into::into)
+    }
+
+    /// Key of a directory's record of signatures.
+    pub(crate) fn cache_key(&self, directory: &[u8]) -> Vec<u8> {
+        CacheKey {
+            root: self.spec.source_bytes(),
+            directory,
+            target: &self.spec.target,
+            operation: self.spec.options.operation,
+            resource: self.spec.options.resource.as_deref(),
+            user: &self.spec.user,
+        }
+        .to_bytes()
+    }
+
+    /// Logical path of what lies at a relative path.
+    pub(crate) fn logical(&self, relative: &[u8]) -> String {
+        naming::logical_path(&self.spec.target, self.spec.source_bytes(), relative)
+    }
+
+    /// Absolute path of what lies at a relative one, as bytes.
+    pub(crate) fn absolute(&self, relative: &[u8]) -> Vec<u8> {
+        match relative {
+            [] => self.spec.source_bytes().to_vec(),
+            // A root `/` must not give `//name`.
+            relative => {
+                let root = self.spec.source_bytes();
+                [root.strip_suffix(b"/").unwrap_or(root), b"/", relative].concat()
+            }
+        }
+    }
+}
