@@ -45,7 +45,10 @@ pub(crate) async fn serve(
     let mut connection = Connection::new(stream, shared.limits.stall);
     let begun = timeout_at(deadline, begin(&mut connection, &shared, refuse)).await;
     let mut session = match begun {
-        Ok(Ok(Some(session))) => session,
+        Ok(Ok(Some(session))) => Session {
+            peer: peer.ip(),
+            ..session
+        },
         Ok(Ok(None)) => return connection.close().await,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "no start-up"),
         Err(_) => return tracing::debug!(%peer, "no start-up in time"),

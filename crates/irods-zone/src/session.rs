@@ -1,5 +1,6 @@
 //! What one connection is: who it acts for, what it has open.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use irods_protocol::Packing;
@@ -8,6 +9,7 @@ use irods_protocol::keywords;
 use irods_protocol::message::{KeyValPair, StartupPack};
 
 use crate::catalog::query::Cursors;
+use crate::catalog::tickets::Supplied;
 use crate::catalog::{Catalog, Identity};
 use crate::descriptor::Descriptors;
 use crate::reply::Failure;
@@ -59,6 +61,10 @@ pub(crate) struct Session {
     pub names: Names,
     /// Whether what is said goes through TLS.
     pub secure: bool,
+    /// Where the client is.
+    pub peer: IpAddr,
+    /// A ticket that the client supplied.
+    pub ticket: Option<String>,
     /// A challenge that waits for its answer.
     pub challenge: Option<String>,
     pub login: Option<Login>,
@@ -74,6 +80,8 @@ impl Session {
             packing,
             names,
             secure: false,
+            peer: Ipv4Addr::UNSPECIFIED.into(),
+            ticket: None,
             challenge: None,
             login: None,
             descriptors: Descriptors::default(),
@@ -96,10 +104,16 @@ impl Session {
     /// # Errors
     /// `SYS_NO_API_PRIV` before login.
     pub fn user(&self) -> Result<Identity, Failure> {
-        self.login
-            .as_ref()
-            .map(|login| login.client.clone())
-            .ok_or(Failure::code(codes::SYS_NO_API_PRIV))
+        let login = self.login.as_ref();
+        let login = login.ok_or(Failure::code(codes::SYS_NO_API_PRIV))?;
+        let ticket = self.ticket.as_deref().map(|string| Supplied {
+            string: string.into(),
+            host: self.peer,
+        });
+        Ok(Identity {
+            ticket,
+            ..login.client.clone()
+        })
     }
 
     /// The same, in admin mode if the keywords ask for it.

@@ -28,6 +28,7 @@ mod replica;
 mod replicate;
 mod rsync;
 mod stat;
+mod ticket;
 mod touch;
 mod truncate;
 mod unlink;
@@ -109,6 +110,7 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
         api::REPLICA_CLOSE => replica::close(session, &request).await,
         api::TOUCH => touch::touch(session, &request).await,
         api::GENERAL_ADMIN => admin::general(session, &request).await,
+        api::TICKET_ADMIN => ticket::admin(session, &request).await,
         api::USER_ADMIN => user_admin::user_admin(session, &request).await,
         api::GET_MISC_SVR_INFO => info::server(session),
         api::GET_LIBRARY_FEATURES => info::library_features(session),

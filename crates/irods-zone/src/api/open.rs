@@ -17,7 +17,7 @@ use crate::catalog::access::{self, Level};
 use crate::catalog::data_objects::{self, DataObject};
 use crate::catalog::replicas::{self, Field, NewReplica, Outcome, Replica, Status, Which};
 use crate::catalog::resources::Resource;
-use crate::catalog::{CatalogError, Connection, Identity};
+use crate::catalog::{CatalogError, Connection, Identity, collections, tickets};
 use crate::descriptor::Descriptor;
 use crate::locks::PathGuard;
 use crate::placement::{self, For};
@@ -133,6 +133,17 @@ pub(super) async fn open_as(
             .read(move |conn| plan(conn, &who, &path, &wishes, mode))
             .await?
     };
+    if who.ticket.is_some() {
+        let (who, path) = (who.clone(), path.clone());
+        let id = match &plan {
+            Plan::Existing { object, .. } | Plan::Another { object, .. } => Some(object.id),
+            Plan::New(_) => None,
+        };
+        session
+            .catalog()
+            .write(move |conn| count_ticket(conn, &who, id, &path, mode.write))
+            .await?;
+    }
     let zone = Arc::clone(&session.zone);
     let descriptor = match plan {
         Plan::New(resource) => create_new(&zone, who, path, input, resource, after).await?,
@@ -169,6 +180,24 @@ pub(super) async fn open_as(
     };
     drop(guard);
     Ok(session.descriptors.add(descriptor))
+}
+
+/// Counts the use of a ticket for an object, or for a collection that gets a new one.
+fn count_ticket(
+    conn: &Connection,
+    who: &Identity,
+    object: Option<i64>,
+    path: &str,
+    writes: bool,
+) -> Result<(), CatalogError> {
+    let id = match object {
+        Some(id) => Some(id),
+        None => {
+            let parent = irods_protocol::path::split(path).map_or("/", |(parent, _)| parent);
+            collections::find(conn, parent)?.map(|collection| collection.id)
+        }
+    };
+    id.map_or(Ok(()), |id| tickets::use_once(conn, who, id, writes))
 }
 
 /// Keeps others from making or removing the file at an object's natural place.

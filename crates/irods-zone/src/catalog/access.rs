@@ -1,13 +1,13 @@
 //! Permissions: the levels, who has which on what, and changing that.
 //!
 //! A user's level on an object is the highest of his own and his groups'. `public` is a group like
-//! any other; every user but `anonymous` is made its member. Tickets are not looked at.
+//! any other; every user but `anonymous` is made its member. A ticket adds to them.
 
 use rusqlite::{Connection, params};
 
 use super::error::{CatalogError, Result, code};
 use super::tokens::ACCESS_LEVELS;
-use super::{Identity, collections, data_objects, paths, time, users};
+use super::{Identity, collections, data_objects, paths, tickets, time, users};
 
 /// An access level: its token id, ordered by power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,8 +86,21 @@ pub struct Entry {
     pub level: Level,
 }
 
-/// The user's level on an object (data object, collection or resource id); `OWN` in admin mode.
+/// The user's level on an object (data object, collection or resource id), by his permissions or by the ticket that he
+/// has; `OWN` in admin mode.
+///
+/// # Errors
+/// Those of a ticket that is for the object and has run out.
 pub fn level_of(conn: &Connection, who: &Identity, object_id: i64) -> Result<Level> {
+    let own = own_level(conn, who, object_id)?;
+    if who.ticket.is_none() || own >= Level::MODIFY_OBJECT {
+        return Ok(own);
+    }
+    Ok(own.max(tickets::level(conn, who, object_id)?))
+}
+
+/// The user's level on an object by permissions alone.
+pub(crate) fn own_level(conn: &Connection, who: &Identity, object_id: i64) -> Result<Level> {
     if who.admin {
         return Ok(Level::OWN);
     }

@@ -56,6 +56,8 @@ pub struct Identity {
     /// Admin mode: object permissions are not looked at. Only [`Identity::in_admin_mode`] sets it;
     /// being a rodsadmin alone does not (a real server wants the `irodsAdmin` keyword as well).
     pub admin: bool,
+    /// A ticket that goes with the user's own permissions.
+    pub ticket: Option<super::tickets::Supplied>,
 }
 
 impl Identity {

@@ -25,6 +25,7 @@ pub mod schema;
 pub mod secrets;
 pub mod specific;
 pub mod stat;
+pub mod tickets;
 pub mod time;
 pub mod tokens;
 pub mod trash;

@@ -130,12 +130,25 @@ impl Filter {
             }
             let user = self.bind(who.user_id);
             let level = self.bind(Level::READ_OBJECT.id());
-            terms.push(format!(
+            let mut term = format!(
                 "EXISTS (SELECT 1 FROM r_objt_access AS may
                  JOIN r_user_group AS mine ON mine.group_user_id = may.user_id
                  WHERE may.object_id = {alias}.{id} AND mine.user_id = {user}
                  AND may.access_type_id >= {level})"
-            ));
+            );
+            if let Some(ticket) = &who.ticket {
+                let string = self.bind(ticket.string.to_string());
+                term = format!(
+                    "({term} OR {}",
+                    by_ticket(&string, &format!("{alias}.{id}"))
+                );
+                // A collection shows with the object that a ticket is for.
+                if *alias == "coll" && has("data") {
+                    term = format!("{term} OR {}", by_ticket(&string, "data.data_id"));
+                }
+                term.push(')');
+            }
+            terms.push(term);
         }
         if has("ticket") {
             let user = self.bind(who.user_id);
@@ -143,6 +156,19 @@ impl Filter {
         }
         terms
     }
+}
+
+/// An object is the one that a ticket is for, or below the collection that it is for.
+fn by_ticket(string: &str, object: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM r_ticket_main AS t WHERE t.ticket_string = {string} AND (t.object_id = {object}
+         OR (t.object_type = 'collection' AND EXISTS (SELECT 1 FROM r_coll_main AS root, r_coll_main AS place
+             WHERE root.coll_id = t.object_id
+             AND (place.coll_id = {object}
+                  OR place.coll_id = (SELECT d.coll_id FROM r_data_main AS d WHERE d.data_id = {object} LIMIT 1))
+             AND (place.coll_name = root.coll_name
+                  OR substr(place.coll_name, 1, length(root.coll_name) + 1) = root.coll_name || '/')))))"
+    )
 }
 
 impl Condition {

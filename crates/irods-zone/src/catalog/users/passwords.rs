@@ -105,12 +105,7 @@ pub fn add_temporary_password(
 /// The password that a user gets in exchange for the site's: lives for `hours` from `now`, in seconds since the
 /// epoch. The one that an earlier exchange for as many hours made is given again and lives on; one for
 /// another number of hours is another, so that none lives longer than it was asked for.
-pub fn exchanged_password(
-    conn: &Connection,
-    user_id: i64,
-    hours: u32,
-    now: u64,
-) -> Result<String> {
+pub fn exchanged_password(conn: &Connection, user_id: i64, hours: u32, now: u64) -> Result<String> {
     conn.prepare_cached(
         "DELETE FROM r_user_password WHERE user_id = ?1 AND pass_expiry_ts <> '' AND pass_expiry_ts < ?2",
     )?
