@@ -1,11 +1,13 @@
-//! How many tasks a second the SQLite broker leases and completes on this machine:
-//! `cargo run --release -p irods-ingest --example broker_throughput -- [DIRECTORIES] [WORKERS]`.
+//! How many tasks a second a broker leases and completes on this machine:
+//! `cargo run --release -p irods-ingest --example broker_throughput -- [DIRECTORIES] [WORKERS] [REDIS URL]`; without a URL it is an
+//! SQLite file.
 //!
 //! Each directory spawns 20 chunks; each completion adds to the totals and appends a segment of 50 signatures.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ingest::broker::redis::{Address, RedisBroker};
 use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{
     Append, Broker, Completion, Counts, JobFilter, LeaseRequest, NewJob, NewTask, Result,
@@ -15,11 +17,14 @@ use ingest::broker::{
 const CHUNKS: u32 = 20;
 const FILES: u64 = 50;
 
-fn task(class: TaskClass, depth: u32, size: usize) -> NewTask {
+/// A task of so many bytes that knows the number of its directory.
+fn task(class: TaskClass, depth: u32, size: usize, directory: u32) -> NewTask {
+    let mut payload = vec![b'x'; size];
+    payload[..4].copy_from_slice(&directory.to_be_bytes());
     NewTask {
         class,
         depth,
-        payload: vec![b'x'; size],
+        payload,
         delay: None,
     }
 }
@@ -44,7 +49,7 @@ async fn work(broker: Arc<dyn Broker>, name: String, directories: u32) -> Result
             let mut completion = Completion::default();
             completion.counts.tasks = 1;
             if leased.class == TaskClass::Files {
-                let key = u64::from(leased.depth).to_be_bytes().repeat(10);
+                let key = leased.payload[..4].repeat(20);
                 completion.counts = Counts {
                     registered: FILES,
                     tasks: 1,
@@ -62,10 +67,14 @@ async fn work(broker: Arc<dyn Broker>, name: String, directories: u32) -> Result
                 };
                 let size = if class == TaskClass::Files { 2000 } else { 200 };
                 for batch in (0..count).collect::<Vec<_>>().chunks(1000) {
-                    let children = batch
-                        .iter()
-                        .map(|_| task(class, leased.depth + 1, size))
-                        .collect();
+                    let children = batch.iter().map(|&number| {
+                        let mut child = task(class, leased.depth + 1, size, number);
+                        if class == TaskClass::Files {
+                            child.payload[..4].copy_from_slice(&leased.payload[..4]);
+                        }
+                        child
+                    });
+                    let children = children.collect();
                     broker.spawn(leased.lease, children, vec![0; 50]).await?;
                 }
             }
@@ -81,12 +90,15 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let workers = arguments.next().map_or(Ok(4), |text| text.parse::<u32>())?;
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("broker");
-    let broker: Arc<dyn Broker> = Arc::new(SqliteBroker::open(&path).await?);
+    let broker: Arc<dyn Broker> = match arguments.next() {
+        Some(url) => Arc::new(RedisBroker::open(Address::parse(&url)?).await?),
+        None => Arc::new(SqliteBroker::open(&path).await?),
+    };
     let new = NewJob {
         name: Some("job".to_owned()),
         spec: vec![b'{'; 500],
         identity: "job".to_owned(),
-        first: task(TaskClass::Directory, 0, 100),
+        first: task(TaskClass::Directory, 0, 100, 0),
         pre_job: false,
         post_job: false,
         interval: None,
@@ -120,9 +132,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         tasks as f64 / seconds,
         files as f64 / seconds
     );
-    println!(
-        "file: {} bytes a file",
-        std::fs::metadata(&path)?.len() as f64 / files as f64
-    );
+    if let Ok(file) = std::fs::metadata(&path) {
+        println!("file: {} bytes a file", file.len() as f64 / files as f64);
+    }
     Ok(())
 }

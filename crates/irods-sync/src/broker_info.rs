@@ -26,7 +26,7 @@ enum Place {
     /// A file.
     Sqlite(PathBuf),
     /// A server.
-    Redis(Address),
+    Redis(Box<Address>),
 }
 
 /// Why there is no broker.
@@ -111,7 +111,7 @@ fn redis_flags(flags: &BrokerFlags) -> Result<Place, BrokerInfoError> {
 
 fn redis(origin: &'static str, url: &str) -> Result<Place, BrokerInfoError> {
     match Address::parse(url) {
-        Ok(address) => Ok(Place::Redis(address)),
+        Ok(address) => Ok(Place::Redis(Box::new(address))),
         Err(why) => Err(BrokerInfoError::Redis { origin, why }),
     }
 }
@@ -164,7 +164,7 @@ impl BrokerInfo {
     pub async fn open(&self) -> Result<Arc<dyn Broker>> {
         let path = match &self.place {
             Place::Redis(address) => {
-                return Ok(Arc::new(RedisBroker::open(address.clone()).await?));
+                return Ok(Arc::new(RedisBroker::open(Address::clone(address)).await?));
             }
             Place::Sqlite(path) => path,
         };

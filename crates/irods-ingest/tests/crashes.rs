@@ -1,0 +1,412 @@
+//! A worker that dies at every call there is: before or after each call to the broker, and before or after each message to the
+//! zone. Whichever it was, another worker ends the job, the target is the source, and the totals are exact.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ingest::broker::{
+    Begun, Broker, Completion, Created, Departure, Extended, FailureFilter, FailurePage, Job,
+    JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob, NewTask, Result,
+    Retried, Segment, Spawned, Worker as Working, WorkerId, WorkerInfo,
+};
+use ingest::core::NoHandler;
+use ingest::plan::Operation;
+use ingest::shutdown::shutdown;
+use ingest::sync_task::job::{JobRequest, start_synchronization};
+use ingest::sync_task::{JobOptions, LogTasks};
+use ingest::worker::{Worker, WorkerOptions};
+use irods_client::{ConnectOptions, Environment, Pool, PoolOptions};
+use support::{Site, TARGET};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// On which side of a call the worker dies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Side {
+    Before,
+    After,
+}
+
+/// The death of a worker at one of its calls.
+#[derive(Debug)]
+struct Crash {
+    at: u64,
+    side: Side,
+    calls: AtomicU64,
+    happened: Notify,
+}
+
+impl Crash {
+    fn new(at: u64, side: Side) -> Arc<Self> {
+        Arc::new(Self {
+            at,
+            side,
+            calls: AtomicU64::new(0),
+            happened: Notify::new(),
+        })
+    }
+
+    async fn die(&self) -> Infallible {
+        self.happened.notify_one();
+        std::future::pending().await
+    }
+
+    async fn around<T>(&self, call: impl Future<Output = T>) -> T {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if number == self.at && self.side == Side::Before {
+            match self.die().await {}
+        }
+        let answer = call.await;
+        if number == self.at && self.side == Side::After {
+            match self.die().await {}
+        }
+        answer
+    }
+}
+
+/// A broker in a call to which the worker dies.
+#[derive(Debug)]
+struct Deadly {
+    broker: Arc<dyn Broker>,
+    crash: Arc<Crash>,
+}
+
+macro_rules! around {
+    ($self:ident, $method:ident $(, $argument:expr)*) => {
+        $self.crash.around($self.broker.$method($($argument),*)).await
+    };
+}
+
+#[async_trait]
+impl Broker for Deadly {
+    async fn create_job(&self, job: NewJob) -> Result<Created> {
+        around!(self, create_job, job)
+    }
+    async fn find_job(&self, name: &str) -> Result<Option<Job>> {
+        around!(self, find_job, name)
+    }
+    async fn job(&self, job: JobId) -> Result<Job> {
+        around!(self, job, job)
+    }
+    async fn jobs(&self) -> Result<Vec<Job>> {
+        around!(self, jobs)
+    }
+    async fn events(&self, job: JobId) -> Result<Vec<JobEvent>> {
+        around!(self, events, job)
+    }
+    async fn note(&self, job: JobId, text: &str) -> Result<()> {
+        around!(self, note, job, text)
+    }
+    async fn stop(&self, job: JobId, now: bool) -> Result<JobState> {
+        around!(self, stop, job, now)
+    }
+    async fn forget(&self, job: JobId) -> Result<()> {
+        around!(self, forget, job)
+    }
+    async fn lease(&self, request: &LeaseRequest) -> Result<Vec<Leased>> {
+        around!(self, lease, request)
+    }
+    async fn extend(&self, leases: &[Lease], lease_for: Duration) -> Result<Extended> {
+        around!(self, extend, leases, lease_for)
+    }
+    async fn release(&self, lease: Lease, delay: Duration) -> Result<()> {
+        around!(self, release, lease, delay)
+    }
+    async fn spawn(
+        &self,
+        lease: Lease,
+        children: Vec<NewTask>,
+        cursor: Vec<u8>,
+    ) -> Result<Spawned> {
+        around!(self, spawn, lease, children, cursor)
+    }
+    async fn begin_once(&self, lease: Lease) -> Result<Begun> {
+        around!(self, begin_once, lease)
+    }
+    async fn complete(&self, lease: Lease, completion: Completion) -> Result<()> {
+        around!(self, complete, lease, completion)
+    }
+    async fn tick(&self) -> Result<()> {
+        around!(self, tick)
+    }
+    async fn wait_for_work(&self, filter: &JobFilter, timeout: Duration) -> Result<bool> {
+        around!(self, wait_for_work, filter, timeout)
+    }
+    async fn signatures(&self, key: &[u8]) -> Result<Vec<Segment>> {
+        around!(self, signatures, key)
+    }
+    async fn clear_signatures(&self, prefix: &[u8]) -> Result<u64> {
+        around!(self, clear_signatures, prefix)
+    }
+    async fn failures(&self, job: JobId, after: Option<&[u8]>, max: usize) -> Result<FailurePage> {
+        around!(self, failures, job, after, max)
+    }
+    async fn retry(&self, job: JobId, filter: &FailureFilter) -> Result<Retried> {
+        around!(self, retry, job, filter)
+    }
+    async fn heartbeat(&self, worker: &WorkerInfo, lives_for: Duration) -> Result<()> {
+        around!(self, heartbeat, worker, lives_for)
+    }
+    async fn workers(&self) -> Result<Vec<Working>> {
+        around!(self, workers)
+    }
+    async fn worker_gone(&self, worker: &WorkerId, how: Departure) -> Result<()> {
+        around!(self, worker_gone, worker, how)
+    }
+}
+
+/// The number after `<name>` in the XML of a message's header.
+fn length(header: &str, name: &str) -> u64 {
+    let (_, rest) = header.split_once(&format!("<{name}>")).unwrap();
+    rest.split('<').next().unwrap().trim().parse().unwrap()
+}
+
+/// One message as it is on the wire; none when the connection has ended.
+async fn message(from: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Vec<u8>> {
+    let header_length = from.read_u32().await?;
+    let mut header = vec![0; header_length.try_into().unwrap()];
+    from.read_exact(&mut header).await?;
+    let text = String::from_utf8(header.clone()).unwrap();
+    let body: u64 = ["msgLen", "errorLen", "bsLen"]
+        .iter()
+        .map(|name| length(&text, name))
+        .sum();
+    let mut whole = [&header_length.to_be_bytes()[..], &header].concat();
+    let start = whole.len();
+    whole.resize(start + usize::try_from(body).unwrap(), 0);
+    from.read_exact(&mut whole[start..]).await?;
+    Ok(whole)
+}
+
+/// A way to the zone in a message of which the worker dies; answers its port. After a message means: the zone has answered.
+async fn deadly_way(zone_port: u16, crash: Arc<Crash>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let crash = Arc::clone(&crash);
+            tokio::spawn(async move {
+                let mut zone = TcpStream::connect(("127.0.0.1", zone_port)).await?;
+                loop {
+                    let request = message(&mut client).await?;
+                    let exchange = async {
+                        zone.write_all(&request).await?;
+                        // To the last one there is no answer.
+                        message(&mut zone).await.map(Some).or(Ok(None))
+                    };
+                    let answer: std::io::Result<_> = crash.around(exchange).await;
+                    match answer? {
+                        Some(answer) => client.write_all(&answer).await?,
+                        None => return Ok::<(), std::io::Error>(()),
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// A worker in a runtime of its own, with which everything of it dies. Says whether it came to the end of the job.
+fn work(
+    broker: Arc<dyn Broker>,
+    environment: Environment,
+    job: JobId,
+    name: String,
+    crash: Option<Arc<Crash>>,
+) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let ended = runtime.block_on(async move {
+        let info = WorkerInfo {
+            id: WorkerId(name),
+            host: "here".into(),
+            pid: 1,
+            process: String::new(),
+            version: String::new(),
+            status: String::new(),
+        };
+        let mut options = WorkerOptions::new(info, 2);
+        options.filter.only = Some(job);
+        options.until_ended = Some(job);
+        let pool = Pool::new(
+            environment,
+            ConnectOptions::default(),
+            PoolOptions::default(),
+        );
+        let (_told, shutdown) = shutdown();
+        let (handler, watcher) = (Arc::new(NoHandler), Arc::new(LogTasks));
+        let worker = Worker::new(broker, pool, handler, watcher, options, shutdown);
+        tokio::select! {
+            done = worker.run() => {
+                done.unwrap();
+                true
+            }
+            () = async {
+                match &crash {
+                    Some(crash) => crash.happened.notified().await,
+                    None => std::future::pending().await,
+                }
+            } => false,
+        }
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+/// Where the worker dies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Broker,
+    Zone,
+}
+
+const FILES: u64 = 20;
+
+/// One job: a worker that dies at this call, then one that does not. Says whether the first one died.
+async fn job_with_a_crash(
+    site: &Site,
+    operation: Operation,
+    place: Place,
+    crash: Arc<Crash>,
+) -> bool {
+    let name = format!("{operation}-{place:?}-{:?}-{}", crash.side, crash.at);
+    let target = format!("{TARGET}/{name}");
+    let broker: Arc<dyn Broker> = site.broker.clone();
+    let request = JobRequest {
+        name: Some(name.clone()),
+        source: &site.source(),
+        target: &target,
+        options: JobOptions {
+            operation,
+            files_per_task: 4,
+            ..JobOptions::default()
+        },
+        interval: None,
+        owner: None,
+    };
+    let created = start_synchronization(&*broker, &site.pool, request).await;
+    let job = created.unwrap().job().id;
+    let mut environment = site.environment.clone();
+    let first: Arc<dyn Broker> = match place {
+        Place::Broker => Arc::new(Deadly {
+            broker: broker.clone(),
+            crash: crash.clone(),
+        }),
+        Place::Zone => {
+            environment.port = deadly_way(environment.port, crash.clone()).await;
+            broker.clone()
+        }
+    };
+    let dies = format!("{name}: dies");
+    let death = {
+        let (dies, crash) = (dies.clone(), crash.clone());
+        tokio::task::spawn_blocking(move || work(first, environment, job, dies, Some(crash)))
+    };
+    let died = !death.await.unwrap();
+    broker
+        .worker_gone(&WorkerId(dies), Departure::Died)
+        .await
+        .unwrap();
+    let environment = site.environment.clone();
+    let lives = format!("{name}: lives");
+    let ends = {
+        let broker = broker.clone();
+        tokio::task::spawn_blocking(move || work(broker, environment, job, lives, None))
+    };
+    assert!(ends.await.unwrap(), "{name}");
+
+    let ended = broker.job(job).await.unwrap();
+    let totals = ended.totals;
+    assert_eq!(ended.state, JobState::Finished, "{name}");
+    assert_eq!((totals.files_seen, totals.dirs_seen), (FILES, 3), "{name}");
+    assert_eq!(
+        totals.failed,
+        0,
+        "{name}: {:?}",
+        site.failures(&ended).await
+    );
+    assert_eq!(
+        totals.registered + totals.uploaded,
+        FILES,
+        "{name}: {totals:?}"
+    );
+    let mut zone = site.connection().await;
+    for (directory, count) in [("", 6), ("/a", 7), ("/b", 7)] {
+        let collection = format!("{target}{directory}");
+        let objects = zone.list_data_objects(&collection).await.unwrap();
+        assert_eq!(objects.len(), count, "{name}: {collection}");
+        for (object, replicas) in objects {
+            let object = object.to_string();
+            let path = site
+                .source()
+                .join(&directory[directory.len().min(1)..])
+                .join(&object);
+            let [replica] = replicas.as_slice() else {
+                panic!("{name}: {object} has {} replicas", replicas.len());
+            };
+            let good = irods_client::collection::ReplicaStatus::Good;
+            assert_eq!(replica.status, good, "{name}: {object}");
+            let size = std::fs::metadata(path).unwrap().len();
+            assert_eq!(replica.size, size, "{name}: {object}");
+        }
+    }
+    died
+}
+
+async fn everywhere(operation: Operation, place: Place) {
+    let site = Site::new().await;
+    for n in 0..FILES {
+        let directory = match n {
+            0..6 => "",
+            6..13 => "a/",
+            _ => "b/",
+        };
+        let size = usize::try_from(n).unwrap() * 100;
+        site.write(format!("{directory}f{n}"), vec![b'x'; size]);
+    }
+    let mut crashes = 0;
+    for side in [Side::Before, Side::After] {
+        // How many calls there are varies a little, with what waits for what.
+        let (mut at, mut survived) = (0, 0);
+        while survived < 3 {
+            at += 1;
+            let crash = Crash::new(at, side);
+            match job_with_a_crash(&site, operation, place, crash).await {
+                true => crashes += 1,
+                false => survived += 1,
+            }
+        }
+    }
+    eprintln!("{operation}, {place:?}: {crashes} crashes");
+    assert!(crashes > 30, "only {crashes} crashes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registering_worker_may_die_at_any_call_to_the_broker() {
+    everywhere(Operation::RegisterSync, Place::Broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uploading_worker_may_die_at_any_call_to_the_broker() {
+    everywhere(Operation::PutSync, Place::Broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registering_worker_may_die_at_any_message_to_the_zone() {
+    everywhere(Operation::RegisterSync, Place::Zone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uploading_worker_may_die_at_any_message_to_the_zone() {
+    everywhere(Operation::PutSync, Place::Zone).await;
+}
