@@ -154,6 +154,10 @@ impl Work {
             Err(e) => return Err(e),
         }
         let mut outcome = self.write(&mut open, Some(first), || false).await;
+        if outcome.is_err() && !open.connection.is_usable() {
+            // Nobody is left to finish it: the others' connections end as well, so that no server waits for one.
+            helpers.abort_all();
+        }
         while let Some(ended) = helpers.join_next().await {
             let ended = ended.unwrap_or_else(|e| Err(local(&self.object, io::Error::other(e))));
             outcome = outcome.and(ended);

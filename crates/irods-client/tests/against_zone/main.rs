@@ -3,6 +3,8 @@
 
 mod collections;
 mod connections;
+mod encrypted;
+mod harsh;
 mod metadata;
 mod names;
 mod open;
@@ -34,10 +36,15 @@ pub struct TestZone {
 
 impl TestZone {
     pub async fn start() -> TestZone {
+        Self::with(|_| {}).await
+    }
+
+    /// A zone that is set in another way. It has the directory that is set for itself; its parent is the test's.
+    pub async fn with(set: impl FnOnce(&mut ZoneOptions)) -> TestZone {
         let dir = tempfile::tempdir().unwrap();
-        let zone = Zone::start(ZoneOptions::new(dir.path().join("zone")))
-            .await
-            .unwrap();
+        let mut options = ZoneOptions::new(dir.path().join("zone"));
+        set(&mut options);
+        let zone = Zone::start(options).await.unwrap();
         let file = zone.environment_file().to_str().unwrap().to_owned();
         // As any client finds it: by the file that the zone wrote.
         let environment = Environment::read(&Sources {

@@ -6,7 +6,7 @@ use irods_client::environment::Password;
 use irods_client::metadata::{Avu, AvuChange, Entity};
 use irods_client::protocol::message::GeneralAdminInp;
 use irods_client::protocol::{Form, api, codes};
-use irods_client::register::NewRow;
+use irods_client::register::{BULK_MAX, NewRow};
 use irods_client::transfer::{PARALLEL_FROM, Put};
 use irods_client::{ConnectOptions, Connection, Error, Scope};
 
@@ -109,6 +109,20 @@ async fn rows_are_written_directly(form: Form) {
     assert_eq!(stat.checksum, "sha2:abc");
     let taken = c.register_row(&row, &leaf, None).await.unwrap_err();
     assert!(taken.already_exists(), "{taken}");
+
+    let many = |names: std::ops::Range<usize>| -> Vec<NewRow> {
+        let named = names.map(|n| NewRow {
+            object: at(&format!("m{n}")),
+            ..row.clone()
+        });
+        named.collect()
+    };
+    c.register_rows(&many(0..BULK_MAX), &leaf).await.unwrap();
+    let stat = c.stat(&at("m49")).await.unwrap().unwrap();
+    assert_eq!((stat.size, stat.checksum.as_str()), (7, "sha2:abc"));
+    let taken = c.register_rows(&many(49..52), &leaf).await.unwrap_err();
+    assert!(taken.already_exists(), "{taken}");
+    assert_eq!(c.stat(&at("m51")).await.unwrap(), None, "all or none");
 }
 
 #[tokio::test]
