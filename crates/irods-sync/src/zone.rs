@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use irods_zone::{Zone, ZoneOptions};
+use irods_zone::{Certificate, Harsh, TlsOptions, Zone, ZoneOptions};
 
-use crate::args::ZoneArgs;
-use crate::exit::{Exit, Result};
+use crate::args::{TlsFlags, ZoneArgs};
+use crate::exit::{Exit, Failed, Result};
 use crate::{signals, ui};
 
 /// Serves a zone until a signal arrives.
@@ -18,6 +18,9 @@ pub async fn handle_zone(args: ZoneArgs) -> Result<Exit> {
         listen: args.listen,
         password_file: args.zone_password_file,
         durable: args.durable,
+        tls: tls(&args.tls)?,
+        pam_password_file: args.tls.pam_password_file,
+        harsh: args.harsh.map(Harsh::from_seed),
         ..ZoneOptions::new(&args.dir)
     };
     let zone = Zone::start(options).await?;
@@ -26,6 +29,33 @@ pub async fn handle_zone(args: ZoneArgs) -> Result<Exit> {
     ui::note("irods_sync: closing the zone");
     zone.stop().await;
     Ok(signals.exit_of_service())
+}
+
+/// Whether connections are encrypted, and with what.
+///
+/// # Errors
+/// A flag that only makes sense with TLS, without it.
+fn tls(flags: &TlsFlags) -> Result<Option<TlsOptions>> {
+    let certificate = match (&flags.tls_certificate, &flags.tls_key) {
+        (Some(chain), Some(key)) => Certificate::Files {
+            chain: chain.clone(),
+            key: key.clone(),
+        },
+        _ if flags.tls => Certificate::SelfMade,
+        _ if flags.tls_optional => return Err(needs_tls("--tls_optional")),
+        _ if flags.pam_password_file.is_some() => return Err(needs_tls("--pam_password_file")),
+        _ => return Ok(None),
+    };
+    Ok(Some(TlsOptions {
+        certificate,
+        required: !flags.tls_optional,
+    }))
+}
+
+fn needs_tls(flag: &str) -> Failed {
+    Failed::usage(format!(
+        "{flag} needs --tls, or --tls_certificate and --tls_key"
+    ))
 }
 
 /// How to get in.

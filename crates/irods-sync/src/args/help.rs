@@ -47,5 +47,6 @@ pub const ZONE_EXAMPLES: &str = "\
 Examples:
   irods_sync zone demo-zone
   irods_sync zone demo-zone --listen 127.0.0.1:1247 --zone_password_file secret.txt
+  irods_sync zone demo-zone --tls
 
 Any iRODS client connects with IRODS_ENVIRONMENT_FILE=DIR/irods_environment.json. Ctrl-C or SIGTERM ends it.";

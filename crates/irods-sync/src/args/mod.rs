@@ -2,7 +2,6 @@
 //!
 //! Flags are spelled with underscores, as people who come from the Python tool type them; hyphens work too (see [`argv`]).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -11,9 +10,11 @@ pub mod argv;
 mod help;
 mod job;
 mod log;
+mod zone;
 
 pub use job::{JobFlags, ScanFlags};
 pub use log::LogFlags;
+pub use zone::{TlsFlags, ZoneArgs};
 
 /// Keep a collection in an iRODS zone in step with a directory tree.
 #[derive(Debug, Parser)]
@@ -233,25 +234,6 @@ pub struct RetryArgs {
     /// Only what failed with this error, by the name that failures shows
     #[arg(long, value_name = "NAME")]
     pub error: Option<String>,
-}
-
-/// `zone`.
-#[derive(Debug, Args)]
-#[command(rename_all = "snake_case")]
-#[command(after_help = help::ZONE_EXAMPLES)]
-pub struct ZoneArgs {
-    /// Directory of the zone, made on first use
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
-    /// Where to listen [default: loopback, on the port of the last time]
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub listen: Option<SocketAddr>,
-    /// File whose first line becomes the administrator's password [default: a random one, made on first use]
-    #[arg(long, value_name = "FILE")]
-    pub zone_password_file: Option<PathBuf>,
-    /// Survive power loss too, not only a killed process; slower
-    #[arg(long)]
-    pub durable: bool,
 }
 
 #[cfg(test)]
