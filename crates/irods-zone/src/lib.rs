@@ -9,8 +9,10 @@
 //! a call) -> [`catalog`] (who may see and change what) and `vault` (bytes on disk). `session` is what
 //! one connection knows, `writing` what connections share about replicas in flight.
 //!
+//! For tests of clients a zone can be as bad as real servers and networks are now and then: [`Harsh`].
+//!
 //! # What is not imitated
-//! Rule engines, tickets, quotas, GenQuery2, federation with other zones, transfers over ports of
+//! Rule engines, quotas, GenQuery2, federation with other zones, transfers over ports of
 //! their own, special collections. A call that is not served is answered at once with
 //! `SYS_UNMATCHED_API_NUM` (real servers from 4.3 on stay silent). Renaming moves no file in the vault.
 
