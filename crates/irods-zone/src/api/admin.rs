@@ -8,7 +8,7 @@ use crate::catalog::resources::{self, NewResource, ResourceField};
 use crate::catalog::users::{self, UserChange};
 use crate::catalog::zones::{self, ZoneField};
 use crate::catalog::{
-    CatalogError, Connection, Identity, UserType, collections, metadata, specific, tokens,
+    CatalogError, Connection, Identity, UserType, collections, metadata, quotas, specific, tokens,
 };
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::{Login, Session};
@@ -118,6 +118,13 @@ fn run(conn: &Connection, login: &Login, args: &[String; 10]) -> Result<(), Cata
             "comment" => zones::modify(conn, who, arg(2), ZoneField::Comment, arg(4)),
             other => Err(invalid(format!("a zone's {other:?} cannot be changed"))),
         },
+        ("set-quota", "group") => {
+            let bytes = arg(4).parse().ok().filter(|&bytes| bytes >= 0);
+            let bytes =
+                bytes.ok_or_else(|| invalid(format!("no number of bytes: {:?}", arg(4))))?;
+            quotas::set_limit(conn, who, arg(2), arg(3), bytes)
+        }
+        ("calculate-usage", _) => quotas::calculate(conn, who),
         ("lt", "resc_type") => Ok(()),
         ("rm", "user" | "group") => {
             let (name, zone) = user_and_zone(arg(2), arg(3));

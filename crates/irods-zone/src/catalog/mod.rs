@@ -17,6 +17,7 @@ pub mod ids;
 pub mod metadata;
 pub mod paths;
 pub mod query;
+pub mod quotas;
 mod readers;
 pub mod repair;
 pub mod replicas;

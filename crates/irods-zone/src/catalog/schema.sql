@@ -207,7 +207,6 @@ CREATE TABLE r_ticket_main (
 CREATE TABLE r_ticket_allowed_hosts (ticket_id INTEGER NOT NULL, host TEXT NOT NULL) STRICT;
 CREATE TABLE r_ticket_allowed_users (ticket_id INTEGER NOT NULL, user_name TEXT NOT NULL) STRICT;
 CREATE TABLE r_ticket_allowed_groups (ticket_id INTEGER NOT NULL, group_name TEXT NOT NULL) STRICT;
--- Kept so that queries over them answer "no rows" and not "unknown table".
 CREATE TABLE r_quota_main (
     user_id INTEGER NOT NULL, resc_id INTEGER NOT NULL, quota_limit INTEGER NOT NULL,
     quota_over INTEGER NOT NULL, modify_ts TEXT NOT NULL
@@ -215,6 +214,7 @@ CREATE TABLE r_quota_main (
 CREATE TABLE r_quota_usage (
     user_id INTEGER NOT NULL, resc_id INTEGER NOT NULL, quota_usage INTEGER NOT NULL, modify_ts TEXT NOT NULL
 ) STRICT;
+-- Kept so that queries over them answer "no rows" and not "unknown table".
 CREATE TABLE r_objt_audit (
     object_id INTEGER NOT NULL, user_id INTEGER NOT NULL, action_id INTEGER NOT NULL,
     r_comment TEXT NOT NULL, create_ts TEXT NOT NULL, modify_ts TEXT NOT NULL

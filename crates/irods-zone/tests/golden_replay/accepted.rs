@@ -14,7 +14,8 @@ pub struct Accepted {
     pub used: usize,
 }
 
-/// The list. Columns, separated by `|`: scenario, call, field, recorded value, our value, reason; `*` stands for any text.
+/// The list. Columns, separated by `|`: scenario (perhaps with `:` and the number of the
+/// message), call, field, recorded value, our value, reason; `*` stands for any text.
 pub fn list() -> Vec<Accepted> {
     let lines = LIST.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.starts_with('#') && !line.trim().is_empty());
@@ -41,8 +42,8 @@ pub fn list() -> Vec<Accepted> {
 }
 
 impl Accepted {
-    pub fn covers(&self, scenario: &str, call: &str, difference: &Difference) -> bool {
-        like(&self.scenario, scenario)
+    pub fn covers(&self, scenario: &str, seq: u64, call: &str, difference: &Difference) -> bool {
+        (like(&self.scenario, scenario) || like(&self.scenario, &format!("{scenario}:{seq}")))
             && like(&self.call, call)
             && like(&self.field, &difference.field)
             && like(&self.recorded, &difference.recorded)

@@ -106,7 +106,7 @@ fn judge(played: &[Played], verbose: bool) {
             for difference in &reply.differences {
                 let known = accepted
                     .iter_mut()
-                    .find(|entry| entry.covers(name, &reply.call, difference));
+                    .find(|entry| entry.covers(name, reply.seq, &reply.call, difference));
                 let line = format!(
                     "{name}:{} {} {} | {:.300} | {:.300}",
                     reply.seq,

@@ -227,6 +227,7 @@ pub fn remove(conn: &Connection, who: &Identity, name: &str, zone: &str) -> Resu
         }
     }
     metadata::forget(conn, user.id)?;
+    super::quotas::forget(conn, user.id)?;
     // Permissions, memberships and passwords go with the row.
     conn.prepare_cached("DELETE FROM r_user_main WHERE user_id = ?1")?
         .execute([user.id])?;
