@@ -10,6 +10,7 @@ mod accepted;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
+mod connection;
 mod recording;
 mod render;
 mod replayer;
