@@ -16,6 +16,10 @@
 //! ([`Timeouts`]). Nothing is retried here: an [`Error`] says whether the server said no or could not be asked, whether the
 //! request may have been carried out all the same, and how far the trouble reaches ([`Scope`]).
 //!
+//! Works with servers from 4.2 to 5.0: what a release lacks, or wants in another form, is known from the version that the server
+//! announces. The environment file says whether there is TLS and whose certificates are trusted; logins are native or by
+//! PAM.
+//!
 //! Requests take names as text, since no iRODS client can send others reliably; answers give names as bytes, since a catalog
 //! may hold anything.
 

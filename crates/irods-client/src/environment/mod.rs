@@ -263,6 +263,57 @@ mod tests {
     }
 
     #[test]
+    fn tls_settings_are_read_and_checked() {
+        let with = |keys: &str| {
+            let dir = directory(&FULL.replace("\"unknown\":[1]", keys));
+            let env = read(dir.path(), &[("IRODS_PASSWORD", "p")]);
+            (env.map(|e| e.tls_settings), dir)
+        };
+        let (settings, _) = with("\"x\":1");
+        assert_eq!(settings.unwrap(), TlsSettings::default());
+        let (settings, dir) = with(
+            r#""irods_ssl_verify_server":"cert","irods_ssl_ca_certificate_file":"~/ca.pem",
+            "irods_ssl_ca_certificate_path":"/etc/ca","irods_encryption_algorithm":"AES-128-CBC",
+            "irods_encryption_key_size":16,"irods_encryption_salt_size":"4","irods_encryption_num_hash_rounds":8"#,
+        );
+        let expected = TlsSettings {
+            verify: VerifyServer::Certificate,
+            ca_file: Some(dir.path().join("ca.pem")),
+            ca_path: Some("/etc/ca".into()),
+            algorithm: "AES-128-CBC".into(),
+            key_size: 16,
+            salt_size: 4,
+            hash_rounds: 8,
+        };
+        assert_eq!(settings.unwrap(), expected);
+        for (bad, accepted) in [
+            (
+                r#""irods_ssl_verify_server":"maybe""#,
+                "none, cert or hostname",
+            ),
+            (r#""irods_encryption_key_size":0"#, "from 1 to 65535"),
+            (r#""irods_encryption_salt_size":70000"#, "from 1 to 65535"),
+        ] {
+            let (settings, _) = with(bad);
+            let text = settings.unwrap_err().to_string();
+            assert!(text.contains(accepted) && text.contains("irods_"), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_password_file_keeps_passwords_of_irods() {
+        let dir = directory(FULL);
+        let file = dir.path().join(".irods/.irodsA");
+        Password::new("s3cret").save(&file, 1000).unwrap();
+        let stored = read(dir.path(), &[]).unwrap().password;
+        assert!(stored.is_native() && stored.reveal() == "s3cret");
+        let typed = read(dir.path(), &[("IRODS_PASSWORD", "p")])
+            .unwrap()
+            .password;
+        assert!(!typed.is_native());
+    }
+
+    #[test]
     fn tls_is_asked_for_by_both_keys() {
         let with = |keys: &str| {
             let dir = directory(&FULL.replace("\"unknown\":[1]", keys));

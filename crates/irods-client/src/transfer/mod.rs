@@ -2,8 +2,8 @@
 //!
 //! A file that fits goes in one message with everything that belongs to it (`DATA_OBJ_PUT` with the bytes included); a larger
 //! one is announced with its size by the same call and then written block by block over the same connection, while the next
-//! blocks are read on another thread; over several, where [`crate::Pooled::put_in_streams`] is asked to. In all ways it is the server that refuses to overwrite, so there is no gap
-//! between a check and the act.
+//! blocks are read on another thread; over several, where [`crate::Pooled::put_in_streams`] is asked to. In all ways it is the
+//! server that refuses to overwrite, so there is no gap between a check and the act.
 
 mod append;
 mod blocks;

@@ -5,6 +5,10 @@
 //! all, or leave early: they are taken only while the pool has some to spare, and given back between two blocks when somebody
 //! waits for one. The first connection opens the object, as any put does, and finishes it when all others have left; until then
 //! the replica is not good. Nothing is resumed: one failure ends the whole.
+//!
+//! It pays where a block takes longer on the way than in the server: each waits for its answer, so one connection moves at most a
+//! block in a round trip. With the embedded zone on the same machine it gains nothing that could be measured; with half a
+//! second for a round trip four connections are two and a half times as fast as one (`examples/put_streams.rs`).
 
 use std::io::{self, Read};
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use irods_client::access::Grant;
 use irods_client::connection::Request;
 use irods_client::environment::Password;
 use irods_client::metadata::{Avu, AvuChange, Entity};
-use irods_client::protocol::message::GeneralAdminInp;
+use irods_client::protocol::message::{GeneralAdminInp, TicketAdminInp};
 use irods_client::protocol::{Form, api, codes};
 use irods_client::register::{BULK_MAX, NewRow};
-use irods_client::transfer::{PARALLEL_FROM, Put};
+use irods_client::transfer::{OpenHow, PARALLEL_FROM, Put};
 use irods_client::{ConnectOptions, Connection, Error, Scope};
 
 use crate::{HOME, TestZone, at, in_both_packings};
@@ -208,4 +208,37 @@ async fn a_kept_password_logs_in() {
     Connection::open(&environment, &ConnectOptions::default())
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_ticket_opens_what_is_closed() {
+    let zone = TestZone::start().await;
+    let mut c = zone.connect(Form::Xml).await;
+    add_user(&mut c, "alice").await;
+    let object = at("o");
+    c.put_bytes(&object, b"secret", &Put::default())
+        .await
+        .unwrap();
+    let text = |t: &str| Some(t.to_owned());
+    let input = TicketAdminInp {
+        arg1: text("create"),
+        arg2: text("ticket1"),
+        arg3: text("read"),
+        arg4: text(&object),
+        arg5: text(""),
+        arg6: text(""),
+        ..TicketAdminInp::default()
+    };
+    let request = Request::new(api::TICKET_ADMIN, "");
+    c.call(request, Some(&input)).await.unwrap();
+    let pool = zone.pool(1);
+    let mut alice = pool.get_acting_for("alice", "tempZone").await.unwrap();
+    let open = alice.open_data_object(&object, OpenHow::Read, None).await;
+    open.unwrap_err();
+    alice.use_ticket("ticket1").await.unwrap();
+    assert_eq!(crate::content(&mut alice, &object).await, b"secret");
+    drop(alice);
+    let mut alice = pool.get_acting_for("alice", "tempZone").await.unwrap();
+    let open = alice.open_data_object(&object, OpenHow::Read, None).await;
+    open.unwrap_err();
 }
