@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use irods_client::Pool;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::broker::{
@@ -127,12 +127,13 @@ impl Worker {
         let keeper = tokio::spawn(keep_alive(self.clone(), in_hand.clone()));
         let ended = self.work(&in_hand).await;
         keeper.abort();
-        // Whatever is still in hand is given back at once rather than when its lease runs out.
-        if let Err(error) = self
-            .broker
-            .worker_gone(&self.options.info.id, Departure::Left)
-            .await
-        {
+        // Whatever is still in hand is given back at once rather than when its lease runs out. It was left in the middle, so
+        // it counts as expired: whoever takes it next must know that some of it may be done.
+        let how = match in_hand.lock().is_empty() {
+            true => Departure::Left,
+            false => Departure::Died,
+        };
+        if let Err(error) = self.broker.worker_gone(&self.options.info.id, how).await {
             debug!(%error, "the broker was not told that this worker leaves");
         }
         ended
@@ -145,7 +146,8 @@ impl Worker {
         let mut backoff = Backoff::new();
         loop {
             while let Some(left) = tasks.try_join_next() {
-                self.settle(left.ok(), &mut contexts, &mut filter).await?;
+                self.settle(left, in_hand, &mut contexts, &mut filter)
+                    .await?;
             }
             if self.shutdown.requested() {
                 return self.drain(tasks, in_hand, &mut contexts, &mut filter).await;
@@ -168,7 +170,7 @@ impl Worker {
             }
             tokio::select! {
                 Some(left) = tasks.join_next(), if !tasks.is_empty() => {
-                    self.settle(left.ok(), &mut contexts, &mut filter).await?;
+                    self.settle(left, in_hand, &mut contexts, &mut filter).await?;
                 }
                 _ = self.broker.wait_for_work(&filter, IDLE), if got < free => {}
                 () = self.shutdown.wait_for(Urgency::Drain) => {}
@@ -275,9 +277,13 @@ impl Worker {
         let (name, path) = (task.name(), task.directory().to_vec());
         let end = match sync_task::run(context, leased, task).await {
             Ok(TaskEnd::Complete(completion)) => {
-                self.complete(leased.lease, &completion).await.map(|()| {
-                    sync_task::report(self.watcher.as_ref(), leased.job, name, &path, &completion);
-                })
+                self.complete_task(leased, name, &path, &completion).await
+            }
+            Ok(TaskEnd::CompleteInPart(completion, why)) => {
+                match self.complete_task(leased, name, &path, &completion).await {
+                    Ok(()) => return Left::Refused(leased.job, why.to_string()),
+                    failed => failed,
+                }
             }
             Ok(TaskEnd::Release(delay)) => self.broker.release(leased.lease, delay).await,
             Err(SyncError::Job(why)) => {
@@ -303,6 +309,19 @@ impl Worker {
         }
     }
 
+    /// Completes, and tells who watches.
+    async fn complete_task(
+        &self,
+        leased: &Leased,
+        name: &'static str,
+        path: &[u8],
+        completion: &Completion,
+    ) -> Result<(), BrokerError> {
+        self.complete(leased.lease, completion).await?;
+        sync_task::report(self.watcher.as_ref(), leased.job, name, path, completion);
+        Ok(())
+    }
+
     /// Completes, waiting for a broker that does not answer; the lease may be lost by then, and the task done again.
     async fn complete(&self, lease: Lease, completion: &Completion) -> Result<(), BrokerError> {
         let mut completion = completion.clone();
@@ -321,17 +340,23 @@ impl Worker {
 
     async fn settle(
         &self,
-        left: Option<Left>,
+        left: Result<Left, JoinError>,
+        in_hand: &InHand,
         contexts: &mut HashMap<JobId, Option<JobContext>>,
         filter: &mut JobFilter,
     ) -> Result<(), WorkerError> {
         match left {
-            Some(Left::Refused(job, why)) => {
+            Ok(Left::Refused(job, why)) => {
                 contexts.insert(job, None);
                 self.refuse(job, &why, filter).await
             }
-            Some(Left::Broken(error)) => Err(error.into()),
-            Some(Left::Done) | None => Ok(()),
+            Ok(Left::Broken(error)) => Err(error.into()),
+            Ok(Left::Done) => Ok(()),
+            // It panicked. Its lease is extended no more, so it runs out, is counted, and somebody takes the task.
+            Err(error) => {
+                in_hand.lock().retain(|_, task| task.id() != error.id());
+                Ok(())
+            }
         }
     }
 
@@ -380,14 +405,13 @@ impl Worker {
         loop {
             tokio::select! {
                 left = tasks.join_next() => match left {
-                    Some(left) => self.settle(left.ok(), contexts, filter).await?,
+                    Some(left) => self.settle(left, in_hand, contexts, filter).await?,
                     None => return Ok(()),
                 },
                 () = self.shutdown.wait_for(Urgency::Now) => break,
             }
         }
         tasks.shutdown().await;
-        in_hand.lock().clear();
         Ok(())
     }
 }

@@ -173,7 +173,9 @@ pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Comp
             completion.retries = task
                 .files
                 .into_iter()
-                .filter_map(|item| {
+                .filter_map(|mut item| {
+                    // Those who were lost may have done some of them.
+                    item.redelivered = true;
                     let single = Task::SyncFiles(FilesTask {
                         directory: task.directory.clone(),
                         files: vec![item],

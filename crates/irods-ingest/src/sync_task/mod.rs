@@ -38,6 +38,9 @@ pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
 pub enum TaskEnd {
     /// Done; this is to be accounted for.
     Complete(Box<Completion>),
+    /// Done in part, which is to be accounted for and has what is left among its retries; then this went wrong, which concerns
+    /// more than single entries.
+    CompleteInPart(Box<Completion>, SyncError),
     /// Not done; somebody else goes on after this delay, from where the last batch ended.
     Release(Duration),
 }

@@ -65,6 +65,24 @@ pub(super) async fn sync_entry(
             ),
         )));
     }
+    if look.stat.kind != item.stat.kind {
+        if look.stat.kind == EntryKind::Directory {
+            let path = bstr::BStr::new(&absolute);
+            return Err(SyncError::Entry(EntryError::new(
+                "SOURCE_CHANGED",
+                format!("{path} has become a directory; the next scan takes it up"),
+            )));
+        }
+        if context.filter.excludes(&absolute, look.stat.kind) {
+            return Ok(FileDone {
+                counts: Counts {
+                    excluded: 1,
+                    ..Counts::default()
+                },
+                signature: None,
+            });
+        }
+    }
     let file = File {
         context,
         directory,

@@ -3,7 +3,7 @@
 
 use super::sync_entry::{FileDone, sync_entry};
 use super::{FilesTask, Task, TaskEnd, failure};
-use crate::broker::{Append, Completion};
+use crate::broker::{Append, Completion, Fatal};
 use crate::context::JobContext;
 use crate::error::SyncError;
 use crate::signature::Segment;
@@ -20,13 +20,15 @@ pub(super) async fn sync_files(
     let mut completion = Completion::default();
     let mut applied = Segment::new();
     let mut again = Vec::new();
+    let mut refused = None;
     let mut left = task.files.iter();
     for item in left.by_ref() {
         let mut item = item.clone();
         item.redelivered |= redelivered;
-        let done = match context.shutdown.requested() {
-            true => Err(SyncError::Drained),
-            false => sync_entry(context, &task.directory, &item).await,
+        let begun = !context.shutdown.requested();
+        let done = match begun {
+            true => sync_entry(context, &task.directory, &item).await,
+            false => Err(SyncError::Drained),
         };
         match done {
             Ok(FileDone { counts, signature }) => {
@@ -45,8 +47,13 @@ pub(super) async fn sync_files(
                     &mut again,
                 );
             }
-            Err(SyncError::Drained) => {
-                // The rest goes back as it is: nothing of it was tried.
+            Err(SyncError::Job(why)) => {
+                completion.fatal = Some(Fatal::Job(why));
+                break;
+            }
+            // The rest goes back, and what was done counts. This file may have been done in part.
+            Err(why) => {
+                item.redelivered |= begun;
                 let rest = std::iter::once(item).chain(left.cloned().map(|mut item| {
                     item.redelivered |= redelivered;
                     item
@@ -56,9 +63,9 @@ pub(super) async fn sync_files(
                     files: rest.collect(),
                 });
                 completion.retries.extend(rest.to_new_task().ok());
+                refused = Some(why).filter(|why| !matches!(why, SyncError::Drained));
                 break;
             }
-            Err(other) => return Err(other),
         }
     }
     if !applied.is_empty() && !context.spec.options.compare_catalog {
@@ -68,5 +75,8 @@ pub(super) async fn sync_files(
         });
     }
     failure::retry_files(context, &task.directory, again, &mut completion);
-    Ok(TaskEnd::complete(completion))
+    match refused {
+        None => Ok(TaskEnd::complete(completion)),
+        Some(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
+    }
 }
