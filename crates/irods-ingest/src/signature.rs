@@ -222,9 +222,8 @@ pub struct CacheKey<'a> {
 impl CacheKey<'_> {
     /// The key as bytes. Different keys have different bytes: each part is preceded by its length.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Self::root_prefix(self.root);
+        let mut bytes = Self::target_prefix(self.root, self.target);
         put_part(&mut bytes, self.directory);
-        put_part(&mut bytes, self.target.as_bytes());
         bytes.push(self.operation.number());
         match self.resource {
             None => bytes.push(0),
@@ -234,6 +233,13 @@ impl CacheKey<'_> {
             }
         }
         put_part(&mut bytes, self.user.as_bytes());
+        bytes
+    }
+
+    /// The bytes with which every key of this source root and target begins, and no other key.
+    pub fn target_prefix(root: &[u8], target: &str) -> Vec<u8> {
+        let mut bytes = Self::root_prefix(root);
+        put_part(&mut bytes, target.as_bytes());
         bytes
     }
 

@@ -28,6 +28,9 @@ pub struct JobSpec {
     pub user: String,
     /// How.
     pub options: JobOptions,
+    /// The zone had no such target when the job was checked. Not a part of what the job is.
+    #[serde(skip)]
+    pub(crate) target_is_missing: bool,
 }
 
 /// What can be chosen for a job.
@@ -127,6 +130,7 @@ impl JobSpec {
             zone,
             user,
             options,
+            target_is_missing: false,
         }
     }
 

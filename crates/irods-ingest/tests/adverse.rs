@@ -1,4 +1,5 @@
-//! What happens at the worst moment: a file becomes a directory, the source or the worker goes away in the middle of a chunk.
+//! What happens at the worst moment: a file becomes a directory, the source or the worker goes away in the middle of a chunk,
+//! the target is gone while everything of it is remembered.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -13,10 +14,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ingest::broker::{Broker, Job, JobState, WorkerId, WorkerInfo};
 use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
+use ingest::plan::Operation;
 use ingest::shutdown::shutdown;
+use ingest::sync_task::job::{self, JobRequest, start_synchronization};
 use ingest::sync_task::{JobOptions, LogTasks};
 use ingest::worker::{Worker, WorkerOptions};
-use support::{Site, assert_registered};
+use irods_client::collection::RemoveCollection;
+use irods_client::data_object::Remove;
+use irods_client::transfer::Put;
+use support::{Site, TARGET, assert_registered, let_times_settle};
 
 /// Does something when the file of this name is about to be created.
 struct Before<F>(&'static str, F);
@@ -151,6 +157,74 @@ async fn a_task_that_panics_is_done_again() {
         .unwrap();
     let job = site.broker.job(job.id).await.unwrap();
     assert_eq!((job.state, job.totals.registered), (JobState::Finished, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_remembered_of_a_target_that_is_gone() {
+    for operation in [Operation::RegisterSync, Operation::Put, Operation::PutSync] {
+        let site = Site::new().await;
+        let file = site.write("d/f", "content");
+        let_times_settle(&file).await;
+        let options = JobOptions {
+            operation,
+            ..JobOptions::default()
+        };
+        site.run(options.clone()).await;
+        let how = RemoveCollection::Force;
+        site.connection()
+            .await
+            .remove_collection(TARGET, how, &mut |_| {})
+            .await
+            .unwrap();
+        let job = site.run(options).await;
+        site.assert_no_failures(&job).await;
+        assert_eq!(job.totals.registered + job.totals.uploaded, 1);
+        assert_eq!(job.totals.collections_created, 2);
+        assert_eq!(site.catalog().await.len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_below_a_data_object_is_refused_and_not_tried_for_ever() {
+    let site = Site::new().await;
+    site.write("d/f", "content");
+    let mut zone = site.connection().await;
+    let object = "/tempZone/home/rods/object";
+    zone.put_bytes(object, b"x", &Put::default()).await.unwrap();
+    drop(zone);
+    let target = format!("{object}/below/it");
+    let source = site.source();
+    let request = || JobRequest {
+        name: None,
+        source: &source,
+        target: &target,
+        options: JobOptions::default(),
+        interval: None,
+        owner: None,
+    };
+    let refused = job::check(&site.pool, &request()).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("is a data object"),
+        "{refused}"
+    );
+    // It came there after the check.
+    let mut zone = site.connection().await;
+    zone.remove_data_object(object, Remove::Force)
+        .await
+        .unwrap();
+    let broker: &dyn Broker = site.broker.as_ref();
+    let queued = start_synchronization(broker, &site.pool, request())
+        .await
+        .unwrap();
+    zone.put_bytes(object, b"x", &Put::default()).await.unwrap();
+    drop(zone);
+    let job = finish(&site, queued.job()).await;
+    let failures = site.failures(&job).await;
+    assert_eq!((job.state, failures.len()), (JobState::Finished, 1));
+    assert!(
+        failures[0].failure.message.contains("is not a collection"),
+        "{failures:?}"
+    );
 }
 
 fn worker(

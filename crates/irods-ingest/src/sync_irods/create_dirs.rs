@@ -24,6 +24,8 @@ pub(crate) async fn create_dirs(
     // Names still to be made, the innermost first.
     let mut missing = vec![(wanted.clone(), source.clone())];
     let mut counts = Counts::default();
+    // What was found where a missing collection's parent should be.
+    let mut found = None;
     while let Some((collection, source_path)) = missing.last() {
         match create_dir(context, zone, collection, source_path).await {
             Ok(()) => {
@@ -31,7 +33,7 @@ pub(crate) async fn create_dirs(
                 missing.pop();
             }
             Err(SyncError::Entry(error)) if error.is_name_taken() && *collection != wanted => {
-                missing.pop();
+                found = missing.pop().map(|(collection, _)| collection);
             }
             Err(SyncError::Entry(error)) if error.is_collection_missing() => {
                 let parent =
@@ -39,6 +41,12 @@ pub(crate) async fn create_dirs(
                 let Some(parent) = parent.map(str::to_owned) else {
                     return Err(SyncError::Entry(error));
                 };
+                if found.as_ref() == Some(&parent) {
+                    return Err(SyncError::Entry(EntryError::new(
+                        "REFUSED",
+                        format!("cannot create {collection}: {parent} is not a collection"),
+                    )));
+                }
                 if missing.len() > MAX_DEPTH {
                     return Err(SyncError::Entry(EntryError::new(
                         "UNSTABLE",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use irods_client::Pool;
 use irods_client::data_object::ObjectKind;
+use irods_client::protocol::path;
 
 use super::{PathTask, Task, TaskEnd};
 use crate::broker::limits::MAX_CHILDREN;
@@ -16,7 +17,8 @@ use crate::broker::{
 use crate::context::JobContext;
 use crate::error::SyncError;
 use crate::naming::{self, NameError};
-use crate::plan::{Incompatible, check_compatible};
+use crate::plan::{Incompatible, Operation, check_compatible};
+use crate::signature::CacheKey;
 use crate::source::{FileSystem, FilterError, SourceError};
 use crate::spec::{JobOptions, JobSpec};
 
@@ -116,10 +118,18 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
             zone: identity.zone,
         });
     }
-    if let Some(stat) = connection.stat(&target).await?
-        && stat.kind != ObjectKind::Collection
+    let mut found = connection.stat(&target).await?;
+    let target_is_missing = found.is_none();
+    // It is made, below what there is of it.
+    let mut there = target.as_str();
+    while found.is_none()
+        && let Some(parent) = path::parent(there).filter(|parent| path::parent(parent).is_some())
     {
-        return Err(StartError::NotACollection(target));
+        there = parent;
+        found = connection.stat(there).await?;
+    }
+    if found.is_some_and(|stat| stat.kind != ObjectKind::Collection) {
+        return Err(StartError::NotACollection(there.to_owned()));
     }
     if let Some(resource) = &options.resource
         && connection.resource(resource).await?.is_none()
@@ -127,13 +137,15 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
         return Err(StartError::NoSuchResource(resource.clone()));
     }
     let user = format!("{}#{}", identity.user, identity.zone);
-    Ok(JobSpec::new(
+    let mut spec = JobSpec::new(
         source.root(),
         target,
         identity.zone,
         user,
         request.options.clone(),
-    ))
+    );
+    spec.target_is_missing = target_is_missing;
+    Ok(spec)
 }
 
 /// Queues a checked job, or goes on with an unfinished one that does the same.
@@ -146,6 +158,11 @@ pub async fn init(
     request: &JobRequest<'_>,
 ) -> Result<Created, BrokerError> {
     let json = serde_json::to_vec(spec).map_err(unwritable)?;
+    if spec.target_is_missing && spec.options.operation != Operation::NoOp {
+        // What is remembered as applied to it is gone with it: a new zone of the same name, or somebody removed it.
+        let prefix = CacheKey::target_prefix(spec.source_bytes(), &spec.target);
+        broker.clear_signatures(&prefix).await?;
+    }
     let identity = String::from_utf8_lossy(&json).into_owned();
     broker
         .create_job(NewJob {
