@@ -227,6 +227,33 @@ async fn a_target_below_a_data_object_is_refused_and_not_tried_for_ever() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_physical_path_that_a_server_would_cut_off_is_not_registered() {
+    let site = Site::new().await;
+    let deep = ["e".repeat(200).as_str(); 6].join("/");
+    site.write(format!("{deep}/f"), "content");
+    let source = site.source().join(deep);
+    let request = JobRequest {
+        name: None,
+        source: &source,
+        target: TARGET,
+        options: JobOptions::default(),
+        interval: None,
+        owner: None,
+    };
+    let broker: &dyn Broker = site.broker.as_ref();
+    let queued = start_synchronization(broker, &site.pool, request)
+        .await
+        .unwrap();
+    let job = finish(&site, queued.job()).await;
+    let failures = site.failures(&job).await;
+    assert_eq!((job.totals.registered, failures.len()), (0, 1));
+    assert!(
+        failures[0].failure.message.contains("iRODS takes 1023"),
+        "{failures:?}"
+    );
+}
+
 fn worker(
     site: &Site,
     job: &Job,

@@ -54,6 +54,15 @@ pub(super) async fn sync_entry(
     };
     naming::check(&logical, placement)
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_NAME", error.to_string())))?;
+    let physical = naming::physical_path(&absolute);
+    if operation.registers() && physical.len() > naming::MAX_PATH_BYTES {
+        // A server would cut it off, and have registered another file.
+        let (bytes, most) = (physical.len(), naming::MAX_PATH_BYTES);
+        return Err(SyncError::Entry(EntryError::new(
+            "BAD_NAME",
+            format!("physical path is {bytes} bytes long, iRODS takes {most}: {physical}"),
+        )));
+    }
     let seen_at = Timestamp::now();
     let look = look_at(context, directory, &item.name).await?;
     if !look.readable {
@@ -89,7 +98,7 @@ pub(super) async fn sync_entry(
         item,
         absolute: &absolute,
         logical: &logical,
-        physical: naming::physical_path(&absolute),
+        physical,
         look: &look,
         // Changed again since the scan: whatever the scan thought of it, its data may differ.
         verdict: match look.stat.unchanged_since(&item.stat) {
