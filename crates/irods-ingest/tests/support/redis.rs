@@ -104,6 +104,18 @@ impl Server {
         }
     }
 
+    /// The file to which it appends what it does. Up to Redis 6 it is one, from 7 on the last of several.
+    pub(crate) fn log_of_changes(&self) -> PathBuf {
+        let folder = self.folder.path().join("appendonlydir");
+        let latest = std::fs::read_dir(folder).ok().and_then(|entries| {
+            let paths = entries.map(|entry| entry.unwrap().path());
+            paths
+                .filter(|path| path.to_string_lossy().ends_with("incr.aof"))
+                .max()
+        });
+        latest.unwrap_or_else(|| self.folder.path().join("appendonly.aof"))
+    }
+
     /// Starts it again with the same data.
     pub(crate) fn restart(&mut self) {
         self.kill();

@@ -5,7 +5,7 @@
 //! earlier state, whole, and jobs go on from there.
 //!
 //! **Lost answers.** When the connection breaks in a call, the answer is [`BrokerError::Unavailable`] and the call may have been
-//! carried out. Repeating it is harmless: see [`attempts`]. Leases of a call without an answer are given back, uncounted, by the
+//! carried out. Repeating it is harmless: see `attempts`. Leases of a call without an answer are given back, uncounted, by the
 //! next [`Broker::lease`] of the same worker. Without a repetition in this process they run out.
 //!
 //! **Memory.** A full Redis refuses new jobs and new tasks ([`BrokerError::Unavailable`]); completions, leases and stops go on, so
