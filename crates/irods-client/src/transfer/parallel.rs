@@ -7,8 +7,8 @@
 //! the replica is not good. Nothing is resumed: one failure ends the whole.
 //!
 //! It pays where a block takes longer on the way than in the server: each waits for its answer, so one connection moves at most a
-//! block in a round trip. With the embedded zone on the same machine it gains nothing that could be measured; with half a
-//! second for a round trip four connections are two and a half times as fast as one (`examples/put_streams.rs`).
+//! block in a round trip. With the embedded zone on the same machine it gains nothing; with 50 ms for a round trip four
+//! connections are two to three times as fast as one (`examples/put_streams.rs`).
 
 use std::io::{self, Read};
 use std::sync::Arc;
