@@ -1,20 +1,24 @@
-//! Several processes on one broker file, some of them killed: nothing is lost, nothing counted twice.
+//! Several processes on one broker, a file or in Redis, some of them killed: nothing is lost, nothing counted twice.
 //!
 //! The workers are this test program started again; `worker` is what they run.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::path::Path;
+#[path = "support/redis.rs"]
+mod server;
+
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use ingest::broker::redis::{Address, RedisBroker};
 use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{
     Broker, Completion, Counts, Created, Departure, JobFilter, JobState, LeaseRequest, NewJob,
     NewTask, Spawned, TaskClass, WorkerId,
 };
 
-const FILE: &str = "BROKER_TEST_FILE";
+const PLACE: &str = "BROKER_TEST_PLACE";
 const NAME: &str = "BROKER_TEST_WORKER";
 const DIRECTORIES: u32 = 20;
 const CHUNKS: u32 = 30;
@@ -28,17 +32,25 @@ fn task(class: TaskClass, depth: u32, payload: u32) -> NewTask {
     }
 }
 
+/// Opens the broker in this file or at this address.
+async fn open(place: &str) -> Arc<dyn Broker> {
+    match Address::parse(place) {
+        Ok(address) => Arc::new(RedisBroker::open(address).await.unwrap()),
+        Err(_) => Arc::new(SqliteBroker::open(place).await.unwrap()),
+    }
+}
+
 /// A process and the name under which it leases.
 struct Worker {
     process: Child,
     id: WorkerId,
 }
 
-fn start(file: &Path, name: usize) -> Worker {
+fn start(place: &str, name: usize) -> Worker {
     let name = format!("worker {name}");
     let process = Command::new(std::env::current_exe().unwrap())
         .args(["worker", "--exact", "--nocapture"])
-        .env(FILE, file)
+        .env(PLACE, place)
         .env(NAME, &name)
         .stdout(Stdio::null())
         .spawn()
@@ -52,10 +64,10 @@ fn start(file: &Path, name: usize) -> Worker {
 /// Runs only as a child: spawns and completes until the job has ended.
 #[tokio::test]
 async fn worker() {
-    let Some(file) = std::env::var_os(FILE) else {
+    let Ok(place) = std::env::var(PLACE) else {
         return;
     };
-    let broker = SqliteBroker::open(file).await.unwrap();
+    let broker = open(&place).await;
     let filter = JobFilter::default();
     let request = LeaseRequest {
         worker: WorkerId(std::env::var(NAME).unwrap()),
@@ -114,7 +126,18 @@ async fn worker() {
 async fn killed_processes_lose_and_double_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("broker");
-    let broker = SqliteBroker::open(&file).await.unwrap();
+    lose_and_double_nothing(file.to_str().unwrap()).await;
+}
+
+#[tokio::test]
+async fn killed_processes_lose_and_double_nothing_in_redis() {
+    if let Some(server) = server::Server::start(&["--appendonly", "yes"]) {
+        lose_and_double_nothing(&server.url("")).await;
+    }
+}
+
+async fn lose_and_double_nothing(place: &str) {
+    let broker = open(place).await;
     let new = NewJob {
         name: Some("job".to_owned()),
         spec: Vec::new(),
@@ -131,7 +154,7 @@ async fn killed_processes_lose_and_double_nothing() {
     let expected = u64::from(1 + DIRECTORIES + DIRECTORIES * CHUNKS);
 
     let mut started = 3;
-    let mut workers: Vec<Worker> = (0..started).map(|name| start(&file, name)).collect();
+    let mut workers: Vec<Worker> = (0..started).map(|name| start(place, name)).collect();
     let mut killed = 0;
     let mut done = 0;
     let ended = loop {
@@ -150,7 +173,7 @@ async fn killed_processes_lose_and_double_nothing() {
                 .await
                 .unwrap();
             killed += 1;
-            workers[at] = start(&file, started);
+            workers[at] = start(place, started);
             started += 1;
         }
         broker
