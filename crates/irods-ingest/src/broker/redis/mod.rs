@@ -6,7 +6,7 @@
 //!
 //! **Lost answers.** When the connection breaks in a call, the answer is [`BrokerError::Unavailable`] and the call may have been
 //! carried out. Repeating it is harmless: see `attempts`. Leases of a call without an answer are given back, uncounted, by the
-//! next [`Broker::lease`] of the same worker. Without a repetition in this process they run out.
+//! next [`lease`](super::Broker::lease) of the same worker. Without a repetition in this process they run out.
 //!
 //! **Memory.** A full Redis refuses new jobs and new tasks ([`BrokerError::Unavailable`]); completions, leases and stops go on, so
 //! that it empties. Dropping tasks costs in leases in hand, not in what is dropped. The last 65,536 completions are remembered by
@@ -16,23 +16,14 @@
 //! program made it.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use redis::{Cmd, Value};
-use uuid::Uuid;
-
-use super::check::{clip, millis};
-use super::limits::{MAX_LEASE, MAX_TEXT};
-use super::{
-    Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
-    FailurePage, Fatal, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased,
-    NewJob, NewTask, Result, Retried, Segment, Spawned, Token, Worker, WorkerId, WorkerInfo, check,
-};
+use super::{BrokerError, Result, WorkerId};
 
 mod address;
 mod attempts;
 mod codec;
+mod engine;
 mod fault;
 mod health;
 mod link;
@@ -40,12 +31,12 @@ mod reply;
 #[cfg(test)]
 #[path = "../../../tests/support/redis.rs"]
 pub(super) mod server;
+mod signatures;
 #[cfg(test)]
 mod tests;
 
 pub use address::Address;
 use attempts::{Attempt, Attempts};
-use codec::lease_bytes;
 use fault::{Fault, Tried};
 use link::{Link, Request};
 use reply::Fields;
@@ -54,8 +45,6 @@ use reply::Fields;
 const FORMAT: i64 = 1;
 /// How often a waiter looks whether something has been queued.
 const LOOK: Duration = Duration::from_millis(100);
-/// Keys of one step through the whole database.
-const STEP: usize = 1000;
 
 /// A broker in Redis.
 pub struct RedisBroker {
@@ -186,394 +175,5 @@ impl RedisBroker {
             .filter(|lost| lost.worker == *worker)
             .flat_map(|lost| lost.tokens.iter().copied())
             .collect()
-    }
-}
-
-/// Tokens that are on their way. Unless there is an answer, they are lost.
-struct Handing<'a> {
-    broker: &'a RedisBroker,
-    leases: Option<LostLeases>,
-}
-
-impl Drop for Handing<'_> {
-    fn drop(&mut self) {
-        /// Requests whose leases are remembered; those of others run out.
-        const MOST: usize = 256;
-        if let Some(leases) = self.leases.take() {
-            let mut lost = self
-                .broker
-                .lost
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if lost.len() >= MOST {
-                lost.remove(0);
-            }
-            lost.push(leases);
-        }
-    }
-}
-
-#[async_trait]
-impl Broker for RedisBroker {
-    async fn create_job(&self, job: NewJob) -> Result<Created> {
-        check::new_job(&job)?;
-        let name = job.name.clone().unwrap_or_default();
-        let about = format!("{name}\0{}", job.identity).into_bytes();
-        let attempt = self.attempts.begin("create", about);
-        let interval = job.interval.map(|interval| millis(interval).to_string());
-        let request = self
-            .request("create")
-            .bytes(attempt.number())
-            .bytes(name)
-            .bytes(Uuid::new_v4().to_string())
-            .bytes(job.identity)
-            .bytes(job.owner.map(|owner| owner.0).unwrap_or_default())
-            .bytes(job.spec)
-            .flag(job.pre_job)
-            .flag(job.post_job)
-            .bytes(interval.unwrap_or_default())
-            .task(&job.first);
-        let mut fields = self.attempt(attempt, request).await?;
-        let created = || -> Tried<Created> {
-            let how = fields.text()?;
-            let view = fields.list()?.view()?;
-            Ok(match how.as_str() {
-                "new" => Created::New(view),
-                _ => Created::Resumed(view),
-            })
-        };
-        self.told({ created }())
-    }
-
-    async fn find_job(&self, name: &str) -> Result<Option<Job>> {
-        let mut fields = self.send(self.request("find").bytes(name)).await?;
-        let found = self.told(fields.maybe_list())?;
-        found.map(|view| self.told(view.view())).transpose()
-    }
-
-    async fn job(&self, job: JobId) -> Result<Job> {
-        let mut fields = self.send(self.request("job").int(job.0)).await?;
-        self.told(fields.list().and_then(Fields::view))
-    }
-
-    async fn jobs(&self) -> Result<Vec<Job>> {
-        let mut fields = self.send(self.request("jobs")).await?;
-        self.told(fields.list().and_then(Fields::views))
-    }
-
-    async fn events(&self, job: JobId) -> Result<Vec<JobEvent>> {
-        let mut fields = self.send(self.request("events").int(job.0)).await?;
-        self.told(fields.list().and_then(Fields::events))
-    }
-
-    async fn note(&self, job: JobId, text: &str) -> Result<()> {
-        let request = self.request("note").int(job.0).bytes(clip(text, MAX_TEXT));
-        self.send(request).await.map(|_| ())
-    }
-
-    async fn stop(&self, job: JobId, now: bool) -> Result<JobState> {
-        let request = self.request("stop").int(job.0).flag(now);
-        let mut fields = self.send(request).await?;
-        self.told(fields.job_state())
-    }
-
-    async fn forget(&self, job: JobId) -> Result<()> {
-        let attempt = self.attempts.begin("forget", job.0.to_be_bytes().to_vec());
-        let again = attempt.again();
-        let request = self.request("forget").int(job.0);
-        match self.attempt(attempt, request).await {
-            Err(BrokerError::UnknownJob { .. }) if again => Ok(()),
-            done => done.map(|_| ()),
-        }
-    }
-
-    async fn lease(&self, request: &LeaseRequest) -> Result<Vec<Leased>> {
-        let max = request.max.min(MAX_LEASE);
-        let tokens: Vec<Token> = (0..max).map(|_| Token::random()).collect();
-        let bytes: Vec<u8> = tokens.iter().flat_map(|token| *token.as_bytes()).collect();
-        let lost = self.lost_of(&request.worker);
-        let script = self
-            .request("lease")
-            .bytes(request.worker.0.as_str())
-            .len(max)
-            .int(millis(request.lease_for))
-            .bytes(bytes.as_slice())
-            .bytes(lost.as_slice())
-            .filter(&request.filter);
-        let mut handing = Handing {
-            broker: self,
-            leases: Some(LostLeases {
-                worker: request.worker.clone(),
-                tokens: bytes,
-            }),
-        };
-        let fields = self.send(script).await?;
-        let leased = self.told(fields.leased(&tokens))?;
-        handing.leases = None;
-        if !lost.is_empty() {
-            let mut all = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|leases| {
-                leases.worker != request.worker
-                    || !lost
-                        .chunks(16)
-                        .any(|token| leases.tokens.starts_with(token))
-            });
-        }
-        Ok(leased)
-    }
-
-    async fn extend(&self, leases: &[Lease], lease_for: Duration) -> Result<Extended> {
-        let request = self
-            .request("extend")
-            .int(millis(lease_for))
-            .len(leases.len())
-            .each(leases.iter().copied(), Request::lease);
-        let mut fields = self.send(request).await?;
-        let extended = || -> Tried<Extended> {
-            let mut extended = Extended::default();
-            let mut lost = fields.list()?;
-            while !lost.is_empty() {
-                let index = usize::try_from(lost.uint()?).unwrap_or(usize::MAX);
-                extended.lost.extend(leases.get(index));
-            }
-            let mut stopping = fields.list()?;
-            while !stopping.is_empty() {
-                extended.stopping.push(stopping.job()?);
-            }
-            Ok(extended)
-        };
-        self.told({ extended }())
-    }
-
-    async fn release(&self, lease: Lease, delay: Duration) -> Result<()> {
-        let attempt = self.attempts.begin("release", lease_bytes(lease));
-        let again = attempt.again();
-        let request = self.request("release").lease(lease).int(millis(delay));
-        match self.attempt(attempt, request).await {
-            // It is given back, by the call before or because it ran out.
-            Err(BrokerError::Stale { .. }) if again => Ok(()),
-            done => done.map(|_| ()),
-        }
-    }
-
-    async fn spawn(
-        &self,
-        lease: Lease,
-        children: Vec<NewTask>,
-        cursor: Vec<u8>,
-    ) -> Result<Spawned> {
-        check::children(&children, &cursor)?;
-        let mut about = lease_bytes(lease);
-        about.extend(&cursor);
-        let attempt = self.attempts.begin("spawn", about);
-        let request = self
-            .request("spawn")
-            .lease(lease)
-            .bytes(attempt.number())
-            .bytes(cursor)
-            .tasks(&children);
-        let mut fields = self.attempt(attempt, request).await?;
-        Ok(match self.told(fields.text())?.as_str() {
-            "queued" => Spawned::Queued,
-            _ => Spawned::Stopping,
-        })
-    }
-
-    async fn begin_once(&self, lease: Lease) -> Result<Begun> {
-        let attempt = self.attempts.begin("begin", lease_bytes(lease));
-        let request = self.request("begin").lease(lease).bytes(attempt.number());
-        let mut fields = self.attempt(attempt, request).await?;
-        Ok(match self.told(fields.text())?.as_str() {
-            "first" => Begun::First,
-            _ => Begun::Again,
-        })
-    }
-
-    async fn complete(&self, lease: Lease, completion: Completion) -> Result<()> {
-        check::completion(&completion)?;
-        let attempt = self.attempts.begin("complete", lease_bytes(lease));
-        let (ending, why) = match &completion.fatal {
-            None => ("", ""),
-            Some(Fatal::Pass(why)) => ("pass", clip(why, MAX_TEXT)),
-            Some(Fatal::Job(why)) => ("job", clip(why, MAX_TEXT)),
-        };
-        let appends: Vec<_> = completion
-            .signatures
-            .iter()
-            .filter(|append| !append.bytes.is_empty())
-            .collect();
-        let counted = self
-            .request("complete")
-            .lease(lease)
-            .bytes(attempt.number())
-            .counts(&completion.counts);
-        let request = self
-            .told(counted)?
-            .len(appends.len())
-            .each(appends, |request, append| {
-                request
-                    .bytes(append.key.as_slice())
-                    .bytes(append.bytes.as_slice())
-            })
-            .len(completion.compactions.len())
-            .each(&completion.compactions, |request, compaction| {
-                let mut replaces = compaction.replaces.clone();
-                replaces.sort_unstable();
-                replaces.dedup();
-                request
-                    .bytes(compaction.key.as_slice())
-                    .bytes(compaction.bytes.as_slice())
-                    .len(replaces.len())
-                    .each(replaces, |request, segment| request.int(segment.0))
-            })
-            .bytes(ending)
-            .bytes(why)
-            .tasks(&completion.retries)
-            .failures(&completion.failures);
-        self.attempt(attempt, request).await.map(|_| ())
-    }
-
-    async fn tick(&self) -> Result<()> {
-        self.send(self.request("tick")).await.map(|_| ())
-    }
-
-    async fn wait_for_work(&self, filter: &JobFilter, timeout: Duration) -> Result<bool> {
-        let start = Instant::now();
-        loop {
-            let mut fields = self.send(self.request("has_work").filter(filter)).await?;
-            if self.told(fields.uint())? == 1 {
-                return Ok(true);
-            }
-            let left = timeout.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            tokio::time::sleep(left.min(LOOK)).await;
-        }
-    }
-
-    async fn signatures(&self, key: &[u8]) -> Result<Vec<Segment>> {
-        check::key(key)?;
-        let mut command = Cmd::new();
-        command.arg("HGETALL").arg(self.record_key(key));
-        let answer = self.told(self.link.command(&command).await)?;
-        self.told(Fields::of(answer).and_then(Fields::segments))
-    }
-
-    async fn clear_signatures(&self, prefix: &[u8]) -> Result<u64> {
-        check::key(prefix)?;
-        self.told(self.clear(prefix).await)
-    }
-
-    async fn failures(&self, job: JobId, after: Option<&[u8]>, max: usize) -> Result<FailurePage> {
-        // How a range of names begins: at the first, or after this one.
-        let from = match after {
-            Some(after) => [b"(", after].concat(),
-            None => b"-".to_vec(),
-        };
-        let request = self
-            .request("failures")
-            .int(job.0)
-            .bytes(from)
-            .len(max.clamp(1, MAX_LEASE));
-        let fields = self.send(request).await?;
-        self.told(fields.failure_page())
-    }
-
-    async fn retry(&self, job: JobId, filter: &FailureFilter) -> Result<Retried> {
-        let about = format!("{job} {filter:?}").into_bytes();
-        let attempt = self.attempts.begin("retry", about);
-        let request = self
-            .request("retry")
-            .int(job.0)
-            .bytes(attempt.number())
-            .flag(filter.path.is_some())
-            .bytes(filter.path.clone().unwrap_or_default())
-            .flag(filter.code_name.is_some())
-            .bytes(filter.code_name.clone().unwrap_or_default());
-        let mut fields = self.attempt(attempt, request).await?;
-        let retried = || -> Tried<Retried> {
-            Ok(Retried {
-                queued: fields.uint()?,
-                left: fields.uint()?,
-                not_listed: fields.uint()?,
-            })
-        };
-        self.told({ retried }())
-    }
-
-    async fn heartbeat(&self, worker: &WorkerInfo, lives_for: Duration) -> Result<()> {
-        check::worker(worker)?;
-        let request = self
-            .request("heartbeat")
-            .bytes(worker.id.0.as_str())
-            .int(millis(lives_for))
-            .bytes(worker.host.as_str())
-            .int(worker.pid)
-            .bytes(worker.process.as_str())
-            .bytes(worker.version.as_str())
-            .bytes(worker.status.as_str());
-        self.send(request).await.map(|_| ())
-    }
-
-    async fn workers(&self) -> Result<Vec<Worker>> {
-        let mut fields = self.send(self.request("workers")).await?;
-        self.told(fields.list().and_then(Fields::workers))
-    }
-
-    async fn worker_gone(&self, worker: &WorkerId, how: Departure) -> Result<()> {
-        let request = self
-            .request("gone")
-            .bytes(worker.0.as_str())
-            .flag(how == Departure::Died);
-        self.send(request).await.map(|_| ())
-    }
-}
-
-impl RedisBroker {
-    fn record_key(&self, key: &[u8]) -> Vec<u8> {
-        [self.address.prefix().as_bytes(), b"sig:", key].concat()
-    }
-
-    /// Goes through all keys, because an index of the records would cost more memory than it saves time. What is stored while it
-    /// goes on may or may not be removed.
-    async fn clear(&self, prefix: &[u8]) -> Tried<u64> {
-        let wanted = self.record_key(prefix);
-        let mut pattern = Vec::new();
-        for byte in &wanted {
-            if b"*?[]\\^".contains(byte) {
-                pattern.push(b'\\');
-            }
-            pattern.push(*byte);
-        }
-        pattern.push(b'*');
-        let (mut cleared, mut cursor) = (0, "0".to_owned());
-        loop {
-            let mut scan = Cmd::new();
-            scan.arg("SCAN").arg(&cursor).arg("MATCH").arg(&pattern);
-            scan.arg("COUNT").arg(STEP);
-            let mut fields = Fields::of(self.link.command(&scan).await?)?;
-            cursor = fields.text()?;
-            let mut list = fields.list()?;
-            let mut unlink = Cmd::new();
-            unlink.arg("UNLINK");
-            let mut found = false;
-            while !list.is_empty() {
-                let key = list.bytes(usize::MAX)?;
-                if key.starts_with(&wanted) {
-                    unlink.arg(key);
-                    found = true;
-                }
-            }
-            if found {
-                match self.link.command(&unlink).await? {
-                    Value::Int(removed) => cleared += u64::try_from(removed).unwrap_or(0),
-                    _ => return Err(Fault::corrupt("UNLINK answers no number")),
-                }
-            }
-            if cursor == "0" {
-                return Ok(cleared);
-            }
-        }
     }
 }
