@@ -12,7 +12,7 @@
 //! For tests of clients a zone can be as bad as real servers and networks are now and then: [`Harsh`].
 //!
 //! # What is not imitated
-//! Rule engines, enforced quotas, GenQuery2, federation with other zones, transfers over ports of
+//! Rule engines, enforced quotas, federation with other zones, transfers over ports of
 //! their own, special collections. A call that is not served is answered at once with
 //! `SYS_UNMATCHED_API_NUM` (real servers from 4.3 on stay silent). Renaming moves no file in the vault.
 

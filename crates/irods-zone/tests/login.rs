@@ -269,7 +269,7 @@ async fn calls_are_counted_and_unknown_ones_answered_at_once() {
     for _ in 0..3 {
         rods.stat(HOME).await.unwrap();
     }
-    for number in [4711, -1, i32::MAX, api::EXEC_MY_RULE, api::GENQUERY2] {
+    for number in [4711, -1, i32::MAX, api::EXEC_MY_RULE] {
         assert_eq!(
             rods.call(number, &object("/x")).await.code,
             codes::SYS_UNMATCHED_API_NUM

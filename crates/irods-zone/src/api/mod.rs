@@ -74,6 +74,7 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
         api::MOD_COLL => collection::modify(session, &request).await,
         api::RM_COLL => remove_collection::remove(session, &request).await,
         api::GEN_QUERY => query::general(session, &request).await,
+        api::GENQUERY2 => query::text(session, &request).await,
         api::SPECIFIC_QUERY => query::specific(session, &request).await,
         api::PHY_PATH_REG => register::register(session, &request).await,
         api::REGISTER_PHYSICAL_PATH => register::register_and_tell(session, &request).await,

@@ -1,14 +1,17 @@
-//! `GEN_QUERY` and `SPECIFIC_QUERY`: pages of the catalog.
+//! `GEN_QUERY`, `GENQUERY2` and `SPECIFIC_QUERY`: pages of the catalog.
 //!
 //! A page without rows is answered with `CAT_NO_ROWS_FOUND` *and* an empty table (recorded exchange
 //! prc_genquery1); python-irodsclient reads the table when it closes a query.
 
 use bstr::BString;
-use irods_protocol::message::{GenQueryInp, GenQueryOut, SpecificQueryInp, SqlResult};
+use irods_protocol::message::{
+    GenQuery2Inp, GenQueryInp, GenQueryOut, SpecificQueryInp, SqlResult, StrPi,
+};
 use irods_protocol::{codes, columns};
+use serde_json::{Value, json};
 
 use crate::catalog::CatalogError;
-use crate::catalog::query::{self, GenQuery, Page};
+use crate::catalog::query::{self, GenQuery, Page, genquery2};
 use crate::catalog::specific::{self, SpecificQuery};
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
@@ -44,6 +47,33 @@ pub(super) async fn general(session: &mut Session, request: &Request) -> Answer 
         .read(move |conn| query::run(conn, &who, &cursors, &query))
         .await;
     answer(session, request, page)
+}
+
+/// `GENQUERY2`: rows, the statement, or the columns, as JSON.
+pub(super) async fn text(session: &mut Session, request: &Request) -> Answer {
+    let input: GenQuery2Inp = request.input()?;
+    let who = session.user()?;
+    let query = input.query_string.unwrap_or_default();
+    let answer = if input.column_mappings != 0 {
+        let columns = genquery2::mappings().into_iter();
+        let named = columns.map(|(name, table, column)| {
+            (name.to_owned(), json!({ table.to_uppercase(): column }))
+        });
+        Value::Object(named.collect())
+    } else if input.sql_only != 0 {
+        Value::String(genquery2::sql(&who, &query)?)
+    } else {
+        let rows = session
+            .catalog()
+            .read(move |conn| genquery2::run(conn, &who, &query))
+            .await?;
+        json!(rows)
+    };
+    let my_str = Some(match answer {
+        Value::String(sql) => sql,
+        json => json.to_string(),
+    });
+    Reply::with(request.packing, &StrPi { my_str })
 }
 
 /// `SPECIFIC_QUERY`.

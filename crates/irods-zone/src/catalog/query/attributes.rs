@@ -28,6 +28,13 @@ pub(super) struct Attribute {
     pub kind: Kind,
 }
 
+impl Attribute {
+    /// The column as it stands in a statement.
+    pub fn place(&self) -> String {
+        format!("{}.{}", self.table, self.column)
+    }
+}
+
 /// A table under the alias of one of its parts.
 #[derive(Debug)]
 pub(super) struct Table {

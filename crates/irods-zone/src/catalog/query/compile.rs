@@ -12,6 +12,7 @@ use super::GenQuery;
 use super::attributes::{self, Attribute, GUARDED, Kind, META_GROUPS, MetaGroup, Place};
 use super::condition::{self, Condition};
 use super::filter::Filter;
+use super::genquery2::{Expression, Query};
 use super::joins::{join, one_row_each};
 
 /// Most conditions of one query; keeps the expression within the database's depth.
@@ -43,92 +44,156 @@ pub(in super::super) struct Compiled {
 
 /// Compiles a query for a user.
 pub(super) fn compile(who: &Identity, query: &GenQuery) -> Result<Compiled> {
-    if query.selects.is_empty() || query.selects.len() > MAX_SELECTED {
-        return Err(invalid("a query selects 1 to 50 columns"));
-    }
     if query.conditions.len() > MAX_CONDITIONS {
         return Err(invalid("too many conditions"));
     }
-    let mut tables = Vec::new();
-    let selection = Selection::of(query, &mut tables)?;
-    let mut filter = Filter {
-        upper: query.options & option::UPPER_CASE_WHERE != 0,
-        ..Filter::default()
-    };
-    let mut known = selection.known.clone();
-    let mut terms = Vec::new();
+    let mut parts = Parts::selecting(&query.selects)?;
+    parts.distinct = query.options & option::NO_DISTINCT == 0;
+    parts.filter.upper = query.options & option::UPPER_CASE_WHERE != 0;
     for group in grouped(query)? {
         match group {
             Group::Row(attribute, condition) => {
-                need(&mut tables, attribute.table);
-                if !filter.upper && condition.fixes_value() {
-                    known.push((attribute.table, attribute.column));
+                need(&mut parts.tables, attribute.table);
+                if !parts.filter.upper && condition.fixes_value() {
+                    parts.known.push((attribute.table, attribute.column));
                 }
-                terms.push(filter.condition(
-                    &format!("{}.{}", attribute.table, attribute.column),
+                parts.terms.push(parts.filter.condition(
+                    &attribute.place(),
                     attribute.kind,
                     &condition,
                 )?);
             }
             Group::Further(meta, conditions) => {
-                need(&mut tables, meta.object);
-                terms.push(filter.further_avu(meta, &conditions)?);
+                need(&mut parts.tables, meta.object);
+                let term = parts.filter.further_avu(meta, &conditions)?;
+                parts.terms.push(term);
             }
         }
     }
-    if !who.is_rodsadmin() {
-        // AVUs by themselves belong to nobody; through the map they are as visible as their objects.
-        for group in META_GROUPS {
-            if tables.contains(&group.meta) && GUARDED.iter().any(|(alias, ..)| *alias == group.map)
-            {
-                need(&mut tables, group.map);
+    parts.finish(who)
+}
+
+/// Compiles a query of the other language for a user.
+pub(super) fn compile_text(who: &Identity, query: &Query) -> Result<Compiled> {
+    let mut parts = Parts::selecting(&query.selects)?;
+    parts.distinct = query.distinct;
+    if let Some(wanted) = &query.wanted {
+        let term = parts.expression(wanted);
+        parts.terms.push(term);
+    }
+    for (column, descending) in &query.order {
+        need(&mut parts.tables, column.table);
+        let direction = if *descending { " DESC" } else { "" };
+        let term = format!("{}{direction}", column.place());
+        parts.selection.order_by.push(term);
+    }
+    parts.finish(who)
+}
+
+/// A statement in the making.
+struct Parts {
+    selection: Selection,
+    tables: Vec<&'static str>,
+    filter: Filter,
+    /// Conditions that must all hold.
+    terms: Vec<String>,
+    /// Columns that a row's values fix.
+    known: Vec<Place>,
+    distinct: bool,
+}
+
+impl Parts {
+    fn selecting(selects: &[(i32, i32)]) -> Result<Self> {
+        if selects.is_empty() || selects.len() > MAX_SELECTED {
+            return Err(invalid("a query selects 1 to 50 columns"));
+        }
+        let mut tables = Vec::new();
+        let selection = Selection::of(selects, &mut tables)?;
+        Ok(Self {
+            known: selection.known.clone(),
+            selection,
+            tables,
+            filter: Filter::default(),
+            terms: Vec::new(),
+            distinct: true,
+        })
+    }
+
+    fn expression(&mut self, expression: &Expression) -> String {
+        let mut each = |parts: &[Expression], word: &str| {
+            let terms: Vec<String> = parts.iter().map(|part| self.expression(part)).collect();
+            match terms.as_slice() {
+                [only] => only.clone(),
+                _ => format!("({})", terms.join(word)),
+            }
+        };
+        match expression {
+            Expression::All(parts) => each(parts, " AND "),
+            Expression::Any(parts) => each(parts, " OR "),
+            Expression::Not(inner) => format!("NOT ({})", self.expression(inner)),
+            Expression::Term(column, piece) => {
+                need(&mut self.tables, column.table);
+                self.filter.piece(&column.place(), piece)
             }
         }
     }
-    let from = join(&tables)?;
-    if !who.is_rodsadmin() {
-        terms.extend(filter.visibility(who, &from));
-    }
-    if filter.values.len() > MAX_VALUES {
-        return Err(invalid("too many values"));
-    }
-    // DISTINCT costs a copy of all rows, so it is left out where no row can appear twice.
-    let plain = query.options & option::NO_DISTINCT != 0
-        || selection.aggregated
-        || one_row_each(&from, &known);
-    let distinct = if plain { "" } else { "DISTINCT " };
-    let mut sql = format!(
-        "SELECT {distinct}{} FROM ",
-        selection.expressions.join(", ")
-    );
-    for (index, joined) in from.iter().enumerate() {
-        if index > 0 {
-            sql.push_str(" JOIN ");
+
+    fn finish(mut self, who: &Identity) -> Result<Compiled> {
+        if !who.is_rodsadmin() {
+            // AVUs by themselves belong to nobody; through the map they are as visible as their objects.
+            for group in META_GROUPS {
+                if self.tables.contains(&group.meta)
+                    && GUARDED.iter().any(|(alias, ..)| *alias == group.map)
+                {
+                    need(&mut self.tables, group.map);
+                }
+            }
         }
-        sql.push_str(&format!("{} AS {}", joined.name, joined.alias));
-        if let Some(on) = joined.on {
-            sql.push_str(" ON ");
-            sql.push_str(&on.on());
+        let from = join(&self.tables)?;
+        if !who.is_rodsadmin() {
+            let visible = self.filter.visibility(who, &from);
+            self.terms.extend(visible);
         }
+        if self.filter.values.len() > MAX_VALUES {
+            return Err(invalid("too many values"));
+        }
+        let selection = self.selection;
+        // DISTINCT costs a copy of all rows, so it is left out where no row can appear twice.
+        let plain = !self.distinct || selection.aggregated || one_row_each(&from, &self.known);
+        let distinct = if plain { "" } else { "DISTINCT " };
+        let mut sql = format!(
+            "SELECT {distinct}{} FROM ",
+            selection.expressions.join(", ")
+        );
+        for (index, joined) in from.iter().enumerate() {
+            if index > 0 {
+                sql.push_str(" JOIN ");
+            }
+            sql.push_str(&format!("{} AS {}", joined.name, joined.alias));
+            if let Some(on) = joined.on {
+                sql.push_str(" ON ");
+                sql.push_str(&on.on());
+            }
+        }
+        if !self.terms.is_empty() {
+            sql.push_str(" WHERE ");
+            sql.push_str(&self.terms.join(" AND "));
+        }
+        if !selection.group_by.is_empty() {
+            sql.push_str(" GROUP BY ");
+            sql.push_str(&selection.group_by.join(", "));
+        }
+        if !selection.order_by.is_empty() {
+            sql.push_str(" ORDER BY ");
+            sql.push_str(&selection.order_by.join(", "));
+        }
+        Ok(Compiled {
+            sql,
+            values: self.filter.values,
+            columns: selection.columns,
+            pages_in_sql: true,
+        })
     }
-    if !terms.is_empty() {
-        sql.push_str(" WHERE ");
-        sql.push_str(&terms.join(" AND "));
-    }
-    if !selection.group_by.is_empty() {
-        sql.push_str(" GROUP BY ");
-        sql.push_str(&selection.group_by.join(", "));
-    }
-    if !selection.order_by.is_empty() {
-        sql.push_str(" ORDER BY ");
-        sql.push_str(&selection.order_by.join(", "));
-    }
-    Ok(Compiled {
-        sql,
-        values: filter.values,
-        columns: selection.columns,
-        pages_in_sql: true,
-    })
 }
 
 fn invalid(what: &str) -> CatalogError {
@@ -159,7 +224,7 @@ struct Selection {
 }
 
 impl Selection {
-    fn of(query: &GenQuery, tables: &mut Vec<&'static str>) -> Result<Self> {
+    fn of(selects: &[(i32, i32)], tables: &mut Vec<&'static str>) -> Result<Self> {
         let mut this = Self {
             expressions: Vec::new(),
             columns: Vec::new(),
@@ -168,10 +233,10 @@ impl Selection {
             known: Vec::new(),
             aggregated: false,
         };
-        for (position, (number, flags)) in (1..).zip(&query.selects) {
+        for (position, (number, flags)) in (1..).zip(selects) {
             let attribute = attribute(*number)?;
             need(tables, attribute.table);
-            let column = format!("{}.{}", attribute.table, attribute.column);
+            let column = attribute.place();
             let number_of = match attribute.kind {
                 Kind::Integer => column.clone(),
                 Kind::Text => format!("CAST({column} AS INTEGER)"),

@@ -311,7 +311,7 @@ impl Compiled {
     }
 
     /// Runs the SELECT and hands out rows after the first `skip`, at most `limit`, until `take` says no.
-    fn fetch(
+    pub(super) fn fetch(
         &self,
         conn: &Connection,
         skip: u64,

@@ -58,7 +58,8 @@ impl Filter {
         }
     }
 
-    fn piece(&mut self, column: &str, piece: &Piece) -> String {
+    /// One comparison.
+    pub fn piece(&mut self, column: &str, piece: &Piece) -> String {
         match piece {
             Piece::Compare {
                 with,

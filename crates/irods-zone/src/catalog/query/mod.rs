@@ -9,6 +9,7 @@ mod compile;
 mod condition;
 mod cursors;
 mod filter;
+pub mod genquery2;
 mod joins;
 #[cfg(test)]
 mod tests;
