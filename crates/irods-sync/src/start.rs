@@ -52,7 +52,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
         None if waits => wait_for_workers(config, &args, &*broker, &job, &signals).await,
         None => queued(config, &args, &*broker, &job).await,
     };
-    zone.close().await;
+    zone.close(&signals.shutdown).await;
     exit
 }
 

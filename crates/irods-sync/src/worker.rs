@@ -53,7 +53,7 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
         signals.shutdown.clone(),
     );
     let worked = worker.run().await;
-    zone.close().await;
+    zone.close(&signals.shutdown).await;
     worked?;
     Ok(signals.exit_of_service())
 }

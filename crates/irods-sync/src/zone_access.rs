@@ -1,14 +1,21 @@
 //! The zone that a command talks to: the one of the client's environment, or an embedded one.
+//!
+//! An embedded zone is served by the command that found it at rest; others join it, and hold a shared lock while they do.
+//! Who serves does not leave before that lock is free.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ingest::shutdown::{Shutdown, Urgency};
 use irods_client::environment::Sources;
 use irods_client::{ConnectOptions, Environment, Pool, PoolOptions};
 use irods_zone::{Joined, Zone, ZoneOptions};
+use rustix::fs::{FlockOperation, flock};
 
 use crate::args::ZoneFlags;
 use crate::exit::{Failed, Result};
+use crate::ui;
 
 /// How often a zone that another process serves, and that does not answer, is looked for again.
 const TRIES: u32 = 30;
@@ -20,7 +27,14 @@ pub struct ZoneAccess {
     pub pool: Pool,
     /// Its environment file, if it is an embedded one.
     pub environment_file: Option<PathBuf>,
-    own: Option<Zone>,
+    own: Option<Own>,
+    _guest: Option<File>,
+}
+
+/// A zone that this process serves.
+struct Own {
+    zone: Zone,
+    guests: File,
 }
 
 impl ZoneAccess {
@@ -39,18 +53,31 @@ impl ZoneAccess {
                 pool: Pool::new(environment, ConnectOptions::default(), options),
                 environment_file: None,
                 own: None,
+                _guest: None,
             });
         };
         let mut tries = 0;
         loop {
-            let (file, own) = match Zone::start_or_join(ZoneOptions::new(dir)).await? {
-                Joined::Own(zone) => (zone.environment_file().to_owned(), Some(zone)),
-                Joined::Other(running) => (running.environment_file, None),
+            tries += 1;
+            let (file, own, guest) = match Zone::start_or_join(ZoneOptions::new(dir)).await? {
+                Joined::Own(zone) => {
+                    let guests = guest_book(dir).map_err(Failed::could_not_run)?;
+                    (
+                        zone.environment_file().to_owned(),
+                        Some(Own { zone, guests }),
+                        None,
+                    )
+                }
+                Joined::Other(running) => {
+                    let guests = guest_book(dir).map_err(Failed::could_not_run)?;
+                    let welcome = flock(&guests, FlockOperation::NonBlockingLockShared).is_ok();
+                    (running.environment_file, None, welcome.then_some(guests))
+                }
             };
             let pool = Pool::new(environment_of(&file)?, ConnectOptions::default(), options);
             // Whoever serves the zone may be about to end; then it is ours to start.
-            tries += 1;
-            if own.is_none() && tries < TRIES && is_lost(&pool).await {
+            let leaving = own.is_none() && (guest.is_none() || is_lost(&pool).await);
+            if leaving && tries < TRIES {
                 tokio::time::sleep(BETWEEN_TRIES).await;
                 continue;
             }
@@ -58,17 +85,40 @@ impl ZoneAccess {
                 pool,
                 environment_file: Some(file),
                 own,
+                _guest: guest,
             });
         }
     }
 
-    /// Says goodbye, and ends the zone if it was started here.
-    pub async fn close(self) {
+    /// Says goodbye, and ends the zone if it was started here: when those who joined it have left, or at once if told so.
+    pub async fn close(self, told: &Shutdown) {
         self.pool.close_idle().await;
-        if let Some(zone) = self.own {
-            zone.stop().await;
+        let Some(Own { zone, guests }) = self.own else {
+            return;
+        };
+        let mut said = false;
+        while flock(&guests, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if !said {
+                ui::note("other commands use this zone: serving it until they have ended");
+                said = true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(BETWEEN_TRIES) => {}
+                () = told.wait_for(Urgency::Now) => break,
+            }
         }
+        zone.stop().await;
     }
+}
+
+/// The file whose lock says that somebody has joined the zone in a directory.
+fn guest_book(dir: &Path) -> std::io::Result<File> {
+    let path = dir.join("guests.lock");
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
 }
 
 async fn is_lost(pool: &Pool) -> bool {

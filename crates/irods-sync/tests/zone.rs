@@ -51,3 +51,29 @@ fn it_keeps_its_port() {
     drop(site.zone());
     assert_eq!(port(), first);
 }
+
+/// Whoever serves the zone ends its own job first and serves on until the others have ended theirs.
+#[test]
+fn several_commands_share_a_zone_and_none_is_left_behind() {
+    let site = Site::new();
+    for n in 0..3 {
+        site.file(&format!("small/f{n}"), b"x");
+    }
+    for n in 0..400 {
+        site.file(&format!("large/d{}/f{n}", n % 7), b"x");
+    }
+    let start = |source: &str| {
+        site.spawn(&format!(
+            "start src/{source} /tempZone/home/rods/{source} --embedded_zone zone --synchronous --operation PUT_SYNC"
+        ))
+    };
+    let small = start("small");
+    support::until("the zone is there", || {
+        site.path("zone/irods_environment.json").exists()
+    });
+    let (large, again) = (start("large"), start("small2"));
+    assert_eq!(small.output().expect(0).number("uploaded"), 3);
+    assert_eq!(large.output().expect(0).number("uploaded"), 400);
+    // This one has no source: it ends with an error, not in waiting.
+    again.output().expect(2);
+}

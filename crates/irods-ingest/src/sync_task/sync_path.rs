@@ -41,14 +41,22 @@ pub(super) async fn sync_path(
     leased: &Leased,
     task: PathTask,
 ) -> Result<TaskEnd, SyncError> {
-    match scan(context, leased, &task).await {
+    let mut completion = Completion::default();
+    let mut queued = false;
+    match scan(context, leased, &task, &mut completion, &mut queued).await {
+        Ok(()) => Ok(TaskEnd::complete(completion)),
         Err(SyncError::Entry(error)) => {
-            let mut completion = Completion::default();
+            // What was counted stays counted. Once something is queued, another attempt would queue it again.
+            let attempts = match queued {
+                true => context.spec.options.max_retries,
+                false => task.attempts,
+            };
+            let task = PathTask { attempts, ..task };
             failure::directory(context, &task, &error, &mut completion);
             Ok(TaskEnd::complete(completion))
         }
         Err(SyncError::Drained) => Ok(TaskEnd::Release(Duration::ZERO)),
-        other => other,
+        Err(other) => Err(other),
     }
 }
 
@@ -56,7 +64,9 @@ async fn scan(
     context: &JobContext,
     leased: &Leased,
     task: &PathTask,
-) -> Result<TaskEnd, SyncError> {
+    completion: &mut Completion,
+    queued: &mut bool,
+) -> Result<(), SyncError> {
     let cursor: Option<Cursor> = match leased.cursor.as_slice() {
         [] => None,
         bytes => Some(serde_json::from_slice(bytes).map_err(|_| {
@@ -66,13 +76,14 @@ async fn scan(
             ))
         })?),
     };
+    if let Some(cursor) = &cursor {
+        completion.counts = cursor.counts;
+        *queued = true;
+    }
     let remembered = remember(context, task).await?;
+    let mount = mount_facts(context, &task.directory).await?;
     let listing = list(context, &task.directory).await?;
     let record = remembered.record();
-    let mut completion = Completion {
-        counts: cursor.as_ref().map(|c| c.counts).unwrap_or_default(),
-        ..Completion::default()
-    };
     // A cursor says that the collection was there before anything below it was queued.
     if cursor.is_none() {
         let known = remembered.of_directory(context, &record, task, &listing);
@@ -80,7 +91,7 @@ async fn scan(
         completion.counts += sync_dir(context, &task.directory, known, redelivered).await?;
     }
     let after = cursor.map(|cursor| cursor.after);
-    let mut children = Children::new(context, leased, task);
+    let mut children = Children::new(context, leased, task, queued);
     for entry in &listing.entries {
         if after
             .as_deref()
@@ -88,16 +99,15 @@ async fn scan(
         {
             continue;
         }
-        if context.shutdown.requested() && children.queued_any {
+        if context.shutdown.requested() && *children.queued {
             return Err(SyncError::Drained);
         }
         let found = remembered.compare(context, &task.directory, &record, entry);
         if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
-            return Ok(TaskEnd::complete(completion));
+            return Ok(());
         }
     }
     children.flush(&completion.counts).await?;
-    let mount = mount_facts(context, &task.directory).await?;
     if context.spec.options.deletes()
         && let Some(catalog) = &remembered.catalog
     {
@@ -112,10 +122,10 @@ async fn scan(
         match delete::plan(context, &task.directory, catalog, &listing, mounts) {
             Ok(tasks) => {
                 if let Flow::Stopping = children.queue(&tasks, &completion.counts).await? {
-                    return Ok(TaskEnd::complete(completion));
+                    return Ok(());
                 }
             }
-            Err(kept) => failure::kept(context, task, &kept, &mut completion),
+            Err(kept) => failure::kept(context, task, &kept, completion),
         }
     }
     let scanned = Scanned {
@@ -124,8 +134,8 @@ async fn scan(
         record: &record,
         is_mount_point: mount.is_mount_point,
     };
-    finish(context, task, &scanned, &mut completion);
-    Ok(TaskEnd::complete(completion))
+    finish(context, task, &scanned, completion);
+    Ok(())
 }
 
 /// What is known of the directory before it is listed. The catalog is listed first where it is asked at all, so that
@@ -251,11 +261,17 @@ struct Children<'a> {
     batch: Vec<NewTask>,
     chunk: Vec<FileItem>,
     last: BString,
-    queued_any: bool,
+    /// Whether anything is in the queue already.
+    queued: &'a mut bool,
 }
 
 impl<'a> Children<'a> {
-    fn new(context: &'a JobContext, leased: &'a Leased, task: &'a PathTask) -> Self {
+    fn new(
+        context: &'a JobContext,
+        leased: &'a Leased,
+        task: &'a PathTask,
+        queued: &'a mut bool,
+    ) -> Self {
         Children {
             context,
             leased,
@@ -263,7 +279,7 @@ impl<'a> Children<'a> {
             batch: Vec::new(),
             chunk: Vec::new(),
             last: BString::default(),
-            queued_any: false,
+            queued,
         }
     }
 
@@ -352,7 +368,7 @@ impl<'a> Children<'a> {
         })
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_CURSOR", error.to_string())))?;
         let batch = std::mem::take(&mut self.batch);
-        self.queued_any = true;
+        *self.queued = true;
         match self
             .context
             .broker

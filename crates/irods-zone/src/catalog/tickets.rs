@@ -1,6 +1,6 @@
 //! Tickets: strings that let whoever supplies them read or write one data object or collection, as their owners limit them.
 //!
-//! A ticket is looked at where a user's own permissions do not suffice ([`level`]), and counted where an object is then opened
+//! A ticket is looked at where a user's own permissions do not suffice (`level`), and counted where an object is then opened
 //! ([`use_once`]). Rows of queries follow tickets too (`query::filter`), whether they have run out or not.
 
 use std::net::IpAddr;
