@@ -91,6 +91,32 @@ pub(crate) struct Begin {
     pub after: After,
 }
 
+impl State {
+    /// An opener leaves; the last one finishes, if anybody is to. A failure always is: whoever was to finish may be the one
+    /// that failed.
+    fn leave(&mut self, how: Leave) -> Option<Summary> {
+        self.openers = self.openers.saturating_sub(1);
+        match how {
+            Leave::Finish => self.finish = true,
+            Leave::Detach => {}
+            Leave::Fail(code) => {
+                self.failed.get_or_insert(code);
+                self.finish = true;
+            }
+        }
+        if self.openers > 0 || !self.finish || self.ended {
+            return None;
+        }
+        self.ended = true;
+        Some(Summary {
+            wrote: self.wrote,
+            checksum: self.checksum,
+            copy: self.copy,
+            failed: self.failed,
+        })
+    }
+}
+
 impl Writing {
     /// Notes that bytes were written, or that writing failed with a code.
     pub fn note(&self, failed: Option<i32>) {
@@ -177,26 +203,11 @@ impl Writings {
     /// An opener leaves. Some: the caller has to finish the replica and then call
     /// [`Writings::forget`].
     pub fn leave(&self, writing: &Writing, how: Leave) -> Option<Summary> {
-        let mut state = writing.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.openers = state.openers.saturating_sub(1);
-        match how {
-            Leave::Finish => state.finish = true,
-            Leave::Detach => {}
-            Leave::Fail(code) => {
-                state.failed.get_or_insert(code);
-                state.finish |= state.openers == 0;
-            }
-        }
-        if state.openers > 0 || !state.finish || state.ended {
-            return None;
-        }
-        state.ended = true;
-        Some(Summary {
-            wrote: state.wrote,
-            checksum: state.checksum,
-            copy: state.copy,
-            failed: state.failed,
-        })
+        writing
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .leave(how)
     }
 
     /// Takes a finished one out.
@@ -208,5 +219,28 @@ impl Writings {
         self.by_replica
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_to_leave_finishes_also_where_the_one_who_should_was_lost() {
+        let mut state = State {
+            openers: 2,
+            wrote: true,
+            ..State::default()
+        };
+        assert_eq!(state.leave(Leave::Fail(-116_000)), None);
+        let end = state.leave(Leave::Detach);
+        assert_eq!(end.and_then(|end| end.failed), Some(-116_000));
+
+        let mut state = State {
+            openers: 1,
+            ..State::default()
+        };
+        assert_eq!(state.leave(Leave::Detach), None, "somebody else finishes");
     }
 }

@@ -63,7 +63,7 @@ impl fmt::Display for Call {
 /// The server said no.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerError {
-    /// Result code, negative, perhaps with an errno folded in; see [`codes`].
+    /// Result code, negative, perhaps with an errno folded in; see [`irods_protocol::codes`].
     pub code: i32,
     /// What was asked.
     pub call: Call,
