@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failed, Result};
 use crate::signals::Signals;
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
-use crate::zone_access::ZoneAccess;
+use crate::zone_access::{Joining, ZoneAccess};
 use crate::{jobs, presence, signals, watch};
 
 /// Starts a job.
@@ -42,7 +42,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
     } else {
         1
     };
-    let zone = ZoneAccess::open(&args.zone, connections).await?;
+    let zone = ZoneAccess::open(&args.zone, connections, Joining::UntilDone).await?;
     let info = runs_here.then(presence::me);
     let created = create(&*broker, &zone, &args, info.as_ref()).await?;
     say_what_was_created(&args, &created);

@@ -9,7 +9,7 @@ use ingest::worker::{Worker, WorkerOptions};
 use crate::args::{WorkerArgs, WorkerFlags};
 use crate::config::Config;
 use crate::exit::{Exit, Result};
-use crate::zone_access::ZoneAccess;
+use crate::zone_access::{Joining, ZoneAccess};
 use crate::{presence, signals, ui};
 
 impl WorkerFlags {
@@ -31,7 +31,7 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
     presence::bury_the_dead(&*broker).await?;
     let concurrency = args.worker.concurrency();
-    let zone = ZoneAccess::open(&args.zone, concurrency).await?;
+    let zone = ZoneAccess::open(&args.zone, concurrency, Joining::WhileServed).await?;
     // A zone that cannot be reached, or refuses us, is said now rather than at the first task.
     let user = {
         let connection = zone.pool.get().await?;

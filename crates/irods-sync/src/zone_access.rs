@@ -1,7 +1,8 @@
 //! The zone that a command talks to: the one of the client's environment, or an embedded one.
 //!
-//! An embedded zone is served by the command that found it at rest; others join it, and hold a shared lock while they do.
-//! Who serves does not leave before that lock is free.
+//! An embedded zone is served by the command that found it at rest; others join it. Those that will end by themselves hold a
+//! shared lock meanwhile, and who serves does not leave before that lock is free. Workers, which do not end, wait until
+//! somebody serves the zone again.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,15 @@ pub struct ZoneAccess {
     _guest: Option<File>,
 }
 
+/// For how long a command joins a zone that another one serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joining {
+    /// Until it has done what it is for; the zone stays for it.
+    UntilDone,
+    /// For as long as the zone is there.
+    WhileServed,
+}
+
 /// A zone that this process serves.
 struct Own {
     zone: Zone,
@@ -42,7 +52,7 @@ impl ZoneAccess {
     ///
     /// # Errors
     /// The zone does not start, or there is no usable environment.
-    pub async fn open(flags: &ZoneFlags, connections: usize) -> Result<Self> {
+    pub async fn open(flags: &ZoneFlags, connections: usize, joining: Joining) -> Result<Self> {
         let options = PoolOptions {
             size: connections,
             idle: Duration::from_secs(flags.irods_idle_disconnect_seconds),
@@ -85,7 +95,7 @@ impl ZoneAccess {
                 pool,
                 environment_file: Some(file),
                 own,
-                _guest: guest,
+                _guest: guest.filter(|_| joining == Joining::UntilDone),
             });
         }
     }

@@ -122,7 +122,10 @@ impl StartArgs {
             initial_ingest: self.scan.initial_ingest,
             compare_catalog: self.scan.compare_catalog,
             checksum: self.scan.checksum,
-            exclude_file_type: self.scan.exclude_file_type.clone(),
+            exclude_file_type: match self.scan.exclude_file_type.as_str() {
+                "none" => String::new(),
+                kinds => kinds.to_owned(),
+            },
             exclude_file_name: expressions(&self.scan.exclude_file_name),
             exclude_directory_name: expressions(&self.scan.exclude_directory_name),
             delete_mode: self.job.delete_mode,
