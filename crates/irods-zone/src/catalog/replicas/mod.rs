@@ -302,11 +302,12 @@ pub fn in_subtree(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The replica that uses a file of a resource, if any.
+/// The replica that uses a file of a resource, if any. The plus keeps SQLite from going through all files of the resource:
+/// the path finds the few.
 pub fn by_physical_path(conn: &Connection, resc_id: i64, path: &str) -> Result<Option<Replica>> {
     Ok(conn
         .prepare_cached(select_replicas!(
-            "WHERE d.data_path = ?1 AND d.resc_id = ?2 LIMIT 1"
+            "WHERE d.data_path = ?1 AND +d.resc_id = ?2 LIMIT 1"
         ))?
         .query_row(params![path, resc_id], from_row)
         .optional()?)
