@@ -21,7 +21,7 @@ use crate::error::{EntryError, SyncError};
 use crate::plan::compare::{CatalogNames, Presence, with_catalog, with_record};
 use crate::plan::{CatalogState, Options};
 use crate::signature::{self, Record, Verdict};
-use crate::source::{Entry, EntryKind, Listing, MountFacts};
+use crate::source::{Entry, EntryKind, Listing, MountFacts, SourceError};
 use crate::{bytes_text, naming, sync_irods};
 
 /// Where a task that was interrupted goes on.
@@ -81,8 +81,7 @@ async fn scan(
         *queued = true;
     }
     let remembered = remember(context, task).await?;
-    let mount = mount_facts(context, &task.directory).await?;
-    let listing = list(context, &task.directory).await?;
+    let (mount, listing) = list(context, &task.directory).await?;
     let record = remembered.record();
     // A cursor says that the collection was there before anything below it was queued.
     if cursor.is_none() {
@@ -227,11 +226,17 @@ impl Remembered {
     }
 }
 
-async fn list(context: &JobContext, directory: &[u8]) -> Result<Listing, SyncError> {
+/// Where the directory sits among the mounts, and what is in it: one trip to a thread that may block.
+async fn list(context: &JobContext, directory: &[u8]) -> Result<(MountFacts, Listing), SyncError> {
     let links = context.spec.options.operation.links();
     let relative = relative_path(directory);
     context
-        .at_source(move |source| source.list(&relative, links))
+        .at_source(move |source| {
+            Ok::<_, SourceError>((
+                source.mount_facts(&relative)?,
+                source.list(&relative, links)?,
+            ))
+        })
         .await
 }
 
@@ -379,13 +384,6 @@ impl<'a> Children<'a> {
             Spawned::Stopping => Ok(Flow::Stopping),
         }
     }
-}
-
-async fn mount_facts(context: &JobContext, directory: &[u8]) -> Result<MountFacts, SyncError> {
-    let relative = relative_path(directory);
-    context
-        .at_source(move |source| source.mount_facts(&relative))
-        .await
 }
 
 /// What a scan learnt.
