@@ -94,6 +94,15 @@ pub struct Options {
     pub hooks: bool,
     /// The entry is being done again after an attempt whose end is unknown.
     pub redelivered: bool,
+    /// The name was in the catalog before the first attempt: no attempt can have made it.
+    pub existed: bool,
+}
+
+impl Options {
+    /// What exists and is as it should be may be the work of the attempt that this one repeats.
+    pub(super) fn may_have_made_it(self) -> bool {
+        self.redelivered && !self.existed
+    }
 }
 
 /// All that [`decide_file`](super::decide_file) looks at.

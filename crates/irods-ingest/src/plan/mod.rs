@@ -12,6 +12,7 @@
 //! - *An interrupted upload*, an object without a good replica, is uploaded again as a whole. An intermediate
 //!   replica may have a live writer: only a redelivered entry, whose own last attempt may be that writer, replaces it.
 //! - *Redelivery.* An object that equals what would have been made is finished as create: its hooks run, nothing is sent.
+//!   If the scan saw it before the first attempt, it is a modification, and is done once more.
 //! - *Unproven equality is inequality*: see [`sameness`].
 //! - A metadata change (only ctime moved) never updates the catalog: it fires the modify hooks, or creates what is missing.
 //! - PUT_APPEND trusts, as it always did, that the object is a prefix of the file. It checks what it can: a file that is
@@ -55,14 +56,10 @@ pub fn decide_file(facts: &FileFacts<'_>) -> Decision {
         CatalogState::Absent => make(facts.operation, facts.options),
         CatalogState::Unknown => guess(facts, verdict),
         CatalogState::DataObject(replicas) => {
-            let verdict = match facts.options {
-                // It exists, so `--ignore_cache` makes it changed; unless the last attempt may have made it.
-                Options {
-                    ignore_cache: true,
-                    redelivered: false,
-                    ..
-                } => Verdict::DataChanged,
-                _ => verdict,
+            // It exists, so `--ignore_cache` makes it changed; unless the last attempt may have made it.
+            let verdict = match facts.options.ignore_cache && !facts.options.may_have_made_it() {
+                true => Verdict::DataChanged,
+                false => verdict,
             };
             match facts.operation {
                 Operation::NoOp => no_op(facts.options, event_of_existing(facts.options, verdict)),
@@ -153,7 +150,7 @@ fn no_op(options: Options, event: Event) -> Decision {
 
 /// The event for something that exists. It may be this entry's own last attempt that made it.
 fn event_of_existing(options: Options, verdict: Verdict) -> Event {
-    match options.redelivered && verdict == Verdict::New {
+    match options.may_have_made_it() && verdict == Verdict::New {
         true => Create,
         false => Modify,
     }
@@ -220,10 +217,12 @@ fn registered(facts: &FileFacts<'_>, verdict: Verdict, replica: &Replica) -> Dec
     let equal = replica.size == facts.stat.size && replica.mtime == facts.stat.mtime.seconds;
     match (replica.status, verdict) {
         (ReplicaStatus::Locked | ReplicaStatus::Intermediate, _) => Refuse(Refusal::Busy),
-        (ReplicaStatus::Good, Verdict::New) if equal && facts.options.redelivered => {
+        (ReplicaStatus::Good, Verdict::New) if equal && facts.options.may_have_made_it() => {
             act(Create, Effect::Nothing)
         }
-        (ReplicaStatus::Good, Verdict::New) if equal => Skip(Reason::AlreadyEqual),
+        (ReplicaStatus::Good, Verdict::New) if equal && !facts.options.redelivered => {
+            Skip(Reason::AlreadyEqual)
+        }
         _ => act(
             Modify,
             Effect::UpdateReplica {
@@ -252,12 +251,12 @@ fn put_existing(facts: &FileFacts<'_>, verdict: Verdict, replicas: &[Replica]) -
         (_, None) if verdict == Verdict::New => act(Create, Effect::PutOver),
         (_, None) => act(Modify, Effect::PutOver),
         (_, Some(_)) if verdict == Verdict::MetadataChanged => act(Modify, Effect::Nothing),
-        (Operation::Put, Some(_)) if !(options.redelivered && verdict == Verdict::New) => {
+        (Operation::Put, Some(_)) if !(options.may_have_made_it() && verdict == Verdict::New) => {
             Skip(Reason::Exists)
         }
         (_, Some(replica)) if verdict == Verdict::New => match same_or_ask(facts, replica) {
-            Ok(Sameness::Same) if options.redelivered => act(Create, Effect::Nothing),
-            Ok(Sameness::Same) => Skip(Reason::AlreadyEqual),
+            Ok(Sameness::Same) if options.may_have_made_it() => act(Create, Effect::Nothing),
+            Ok(Sameness::Same) if !options.redelivered => Skip(Reason::AlreadyEqual),
             Ok(_) => put_different(facts, replica),
             Err(ask) => ask,
         },
@@ -269,7 +268,7 @@ fn put_existing(facts: &FileFacts<'_>, verdict: Verdict, replicas: &[Replica]) -
 /// is worth it in any case where the last attempt may have made the object.
 fn same_or_ask(facts: &FileFacts<'_>, replica: &Replica) -> Result<Sameness, Decision> {
     match sameness(facts.stat, replica, facts.checksums) {
-        Sameness::Unproven if replica.checksum.is_some() || facts.options.redelivered => {
+        Sameness::Unproven if replica.checksum.is_some() || facts.options.may_have_made_it() => {
             Err(CompareChecksums)
         }
         known => Ok(known),

@@ -53,6 +53,7 @@ pub(super) async fn sync_dir(
                     initial_ingest: context.spec.options.initial_ingest,
                     hooks,
                     redelivered: redelivered || again,
+                    existed: false,
                 },
             });
             let (event, effect) = match decision {

@@ -10,7 +10,9 @@ use crate::core::{Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::naming::{self, Placement};
 use crate::plan::compare::Presence;
-use crate::plan::{CatalogState, Checksums, Decision, FileFacts, Options, Reason, decide_file};
+use crate::plan::{
+    CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, decide_file,
+};
 use crate::signature::Verdict;
 use crate::source::{EntryKind, SourceError, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, patiently};
@@ -185,6 +187,9 @@ impl File<'_> {
                     initial_ingest: options.initial_ingest && catalog == CatalogState::Unknown,
                     hooks: self.has_hooks(),
                     redelivered: redelivered || self.item.redelivered,
+                    // Of a replica nothing is known: the scan saw the object.
+                    existed: self.item.presence == Presence::Exists
+                        && options.operation != Operation::RegisterAsReplicaSync,
                 },
             });
             match decision {

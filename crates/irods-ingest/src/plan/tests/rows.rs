@@ -377,6 +377,22 @@ fn a_redelivered_entry_that_was_done_is_finished_as_create() {
 }
 
 #[test]
+fn a_redelivered_entry_that_existed_before_is_modified_once_more() {
+    for (operation, expected) in [
+        (RegisterSync, "modify: update replica 3"),
+        (Put, "skip (exists)"),
+        (PutSync, "modify: put over"),
+        (PutAppend, "modify: nothing"),
+    ] {
+        let mut case = Case::new(operation, New, object(replica()));
+        case.options.redelivered = true;
+        case.options.existed = true;
+        case.checksums = Checksums::Agree;
+        assert_eq!(case.decide().to_string(), expected);
+    }
+}
+
+#[test]
 fn ignore_cache_treats_everything_as_changed() {
     for verdict in Verdict::ALL {
         for (operation, expected) in [

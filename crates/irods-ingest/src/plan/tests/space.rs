@@ -52,12 +52,13 @@ fn catalogs() -> Vec<CatalogState> {
 }
 
 fn all_options() -> Vec<Options> {
-    (0..16)
+    (0..32)
         .map(|bits| Options {
             ignore_cache: bits & 1 != 0,
             initial_ingest: bits & 2 != 0,
             hooks: bits & 4 != 0,
             redelivered: bits & 8 != 0,
+            existed: bits & 16 != 0,
         })
         .collect()
 }
@@ -226,6 +227,19 @@ fn invariants_over_the_whole_input_space() {
             !case.options.ignore_cache
                 || case.options.redelivered
                 || decision != Decision::Skip(Reason::AlreadyEqual),
+        );
+        ok(
+            "what existed before the first attempt was not made by any, if it has a good replica",
+            !case.options.existed
+                || !case.good()
+                || case.operation == Operation::RegisterAsReplicaSync
+                || !matches!(
+                    decision,
+                    Decision::Act {
+                        event: Event::Create,
+                        ..
+                    }
+                ),
         );
         if let Some(Effect::Append { from }) = effect {
             ok("append begins where the object ends", from == SIZE - 1);
