@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use irods_client::Pool;
-
 use crate::broker::{Broker, JobId};
 use crate::core::EventHandler;
 use crate::error::SyncError;
 use crate::naming;
 use crate::shutdown::Shutdown;
 use crate::signature::CacheKey;
-use crate::source::{FileSystem, Filter};
+use crate::source::{Filter, Source};
 use crate::spec::JobSpec;
+use crate::zone::Zone;
 
 /// One job in one worker.
 #[derive(Debug, Clone)]
@@ -21,13 +20,13 @@ pub struct JobContext {
     /// What it is.
     pub spec: Arc<JobSpec>,
     /// Its source.
-    pub source: FileSystem,
+    pub source: Arc<dyn Source>,
     /// What of the source is left out.
     pub filter: Arc<Filter>,
     /// Hooks.
     pub handler: Arc<dyn EventHandler>,
     /// Connections to the zone.
-    pub zone: Pool,
+    pub zone: Arc<dyn Zone>,
     /// The queue.
     pub broker: Arc<dyn Broker>,
     /// Whether the worker is leaving.
@@ -35,17 +34,20 @@ pub struct JobContext {
 }
 
 impl JobContext {
-    /// Looks at the source on a thread that may block.
+    /// Looks at the source, on a thread that may block if it does.
     pub(crate) async fn at_source<T, E>(
         &self,
-        work: impl FnOnce(&FileSystem) -> Result<T, E> + Send + 'static,
+        work: impl FnOnce(&dyn Source) -> Result<T, E> + Send + 'static,
     ) -> Result<T, SyncError>
     where
         T: Send + 'static,
         E: Into<SyncError> + Send + 'static,
     {
+        if !self.source.blocks() {
+            return work(self.source.as_ref()).map_err(Into::into);
+        }
         let source = self.source.clone();
-        let done = tokio::task::spawn_blocking(move || work(&source)).await;
+        let done = tokio::task::spawn_blocking(move || work(source.as_ref())).await;
         // Only a panic or the end of the runtime keeps it from ending.
         done.map_err(|_| SyncError::Worker("a look at the source did not end".into()))?
             .map_err(Into::into)

@@ -3,7 +3,7 @@
 //! # The way of a file
 //! [`source`] lists a directory -> [`sync_task`] compares it with its [`signature`]s, queues what is new or changed, and works
 //! on it file by file -> [`plan`] decides, without I/O -> [`core`] puts hooks around the action -> [`sync_irods`] is the action, as
-//! calls to the zone -> [`broker`] takes the completion: counters, signatures, failures and what is tried again, at once.
+//! calls to the [`zone`] -> [`broker`] takes the completion: counters, signatures, failures and what is tried again, at once.
 //!
 //! [`spec`] is what a job is, [`context`] what everything that is done for it has in common. [`naming`] says what an entry is called in the zone. [`worker`] is the loop that leases tasks and runs them, [`shutdown`] tells
 //! it to leave, [`patience`] waits for what will come back, and [`error`] says how far a failure reaches.
@@ -27,3 +27,4 @@ pub mod spec;
 pub mod sync_irods;
 pub mod sync_task;
 pub mod worker;
+pub mod zone;

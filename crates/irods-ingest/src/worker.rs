@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use irods_client::Pool;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
@@ -21,9 +20,10 @@ use crate::core::EventHandler;
 use crate::error::SyncError;
 use crate::patience::{Backoff, persist};
 use crate::shutdown::{Shutdown, Urgency};
-use crate::source::FileSystem;
+use crate::source::{FileSystem, Source};
 use crate::spec::JobSpec;
 use crate::sync_task::{self, IrodsTask, Task, TaskEnd};
+use crate::zone::Zone;
 
 /// What a worker needs.
 #[derive(Debug, Clone)]
@@ -69,7 +69,8 @@ pub enum WorkerError {
 #[derive(Debug, Clone)]
 pub struct Worker {
     broker: Arc<dyn Broker>,
-    zone: Pool,
+    zone: Arc<dyn Zone>,
+    source: Option<Arc<dyn Source>>,
     handler: Arc<dyn EventHandler>,
     watcher: Arc<dyn IrodsTask>,
     options: WorkerOptions,
@@ -97,7 +98,7 @@ impl Worker {
     /// A worker on `broker` whose tasks act on `zone`.
     pub fn new(
         broker: Arc<dyn Broker>,
-        zone: Pool,
+        zone: impl Zone + 'static,
         handler: Arc<dyn EventHandler>,
         watcher: Arc<dyn IrodsTask>,
         options: WorkerOptions,
@@ -105,11 +106,20 @@ impl Worker {
     ) -> Self {
         Worker {
             broker,
-            zone,
+            zone: Arc::new(zone),
+            source: None,
             handler,
             watcher,
             options,
             shutdown,
+        }
+    }
+
+    /// The same with a source of its own for every job, instead of the file system at the job's root.
+    pub fn with_source(self, source: Arc<dyn Source>) -> Self {
+        Worker {
+            source: Some(source),
+            ..self
         }
     }
 
@@ -248,14 +258,17 @@ impl Worker {
     fn context(&self, leased: &Leased) -> Result<JobContext, String> {
         let spec: JobSpec = serde_json::from_slice(&leased.spec)
             .map_err(|error| format!("this version does not understand the job: {error}"))?;
-        let zone = &self.zone.environment().zone;
-        if spec.zone != *zone {
+        let zone = self.zone.name();
+        if spec.zone != zone {
             return Err(format!(
                 "the job is for zone {}, this worker is connected to {zone}",
                 spec.zone
             ));
         }
-        let source = FileSystem::at(spec.source());
+        let source = match &self.source {
+            Some(source) => source.clone(),
+            None => Arc::new(FileSystem::at(spec.source())),
+        };
         let filter = spec.options.filter().map_err(|error| error.to_string())?;
         Ok(JobContext {
             job: leased.job,

@@ -9,6 +9,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -19,7 +20,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Entry, EntryKind, MountFacts, SourceError, Stat, Timestamp};
+use super::{Entry, EntryKind, Look, MountFacts, Source, SourceError, Stat, Timestamp};
 
 /// Whose size and times count where the entry is a symbolic link. Its kind is [`EntryKind::Symlink`] in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +179,51 @@ impl FileSystem {
             _ => Err(SourceError::OutsideTree {
                 path: relative.to_owned(),
             }),
+        }
+    }
+}
+
+impl Source for FileSystem {
+    fn mount_facts(&self, directory: &Path) -> Result<MountFacts, SourceError> {
+        FileSystem::mount_facts(self, directory)
+    }
+
+    fn list(&self, directory: &Path, links: Links) -> Result<Listing, SourceError> {
+        FileSystem::list(self, directory, links)
+    }
+
+    fn stat(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        links: Links,
+    ) -> Result<Result<Stat, SourceError>, SourceError> {
+        Ok(self.directory(directory)?.stat(name, links))
+    }
+
+    fn look(&self, directory: &Path, name: &[u8], links: Links) -> Result<Look, SourceError> {
+        let open = self.directory(directory)?;
+        let stat = open.stat(name, links)?;
+        Ok(Look {
+            stat,
+            link: match stat.kind {
+                EntryKind::Symlink => Some(open.read_link(name)?),
+                _ => None,
+            },
+            readable: open.is_readable(name, stat.kind)?,
+        })
+    }
+
+    fn open(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        from: u64,
+    ) -> Result<(Box<dyn Read + Send>, Stat), SourceError> {
+        let mut open = self.directory(directory)?.open_regular(name)?;
+        match open.file.seek(SeekFrom::Start(from)) {
+            Ok(_) => Ok((Box::new(open.file), open.stat)),
+            Err(error) => Err(io_error("read", self.absolute(directory), error)),
         }
     }
 }

@@ -5,7 +5,9 @@
 //!
 //! Every call blocks on the file system (which may be a slow network one): async callers use `spawn_blocking`.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bstr::BString;
@@ -13,6 +15,57 @@ use serde::{Deserialize, Serialize};
 
 mod file_system;
 mod filter;
+
+/// What the engine asks of a source. Directories are given relative to its root, the empty path being the root.
+///
+/// [`FileSystem`] is one; the simulation and the bench of the queue have trees of their own.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// Where a directory sits among the mounts.
+    fn mount_facts(&self, directory: &Path) -> Result<MountFacts, SourceError>;
+
+    /// All entries of a directory; complete, or an error.
+    fn list(&self, directory: &Path, links: Links) -> Result<Listing, SourceError>;
+
+    /// Facts of an entry. The outer error is the directory's: it says nothing of the entry.
+    fn stat(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        links: Links,
+    ) -> Result<Result<Stat, SourceError>, SourceError>;
+
+    /// All that must be known of an entry before it is worked on.
+    fn look(&self, directory: &Path, name: &[u8], links: Links) -> Result<Look, SourceError>;
+
+    /// The content of a regular file from an offset on, and its facts when it was opened.
+    fn open(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        from: u64,
+    ) -> Result<(Box<dyn Read + Send>, Stat), SourceError>;
+
+    /// The clock that [`Listing::seen_at`] is from.
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Whether it may have to wait for a device or a network, so that it must be asked on a thread of its own.
+    fn blocks(&self) -> bool {
+        true
+    }
+}
+
+/// An entry at the moment it is worked on.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// Its facts.
+    pub stat: Stat,
+    /// The text of a link.
+    pub link: Option<BString>,
+    /// Whether this process may read it.
+    pub readable: bool,
+}
 
 pub use file_system::{Directory, FileSystem, Links, Listing, OpenFile};
 pub use filter::{Filter, FilterError};

@@ -1,13 +1,13 @@
 //! Collections on the way to where something belongs. No lock: who comes second finds that the collection is there, which
 //! is what was wanted.
 
-use irods_client::Pooled;
 use irods_client::protocol::path;
 
 use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::{Subject, on_coll_create};
 use crate::error::{EntryError, SyncError};
+use crate::zone::Session;
 
 /// Makes the collection of a source directory, and whatever is missing above it, one by one from the top, each with its
 /// hooks.
@@ -16,7 +16,7 @@ use crate::error::{EntryError, SyncError};
 /// [`EntryError::is_name_taken`] if the collection itself is there already, or a data object in its place.
 pub(crate) async fn create_dirs(
     context: &JobContext,
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     directory: &[u8],
 ) -> Result<Counts, SyncError> {
     let wanted = context.logical(directory);
@@ -69,7 +69,7 @@ const MAX_DEPTH: usize = 512;
 /// Makes one collection whose parent is there.
 async fn create_dir(
     context: &JobContext,
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     collection: &str,
     source: &[u8],
 ) -> Result<(), SyncError> {
@@ -79,7 +79,7 @@ async fn create_dir(
         operation: context.spec.options.operation,
     };
     on_coll_create(context.handler.as_ref(), subject, async {
-        Ok(zone.create_collection(collection, false).await?)
+        Ok(zone.create_collection(collection).await?)
     })
     .await
 }

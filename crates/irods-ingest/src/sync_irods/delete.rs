@@ -1,7 +1,7 @@
 //! Taking data objects and collections out of the zone.
 
-use irods_client::Pooled;
-use irods_client::collection::RemoveCollection;
+use std::ops::ControlFlow;
+
 use irods_client::data_object::Remove;
 use irods_client::protocol::codes;
 
@@ -9,11 +9,12 @@ use crate::context::JobContext;
 use crate::core::{Subject, on_coll_delete, on_data_obj_delete};
 use crate::error::SyncError;
 use crate::plan::DeleteMode;
+use crate::zone::Session;
 
 /// Deletes a data object as the job's delete mode says; whether it was there.
 pub(crate) async fn delete_object(
     context: &JobContext,
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     object: &str,
 ) -> Result<bool, SyncError> {
     let how = match context.spec.options.delete_mode {
@@ -37,7 +38,7 @@ pub(crate) async fn delete_object(
 /// went its own way before.
 pub(crate) async fn delete_collection_if_empty(
     context: &JobContext,
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     collection: &str,
 ) -> Result<bool, SyncError> {
     if !is_empty(zone, collection).await? {
@@ -46,8 +47,7 @@ pub(crate) async fn delete_collection_if_empty(
     let source = context.spec.source_bytes();
     let subject = subject(context, source, collection);
     on_coll_delete(context.handler.as_ref(), subject, async {
-        let how = RemoveCollection::UnregisterEmpty;
-        match zone.remove_collection(collection, how, &mut |_| {}).await {
+        match zone.remove_empty_collection(collection).await {
             Err(error) if error.is_not_found() || error.is(codes::CAT_COLLECTION_NOT_EMPTY) => {
                 Ok(false)
             }
@@ -57,16 +57,14 @@ pub(crate) async fn delete_collection_if_empty(
     .await
 }
 
-async fn is_empty(zone: &mut Pooled, collection: &str) -> Result<bool, SyncError> {
-    if zone
-        .list_replicas(collection)
-        .next()
-        .await?
-        .is_some_and(|page| !page.is_empty())
-    {
-        return Ok(false);
-    }
-    Ok(zone.list_subcollections(collection).await?.is_empty())
+async fn is_empty(zone: &mut dyn Session, collection: &str) -> Result<bool, SyncError> {
+    let mut found = false;
+    let mut first = |page: Vec<_>| {
+        found = !page.is_empty();
+        ControlFlow::Break(())
+    };
+    zone.list_replicas(collection, &mut first).await?;
+    Ok(!found && zone.list_subcollections(collection).await?.is_empty())
 }
 
 fn subject<'a>(context: &JobContext, source: &'a [u8], target: &'a str) -> Subject<'a> {

@@ -4,7 +4,7 @@
 //! What a crash may leave: a registered object without its AVUs (they are added when the entry is redelivered); an object
 //! that is being uploaded, which the server makes stale; nothing else.
 
-use irods_client::{Pool, Pooled};
+use std::ops::ControlFlow;
 
 use crate::broker::Counts;
 use crate::context::JobContext;
@@ -15,6 +15,7 @@ use crate::plan::compare::CatalogNames;
 use crate::plan::{CatalogState, Effect, Event, Operation, Replica, ReplicaStatus};
 use crate::shutdown::Urgency;
 use crate::source::Stat;
+use crate::zone::{Session, Zone};
 
 mod annotate;
 mod compare_checksums;
@@ -48,7 +49,7 @@ pub(crate) struct FileAction<'a> {
 
 /// Does what the plan decided.
 pub(crate) async fn apply(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     event: Event,
     effect: Effect,
@@ -63,7 +64,7 @@ pub(crate) async fn apply(
 
 /// The effect, once more with its collection made where that was missing.
 async fn perform(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     effect: Effect,
     created: bool,
@@ -88,7 +89,7 @@ async fn perform(
 }
 
 async fn once(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     effect: Effect,
 ) -> Result<Counts, SyncError> {
@@ -110,7 +111,7 @@ async fn once(
 }
 
 /// What the catalog holds under a logical path.
-pub(crate) async fn look(zone: &mut Pooled, logical: &str) -> Result<CatalogState, SyncError> {
+pub(crate) async fn look(zone: &mut dyn Session, logical: &str) -> Result<CatalogState, SyncError> {
     let replicas = zone.replicas(logical).await?;
     if !replicas.is_empty() {
         return Ok(CatalogState::DataObject(
@@ -130,14 +131,15 @@ pub(crate) async fn list_collection(
 ) -> Result<CatalogNames, SyncError> {
     patiently(context, |mut zone, _| async move {
         let mut names = CatalogNames::default();
-        {
-            let mut pages = zone.list_replicas(collection);
-            while let Some(page) = pages.next().await? {
-                for (name, row) in page {
-                    names.add_replica(&name, row.size, row.mtime, status(row.status));
-                }
+        let mut add = |page| {
+            for (name, row) in page {
+                let row: irods_client::collection::Replica = row;
+                let name: bstr::BString = name;
+                names.add_replica(&name, row.size, row.mtime, status(row.status));
             }
-        }
+            ControlFlow::Continue(())
+        };
+        zone.list_replicas(collection, &mut add).await?;
         for name in zone.list_subcollections(collection).await? {
             names.add_collection(&name);
         }
@@ -195,7 +197,7 @@ const MAX_BROKEN: u32 = 13;
 /// already, in part or whole.
 pub(crate) async fn patiently<T, F>(
     context: &JobContext,
-    mut work: impl FnMut(Pooled, bool) -> F,
+    mut work: impl FnMut(Box<dyn Session>, bool) -> F,
 ) -> Result<T, SyncError>
 where
     F: Future<Output = Result<T, SyncError>>,
@@ -205,7 +207,7 @@ where
     // What a transfer left behind is told even if something harmless breaks after it.
     let mut transfer = None;
     loop {
-        let lost = match connection(&context.zone).await {
+        let lost = match connection(context.zone.as_ref()).await {
             Ok(zone) => match work(zone, broken > 0).await {
                 Err(SyncError::Lost(error)) => {
                     broken += 1;
@@ -234,6 +236,6 @@ where
     }
 }
 
-async fn connection(zone: &Pool) -> Result<Pooled, SyncError> {
+async fn connection(zone: &dyn Zone) -> Result<Box<dyn Session>, SyncError> {
     Ok(zone.get().await?)
 }

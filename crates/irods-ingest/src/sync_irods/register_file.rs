@@ -1,17 +1,17 @@
 //! Registering a file where it is: the catalog learns its path, size and modification time; no byte moves.
 
-use irods_client::Pooled;
 use irods_client::register::{Register, Target};
 
 use super::update_metadata::update_metadata;
 use super::{FileAction, made};
 use crate::broker::Counts;
 use crate::error::{EntryError, SyncError};
+use crate::zone::Session;
 
 /// Registers the file as a new data object, or as a further replica of an existing one. One call; the server's own error
 /// says whether the name is taken or the collection missing.
 pub(super) async fn register_file(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     as_replica: bool,
 ) -> Result<Counts, SyncError> {
@@ -34,7 +34,7 @@ pub(super) async fn register_file(
 
 /// A server gives a registered replica the size and status of another one (recorded exchange `prc_register_replica`). This one
 /// is what the source holds, so it gets the file's size and time and becomes the good one.
-async fn adopt(zone: &mut Pooled, action: &FileAction<'_>) -> Result<(), SyncError> {
+async fn adopt(zone: &mut dyn Session, action: &FileAction<'_>) -> Result<(), SyncError> {
     let replicas = zone.replicas(action.subject.target).await?;
     let ours = replicas
         .iter()

@@ -1,14 +1,13 @@
 //! Append-style sync: a file that grew gets its new end written to the end of its data object.
 
-use irods_client::Pooled;
-
 use super::{FileAction, upload_file};
 use crate::broker::Counts;
 use crate::error::SyncError;
+use crate::zone::Session;
 
 /// Writes the file's bytes from `from` on, which is the object's size.
 pub(super) async fn sync_file(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     from: u64,
 ) -> Result<Counts, SyncError> {

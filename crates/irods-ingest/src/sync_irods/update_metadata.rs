@@ -1,16 +1,16 @@
 //! A registered file changed: its replica's size and modification time follow.
 
-use irods_client::Pooled;
 use irods_client::replica::{Changes, Which};
 
 use super::FileAction;
 use crate::broker::Counts;
 use crate::error::SyncError;
+use crate::zone::Session;
 
 /// Sets size and modification time of one replica, marks it good and every other one stale. A stored checksum would be
 /// that of the old content, so it goes.
 pub(super) async fn update_metadata(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     replica: u32,
 ) -> Result<Counts, SyncError> {

@@ -2,19 +2,18 @@
 //! way is an error, and what was made of it is not left to look whole.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use irods_client::Pooled;
 use irods_client::register::Target;
 use irods_client::transfer::{Put, PutChecksum};
 
 use super::{FileAction, made};
 use crate::broker::Counts;
 use crate::error::{EntryError, SyncError};
-use crate::source::{SourceError, Stat};
+use crate::source::{Source, Stat};
+use crate::zone::Session;
 
 /// Files up to this size go in one message and through memory as a whole; a worker has as many of them in hand as it
 /// has tasks.
@@ -22,7 +21,7 @@ const SINGLE_MESSAGE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Uploads the file: as a new object, or `over` whatever is there.
 pub(super) async fn upload_file(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     over: bool,
 ) -> Result<Counts, SyncError> {
@@ -45,7 +44,7 @@ pub(super) async fn upload_file(
 
 /// Writes what the file has beyond `from`, the object's size; answers how many bytes that is.
 pub(super) async fn append(
-    zone: &mut Pooled,
+    zone: &mut dyn Session,
     action: &FileAction<'_>,
     from: u64,
 ) -> Result<u64, SyncError> {
@@ -58,29 +57,21 @@ pub(super) async fn append(
         .map(Target::Resource);
     let file = open(action, from).await?;
     let size = action.stat.size.saturating_sub(from);
-    zone.append(
-        action.subject.target,
-        file,
-        size,
-        Some(from),
-        target.as_ref(),
-    )
-    .await?;
+    zone.append(action.subject.target, file, size, from, target.as_ref())
+        .await?;
     Ok(size)
 }
 
 /// Opens the file for reading from an offset on, if it still is what was looked at.
-pub(super) async fn open(action: &FileAction<'_>, from: u64) -> Result<File, SyncError> {
+pub(super) async fn open(
+    action: &FileAction<'_>,
+    from: u64,
+) -> Result<Box<dyn Read + Send>, SyncError> {
     let directory = PathBuf::from(OsStr::from_bytes(action.directory));
     let (name, seen): (Vec<u8>, Stat) = (action.name.to_vec(), *action.stat);
-    let opened = action.context.at_source(move |source| {
-        let mut open = source.directory(&directory)?.open_regular(&name)?;
-        let same = open.stat.unchanged_since(&seen);
-        let at = open.file.seek(SeekFrom::Start(from));
-        Ok::<_, SourceError>((open.file, same, at))
-    });
-    let (file, same, at) = opened.await?;
-    if !same || at.is_err() {
+    let open = move |source: &dyn Source| source.open(&directory, &name, from);
+    let (file, stat) = action.context.at_source(open).await?;
+    if !stat.unchanged_since(&seen) {
         return Err(SyncError::Entry(EntryError::new(
             "SOURCE_CHANGED",
             format!(

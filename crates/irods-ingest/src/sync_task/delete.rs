@@ -168,7 +168,8 @@ async fn delete_objects(
                 patiently(context, |mut zone, again| {
                     let object = &object;
                     async move {
-                        let deleted = sync_irods::delete_object(context, &mut zone, object).await?;
+                        let deleted =
+                            sync_irods::delete_object(context, zone.as_mut(), object).await?;
                         Ok(deleted || again)
                     }
                 })
@@ -279,7 +280,7 @@ async fn remove_emptied(
         }
         let removed = patiently(context, |mut zone, again| async move {
             let removed =
-                sync_irods::delete_collection_if_empty(context, &mut zone, collection).await?;
+                sync_irods::delete_collection_if_empty(context, zone.as_mut(), collection).await?;
             Ok(removed || again)
         })
         .await?;
@@ -304,8 +305,8 @@ async fn certainly_gone(
     let links = context.spec.options.operation.links();
     let relative = relative_path(directory);
     context
-        .at_source(move |source| match source.directory(&relative) {
-            Ok(open) => guard::check_last_look(&open.stat(&name, links)),
+        .at_source(move |source| match source.stat(&relative, &name, links) {
+            Ok(look) => guard::check_last_look(&look),
             Err(_) => Err(guard::Kept::NotCertainlyGone),
         })
         .await

@@ -189,9 +189,8 @@ fn unwritable(error: serde_json::Error) -> BrokerError {
 /// # Errors
 /// This worker does not see the source.
 pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<TaskEnd, SyncError> {
-    let root = context.spec.source();
     let mount = context
-        .at_source(move |_| FileSystem::open(&root)?.mount_facts(Path::new("")))
+        .at_source(|source| source.mount_facts(Path::new("")))
         .await
         .map_err(|error| SyncError::Worker(error.to_string()))?;
     let mut completion = Completion::default();

@@ -38,7 +38,7 @@ pub(super) async fn sync_dir(
         .any(|event| handler.has_hooks(*event));
     let (collection, absolute, known) = (&collection, &absolute, &known);
     patiently(context, |mut zone, again| async move {
-        let zone = &mut zone;
+        let zone = zone.as_mut();
         let mut catalog = match context.spec.options.ignore_cache {
             true => CatalogState::Unknown,
             false => known.catalog.clone(),

@@ -1,7 +1,5 @@
 //! One file: look at it again, gather what must be known, ask the plan, act through `core`, look once more.
 
-use irods_client::Pooled;
-
 use super::FileItem;
 use super::task::{join, relative_path};
 use crate::broker::Counts;
@@ -14,8 +12,9 @@ use crate::plan::{
     CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, decide_file,
 };
 use crate::signature::Verdict;
-use crate::source::{EntryKind, SourceError, Stat, Timestamp};
+use crate::source::{EntryKind, Look, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, patiently};
+use crate::zone::Session;
 
 /// What became of one file.
 #[derive(Debug, Default)]
@@ -27,15 +26,6 @@ pub(super) struct FileDone {
 
 /// So many turns may be taken by asking and deciding again; see `sync_dir`.
 const MAX_TURNS: usize = 8;
-
-/// A file at the moment it is worked on.
-#[derive(Debug, Clone)]
-struct Look {
-    stat: Stat,
-    /// The text of a link.
-    link: Option<Vec<u8>>,
-    readable: bool,
-}
 
 /// Applies one file.
 ///
@@ -65,7 +55,7 @@ pub(super) async fn sync_entry(
             format!("physical path is {bytes} bytes long, iRODS takes {most}: {physical}"),
         )));
     }
-    let seen_at = Timestamp::now();
+    let seen_at = context.source.now();
     let look = look_at(context, directory, &item.name).await?;
     if !look.readable {
         return Err(SyncError::Entry(EntryError::new(
@@ -112,7 +102,8 @@ pub(super) async fn sync_entry(
     let counts = patiently(context, |mut zone, redelivered| {
         let (file, logical) = (&file, &logical);
         async move {
-            match tokio::time::timeout(limit, file.decide_and_act(&mut zone, redelivered)).await {
+            match tokio::time::timeout(limit, file.decide_and_act(zone.as_mut(), redelivered)).await
+            {
                 Ok(done) => done,
                 Err(_) => Err(SyncError::Entry(EntryError::new(
                     "TIMED_OUT",
@@ -134,18 +125,7 @@ async fn look_at(context: &JobContext, directory: &[u8], name: &[u8]) -> Result<
     let links = context.spec.options.operation.links();
     let (directory, name) = (relative_path(directory), name.to_vec());
     context
-        .at_source(move |source| {
-            let open = source.directory(&directory)?;
-            let stat = open.stat(&name, links)?;
-            Ok::<_, SourceError>(Look {
-                stat,
-                link: match stat.kind {
-                    EntryKind::Symlink => Some(open.read_link(&name)?.into()),
-                    _ => None,
-                },
-                readable: open.is_readable(&name, stat.kind)?,
-            })
-        })
+        .at_source(move |source| source.look(&directory, &name, links))
         .await
 }
 
@@ -163,7 +143,7 @@ struct File<'a> {
 impl File<'_> {
     async fn decide_and_act(
         &self,
-        zone: &mut Pooled,
+        zone: &mut dyn Session,
         redelivered: bool,
     ) -> Result<Counts, SyncError> {
         let options = &self.context.spec.options;
@@ -243,7 +223,7 @@ impl File<'_> {
             },
             physical: &self.physical,
             stat: &self.look.stat,
-            link: self.look.link.as_deref(),
+            link: self.look.link.as_ref().map(|text| text.as_slice()),
         }
     }
 }

@@ -1,0 +1,193 @@
+//! The calls to a zone that the engine makes, and nothing else of it.
+//!
+//! A [`Pool`] of connections answers them. So does whatever stands in for a zone where there is none: the simulation, which
+//! loses replies by a seed, and the bench of the queue. The methods are those of [`irods_client::Connection`], with its errors; what they
+//! promise stands there.
+
+use std::fmt::Debug;
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use async_trait::async_trait;
+use bstr::BString;
+use irods_client::collection::{RemoveCollection, Replica};
+use irods_client::data_object::{ChecksumMode, Remove};
+use irods_client::metadata::{Avu, Entity};
+use irods_client::register::{Register, Target};
+use irods_client::replica::{Changes, Which};
+use irods_client::transfer::Put;
+use irods_client::{Pool, Pooled, Result};
+
+/// A zone that can be connected to.
+#[async_trait]
+pub trait Zone: Debug + Send + Sync {
+    /// The zone's name.
+    fn name(&self) -> &str;
+
+    /// A connection; waits while all that may be there at once are in use.
+    async fn get(&self) -> Result<Box<dyn Session>>;
+}
+
+/// A connection on loan.
+#[async_trait]
+pub trait Session: Debug + Send {
+    /// The replicas of a data object, by number; none if it is not there.
+    async fn replicas(&mut self, object: &str) -> Result<Vec<Replica>>;
+
+    /// Whether a collection is there.
+    async fn collection_exists(&mut self, collection: &str) -> Result<bool>;
+
+    /// The replicas of all data objects of a collection, page by page until `page` breaks off.
+    async fn list_replicas(
+        &mut self,
+        collection: &str,
+        page: &mut (dyn FnMut(Vec<(BString, Replica)>) -> ControlFlow<()> + Send),
+    ) -> Result<()>;
+
+    /// Names of the collections in a collection.
+    async fn list_subcollections(&mut self, collection: &str) -> Result<Vec<BString>>;
+
+    /// Makes a collection whose parent is there.
+    async fn create_collection(&mut self, collection: &str) -> Result<()>;
+
+    /// Takes an empty collection out of the catalog.
+    async fn remove_empty_collection(&mut self, collection: &str) -> Result<()>;
+
+    /// Registers a file.
+    async fn register(&mut self, object: &str, what: &Register) -> Result<()>;
+
+    /// Changes a replica's row.
+    async fn modify_replica(
+        &mut self,
+        object: &str,
+        which: &Which,
+        changes: &Changes,
+    ) -> Result<()>;
+
+    /// Uploads `size` bytes.
+    async fn put(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        how: &Put,
+    ) -> Result<()>;
+
+    /// Writes `size` bytes to the end of an object that has `expected` so far.
+    async fn append(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        expected: u64,
+        target: Option<&Target>,
+    ) -> Result<()>;
+
+    /// The checksum that is stored, or computed if none is.
+    async fn checksum(&mut self, object: &str) -> Result<String>;
+
+    /// Attaches an AVU to a data object.
+    async fn add_avu(&mut self, object: &str, avu: &Avu) -> Result<()>;
+
+    /// Removes a data object.
+    async fn remove_data_object(&mut self, object: &str, how: Remove) -> Result<()>;
+}
+
+#[async_trait]
+impl Zone for Pool {
+    fn name(&self) -> &str {
+        &self.environment().zone
+    }
+
+    async fn get(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Pool::get(self).await?))
+    }
+}
+
+#[async_trait]
+impl Session for Pooled {
+    async fn replicas(&mut self, object: &str) -> Result<Vec<Replica>> {
+        (**self).replicas(object).await
+    }
+
+    async fn collection_exists(&mut self, collection: &str) -> Result<bool> {
+        (**self).collection_exists(collection).await
+    }
+
+    async fn list_replicas(
+        &mut self,
+        collection: &str,
+        page: &mut (dyn FnMut(Vec<(BString, Replica)>) -> ControlFlow<()> + Send),
+    ) -> Result<()> {
+        let mut pages = (**self).list_replicas(collection);
+        while let Some(rows) = pages.next().await? {
+            if page(rows).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn list_subcollections(&mut self, collection: &str) -> Result<Vec<BString>> {
+        (**self).list_subcollections(collection).await
+    }
+
+    async fn create_collection(&mut self, collection: &str) -> Result<()> {
+        (**self).create_collection(collection, false).await
+    }
+
+    async fn remove_empty_collection(&mut self, collection: &str) -> Result<()> {
+        let how = RemoveCollection::UnregisterEmpty;
+        (**self)
+            .remove_collection(collection, how, &mut |_| {})
+            .await
+    }
+
+    async fn register(&mut self, object: &str, what: &Register) -> Result<()> {
+        (**self).register(object, what).await
+    }
+
+    async fn modify_replica(
+        &mut self,
+        object: &str,
+        which: &Which,
+        changes: &Changes,
+    ) -> Result<()> {
+        (**self).modify_replica(object, which, changes).await
+    }
+
+    async fn put(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        how: &Put,
+    ) -> Result<()> {
+        (**self).put(object, source, size, how).await.map(drop)
+    }
+
+    async fn append(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        expected: u64,
+        target: Option<&Target>,
+    ) -> Result<()> {
+        (**self)
+            .append(object, source, size, Some(expected), target)
+            .await
+    }
+
+    async fn checksum(&mut self, object: &str) -> Result<String> {
+        (**self).checksum(object, ChecksumMode::Stored).await
+    }
+
+    async fn add_avu(&mut self, object: &str, avu: &Avu) -> Result<()> {
+        (**self).add_avu(Entity::DataObject(object), avu).await
+    }
+
+    async fn remove_data_object(&mut self, object: &str, how: Remove) -> Result<()> {
+        (**self).remove_data_object(object, how).await
+    }
+}
