@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ingest::broker::redis::{Address, RedisBroker};
 use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{
-    Append, Broker, Completion, Counts, JobFilter, LeaseRequest, NewJob, NewTask, Result,
+    Append, Broker, Completion, Counts, JobFilter, LeaseRequest, NewJob, NewTask, Queues, Result,
     TaskClass, WorkerId,
 };
 
@@ -103,6 +103,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         post_job: false,
         interval: None,
         owner: None,
+        queues: Queues::default(),
+        max_in_flight: None,
     };
     broker.create_job(new).await?;
     let start = Instant::now();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::broker::Queues;
 use crate::bytes_text;
 use crate::plan::{DeleteMode, Operation};
 use crate::source::{Filter, FilterError};
@@ -67,6 +68,13 @@ pub struct JobOptions {
     pub delay: u64,
     /// Seconds that one file may take.
     pub timeout: u64,
+    /// In which queues its tasks are. Like the next one kept by the broker, and not a part of what the job is: another value goes
+    /// on with the same job.
+    #[serde(skip)]
+    pub queues: Queues,
+    /// The most chunks of files in hand at the same time, over all workers.
+    #[serde(skip)]
+    pub max_in_flight: Option<u32>,
 }
 
 impl Default for JobOptions {
@@ -87,6 +95,8 @@ impl Default for JobOptions {
             max_retries: 0,
             delay: 0,
             timeout: 3600,
+            queues: Queues::default(),
+            max_in_flight: None,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{
-    Append, Broker, BrokerError, Completion, JobFilter, LeaseRequest, NewJob, NewTask, Result,
-    TaskClass, WorkerId,
+    Append, Broker, BrokerError, Completion, JobFilter, LeaseRequest, NewJob, NewTask, Queues,
+    Result, TaskClass, WorkerId,
 };
 
 fn task(payload: &[u8]) -> NewTask {
@@ -31,6 +31,8 @@ fn job(name: &str) -> NewJob {
         post_job: false,
         interval: None,
         owner: None,
+        queues: Queues::default(),
+        max_in_flight: None,
     }
 }
 
@@ -136,7 +138,7 @@ async fn another_format_is_named() {
         refusal(&path).await,
         BrokerError::Version {
             found: 99,
-            known: 1,
+            known: 2,
             ..
         }
     ));

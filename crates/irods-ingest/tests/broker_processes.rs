@@ -15,7 +15,7 @@ use ingest::broker::redis::{Address, RedisBroker};
 use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{
     Broker, Completion, Counts, Created, Departure, JobFilter, JobState, LeaseRequest, NewJob,
-    NewTask, Spawned, TaskClass, WorkerId,
+    NewTask, Queues, Spawned, TaskClass, WorkerId,
 };
 
 const PLACE: &str = "BROKER_TEST_PLACE";
@@ -147,6 +147,8 @@ async fn lose_and_double_nothing(place: &str) {
         post_job: false,
         interval: None,
         owner: None,
+        queues: Queues::default(),
+        max_in_flight: None,
     };
     let Created::New(job) = broker.create_job(new).await.unwrap() else {
         panic!("not new")

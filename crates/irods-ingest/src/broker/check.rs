@@ -33,6 +33,15 @@ pub(super) fn new_job(job: &NewJob) -> Result<()> {
     if let Some(owner) = &job.owner {
         name("a worker name", &owner.0)?;
     }
+    let queues = &job.queues;
+    for queue in [&queues.file, &queues.path, &queues.restart] {
+        name("a queue name", queue)?;
+    }
+    if job.max_in_flight == Some(0) {
+        return Err(BrokerError::Invalid {
+            what: "a job of which nothing may be in flight".to_owned(),
+        });
+    }
     at_most("a job specification", "bytes", job.spec.len(), MAX_SPEC)?;
     task(&job.first)
 }

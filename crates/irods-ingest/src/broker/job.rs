@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, NewTask, WorkerId};
+use super::{Counts, NewTask, TaskClass, WorkerId};
 
 /// Milliseconds since 1970-01-01 UTC, by the broker's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +30,43 @@ impl fmt::Display for JobId {
     }
 }
 
+/// The names of a job's queues. Workers that are told to serve certain queues take nothing from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queues {
+    /// Of chunks of files.
+    pub file: String,
+    /// Of directories, and of whatever is deleted.
+    pub path: String,
+    /// Of what begins passes, and of the hooks around them.
+    pub restart: String,
+}
+
+impl Default for Queues {
+    /// `file`, `path` and `restart`.
+    fn default() -> Self {
+        let [file, path, restart] = Self::DEFAULT.map(str::to_owned);
+        Queues {
+            file,
+            path,
+            restart,
+        }
+    }
+}
+
+impl Queues {
+    /// The names of the default ones.
+    pub const DEFAULT: [&str; 3] = ["file", "path", "restart"];
+
+    /// The queue in which tasks of a class are.
+    pub fn of(&self, class: TaskClass) -> &str {
+        match class {
+            TaskClass::Files => &self.file,
+            TaskClass::Other | TaskClass::Directory => &self.path,
+            TaskClass::Start => &self.restart,
+        }
+    }
+}
+
 /// A job to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
@@ -49,6 +86,10 @@ pub struct NewJob {
     pub interval: Option<Duration>,
     /// The process that runs the job to its end, if one does. Its [heartbeats](super::Broker::heartbeat) say whether it lives.
     pub owner: Option<WorkerId>,
+    /// In which queues its tasks are.
+    pub queues: Queues,
+    /// The most chunks of files in hand at the same time, over all workers.
+    pub max_in_flight: Option<u32>,
 }
 
 /// What came of [`create_job`](super::Broker::create_job).
@@ -162,6 +203,10 @@ pub struct Job {
     pub owner: Option<WorkerId>,
     /// Whether that process lives.
     pub owner_lives: bool,
+    /// In which queues its tasks are.
+    pub queues: Queues,
+    /// The most chunks of files in hand at the same time, over all workers.
+    pub max_in_flight: Option<u32>,
     /// When it was created.
     pub created: Timestamp,
     /// When the first task of the present (or last) pass was leased.

@@ -15,6 +15,10 @@ pub const MAX_SPEC: usize = 1 << 20;
 pub const MAX_NAME: usize = 4 << 10;
 /// Tasks of one [`lease`](super::Broker::lease).
 pub const MAX_LEASE: usize = 1000;
+/// Chunks of files that are ready and cannot be taken (because of [`max_in_flight`](super::NewJob::max_in_flight), or because
+/// the worker that asks does not serve their queue) up to which directories are scanned all the same. Few in this crate's own
+/// tests, so that random operations reach it.
+pub const MAX_AHEAD: usize = if cfg!(test) { 3 } else { 1000 };
 /// A depth above this orders as this.
 pub const MAX_DEPTH: u32 = 4095;
 /// Entries that a job's ledger shows; those beyond are counted.

@@ -13,7 +13,9 @@
 //! 3. **Children in batches.** [`Broker::spawn`] queues at most [`limits::MAX_CHILDREN`] children and stores the cursor in one
 //!    transaction; whoever runs the task again is handed the cursor and goes on after it.
 //! 4. **Depth first, fair.** Ready tasks of a job are taken by class (file chunks before others before directories), then
-//!    deeper before shallower, then in the order in which they were queued; one task from each job in turn.
+//!    deeper before shallower, then in the order in which they were queued; one task from each job in turn. A request may be for certain
+//!    [queues](Queues), and a job may have a bound on its chunks of files in hand ([`NewJob::max_in_flight`]): what is not
+//!    served or above the bound is passed over, and directories with it while [`limits::MAX_AHEAD`] chunks wait because of that.
 //! 5. **Tasks are idempotent.** The broker may hand a task out twice; it never completes it twice.
 //! 6. **Bounded.** A finished task leaves nothing but its part of the totals, the capped ledger and the capped log of events.
 //!    [`Broker::forget`] removes those.
@@ -63,7 +65,9 @@ mod worker;
 pub use counts::Counts;
 pub use error::{BrokerError, InUse, Result};
 pub use failures::{Failure, FailureFilter, FailurePage, FailureRecord, Retried};
-pub use job::{Created, EventKind, Job, JobEvent, JobId, JobState, NewJob, Outstanding, Timestamp};
+pub use job::{
+    Created, EventKind, Job, JobEvent, JobId, JobState, NewJob, Outstanding, Queues, Timestamp,
+};
 pub use signatures::{Append, Compaction, Segment, SegmentId};
 pub use task::{
     Begun, Completion, Extended, Fatal, JobFilter, Lease, LeaseRequest, Leased, NewTask, Spawned,
@@ -80,7 +84,8 @@ pub trait Broker: Debug + Send + Sync {
     /// Creates a job and queues its first task, or goes on with an unfinished one of the same identity.
     ///
     /// Looked for first is an unfinished job of the same name, then one of the same identity. If there is one, has that
-    /// identity, is not stopping and has no live owner, it is resumed: it gets the new owner, and nothing else of it changes.
+    /// identity, is not stopping and has no live owner, it is resumed: it gets the new owner, queues and bound on what is in
+    /// flight, and nothing else of it changes.
     /// An ended job of the same name is forgotten.
     ///
     /// # Errors

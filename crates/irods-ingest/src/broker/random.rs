@@ -24,6 +24,8 @@ enum Op {
         hooks: (bool, bool),
         interval: Option<u8>,
         owner: Option<u8>,
+        /// Which other queue its chunks are in, and how many may be in hand.
+        share: (Option<u8>, Option<u8>),
     },
     Lease {
         worker: u8,
@@ -31,6 +33,11 @@ enum Op {
         lease_for: u8,
         only: Option<u8>,
         except: Option<u8>,
+        queues: Option<Vec<u8>>,
+    },
+    /// Whether there is work, after a tick.
+    Look {
+        queues: Option<Vec<u8>>,
     },
     Extend {
         leases: Vec<u8>,
@@ -91,7 +98,8 @@ fn task() -> impl Strategy<Value = NewTask> {
     let class = prop_oneof![
         Just(TaskClass::Files),
         Just(TaskClass::Other),
-        Just(TaskClass::Directory)
+        Just(TaskClass::Directory),
+        Just(TaskClass::Start)
     ];
     (
         class,
@@ -117,13 +125,19 @@ fn op() -> impl Strategy<Value = Op> {
         (proptest::bool::weighted(0.3), proptest::bool::weighted(0.3)),
         proptest::option::weighted(0.3, 0..50_u8),
         proptest::option::weighted(0.3, few.clone()),
+        (
+            proptest::option::weighted(0.3, few.clone()),
+            proptest::option::weighted(0.5, 1..4_u8),
+        ),
     );
+    let queues = || proptest::option::weighted(0.4, vec(0..6_u8, 0..4));
     let leasing = (
         few.clone(),
         0..4_usize,
         0..40_u8,
         proptest::option::weighted(0.1, job.clone()),
         proptest::option::weighted(0.1, job.clone()),
+        queues(),
     );
     let completion = (
         lease,
@@ -134,9 +148,14 @@ fn op() -> impl Strategy<Value = Op> {
         proptest::option::weighted(0.05, any::<bool>()),
     );
     prop_oneof![
-        4 => create.prop_map(|(name, identity, hooks, interval, owner)| Op::Create { name, identity, hooks, interval, owner }),
+        4 => create.prop_map(|(name, identity, hooks, interval, owner, share)| {
+            Op::Create { name, identity, hooks, interval, owner, share }
+        }),
         12 => leasing
-            .prop_map(|(worker, max, lease_for, only, except)| Op::Lease { worker, max, lease_for, only, except }),
+            .prop_map(|(worker, max, lease_for, only, except, queues)| {
+                Op::Lease { worker, max, lease_for, only, except, queues }
+            }),
+        2 => queues().prop_map(|queues| Op::Look { queues }),
         2 => (vec(lease, 0..4), 0..40_u8).prop_map(|(leases, lease_for)| Op::Extend { leases, lease_for }),
         2 => (lease, 0..20_u8).prop_map(|(lease, delay)| Op::Release { lease, delay }),
         6 => (lease, vec(task(), 0..4)).prop_map(|(lease, children)| Op::Spawn { lease, children }),
@@ -162,6 +181,19 @@ fn ms(millis: u8) -> Duration {
 
 fn worker(number: u8) -> WorkerId {
     WorkerId(format!("worker {number}"))
+}
+
+/// Names of queues: the default ones, and three others.
+fn names(queues: Option<Vec<u8>>) -> Option<Vec<String>> {
+    let name = |number: u8| match Queues::DEFAULT.get(usize::from(number)) {
+        Some(name) => (*name).to_owned(),
+        None => other_queue(number - 3),
+    };
+    queues.map(|numbers| numbers.into_iter().map(name).collect())
+}
+
+fn other_queue(number: u8) -> String {
+    format!("other {number}")
 }
 
 fn path(number: u8) -> Vec<u8> {
@@ -215,6 +247,7 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
             hooks,
             interval,
             owner,
+            share: (queue, max_in_flight),
         } => {
             let new = NewJob {
                 name: Some(format!("job {name}")),
@@ -230,6 +263,11 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
                 post_job: hooks.1,
                 interval: interval.map(ms),
                 owner: owner.map(worker),
+                queues: Queues {
+                    file: queue.map_or_else(|| "file".to_owned(), other_queue),
+                    ..Queues::default()
+                },
+                max_in_flight: max_in_flight.map(u32::from),
             };
             same!(create_job(new.clone()));
         }
@@ -239,10 +277,12 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
             lease_for,
             only,
             except,
+            queues,
         } => {
             let filter = JobFilter {
                 only: only.map(|job| job_of(last, job)),
                 except: except.map(|job| job_of(last, job)).into_iter().collect(),
+                queues: names(queues),
             };
             let request = LeaseRequest {
                 worker: worker(number),
@@ -258,6 +298,14 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
                 found.lease = expected.lease;
                 assert_eq!(found, expected);
             }
+        }
+        Op::Look { queues } => {
+            same!(tick());
+            let filter = JobFilter {
+                queues: names(queues),
+                ..JobFilter::default()
+            };
+            same!(wait_for_work(&filter, Duration::ZERO));
         }
         Op::Extend { leases, lease_for } => {
             let both: Vec<_> = leases

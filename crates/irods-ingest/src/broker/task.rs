@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Append, Compaction, Counts, Failure, JobId, Timestamp, WorkerId};
+use super::{Append, Compaction, Counts, Failure, JobId, Queues, Timestamp, WorkerId};
 
 /// The broker's number of a task. Only together with its [`Token`] does it name one for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +43,13 @@ pub enum TaskClass {
     Other,
     /// A directory to be scanned.
     Directory,
+    /// What begins a pass, and the hooks around it: by itself in its job.
+    Start,
+}
+
+impl TaskClass {
+    /// All, in order.
+    pub const ALL: [Self; 4] = [Self::Files, Self::Other, Self::Directory, Self::Start];
 }
 
 /// Whether a task is the job's own work or one of its hooks.
@@ -85,12 +92,20 @@ pub struct JobFilter {
     pub only: Option<JobId>,
     /// Not from these.
     pub except: Vec<JobId>,
+    /// If set, from these queues alone, by their [names](super::Queues).
+    pub queues: Option<Vec<String>>,
 }
 
 impl JobFilter {
     /// Whether tasks of the job may be taken.
     pub fn admits(&self, job: JobId) -> bool {
         self.only.is_none_or(|only| only == job) && !self.except.contains(&job)
+    }
+
+    /// Whether tasks of a class may be taken from a job with these queues.
+    pub fn takes(&self, queues: &Queues, class: TaskClass) -> bool {
+        let serves = |served: &Vec<String>| served.iter().any(|name| name == queues.of(class));
+        self.queues.as_ref().is_none_or(serves)
     }
 }
 

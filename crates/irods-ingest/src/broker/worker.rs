@@ -42,6 +42,8 @@ pub struct Worker {
     pub info: WorkerInfo,
     /// When it was first heard of.
     pub since: Timestamp,
+    /// When it said so last.
+    pub heard: Timestamp,
     /// Until when it counts as alive.
     pub lives_until: Timestamp,
     /// Tasks in hand, by job.

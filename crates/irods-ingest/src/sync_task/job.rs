@@ -174,6 +174,8 @@ pub async fn init(
             post_job: false,
             interval: request.interval,
             owner: request.owner.clone(),
+            queues: request.options.queues.clone(),
+            max_in_flight: request.options.max_in_flight,
         })
         .await
 }

@@ -129,7 +129,7 @@ impl Task {
     /// Never in practice: every field has a JSON form.
     pub fn to_new_task(&self) -> Result<NewTask, serde_json::Error> {
         let (class, depth) = match self {
-            Task::Restart => (TaskClass::Other, 0),
+            Task::Restart => (TaskClass::Start, 0),
             Task::SyncPath(task) => (TaskClass::Directory, depth(&task.directory)),
             Task::SyncFiles(task) => (TaskClass::Files, depth(&task.directory)),
             Task::Delete(task) => (TaskClass::Other, depth(&task.directory)),

@@ -1,6 +1,7 @@
 //! Flags that say what a job is, and what of the source it takes.
 
 use clap::{Args, builder::TypedValueParser};
+use ingest::broker::Queues;
 use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
 
@@ -55,6 +56,18 @@ pub struct JobFlags {
     /// Seconds that one file may take
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = at_least_one)]
     pub timeout: u64,
+    /// Tasks of files that may be in hand at the same time, over all workers [default: what the workers can do]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_in_flight: Option<u32>,
+    /// Queue of its tasks of files; only workers that are told to serve it (-Q) take from it
+    #[arg(long, value_name = "NAME", default_value = "file", value_parser = queue_name)]
+    pub file_queue: String,
+    /// Queue of its directories, and of what is deleted
+    #[arg(long, value_name = "NAME", default_value = "path", value_parser = queue_name)]
+    pub path_queue: String,
+    /// Queue of what begins its passes
+    #[arg(long, value_name = "NAME", default_value = "restart", value_parser = queue_name)]
+    pub restart_queue: String,
 }
 
 /// What of the source, and how it is compared.
@@ -101,6 +114,15 @@ fn job_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// A name that can be one of several with commas between.
+pub(super) fn queue_name(text: &str) -> Result<String, &'static str> {
+    match text.is_empty() || text.len() > 200 || text.contains(|c: char| c == ',' || c.is_control())
+    {
+        true => Err("a name of 1 to 200 bytes without commas and control characters is accepted"),
+        false => Ok(text.to_owned()),
+    }
+}
+
 fn operations() -> impl TypedValueParser<Value = Operation> {
     let names = Operation::ALL.map(Operation::name);
     clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Operation>())
@@ -133,6 +155,12 @@ impl StartArgs {
             max_retries: self.job.max_retries,
             delay: self.job.delay,
             timeout: self.job.timeout,
+            queues: Queues {
+                file: self.job.file_queue.clone(),
+                path: self.job.path_queue.clone(),
+                restart: self.job.restart_queue.clone(),
+            },
+            max_in_flight: self.job.max_in_flight,
         }
     }
 }

@@ -328,6 +328,7 @@ pub(super) async fn waiting_ends_when_work_comes(bench: Bench) {
     let not_it = JobFilter {
         only: None,
         except: vec![new.job().id],
+        queues: None,
     };
     assert_eq!(
         bench.broker.wait_for_work(&not_it, Duration::ZERO).await,
@@ -366,7 +367,8 @@ pub(super) async fn filters_choose_jobs(bench: Bench) {
     assert_eq!(
         leased(JobFilter {
             only: Some(a),
-            except: vec![a]
+            except: vec![a],
+            queues: None,
         })
         .await,
         []
@@ -374,7 +376,8 @@ pub(super) async fn filters_choose_jobs(bench: Bench) {
     assert_eq!(
         leased(JobFilter {
             only: None,
-            except: vec![a]
+            except: vec![a],
+            queues: None,
         })
         .await,
         [b]
@@ -382,7 +385,8 @@ pub(super) async fn filters_choose_jobs(bench: Bench) {
     assert_eq!(
         leased(JobFilter {
             only: Some(a),
-            except: vec![]
+            except: vec![],
+            queues: None,
         })
         .await,
         [a]

@@ -10,6 +10,7 @@ mod jobs;
 mod leases;
 mod ledger;
 mod order;
+mod sharing;
 mod signatures;
 mod stops;
 
@@ -77,6 +78,8 @@ fn job(name: &str) -> NewJob {
         post_job: false,
         interval: None,
         owner: None,
+        queues: Queues::default(),
+        max_in_flight: None,
     }
 }
 
@@ -196,6 +199,10 @@ macro_rules! promises {
                 waiting_ends_when_work_comes, filters_choose_jobs, any_token_is_checked;
             order: files_then_others_then_directories_deepest_first, jobs_take_turns, a_small_job_is_not_starved,
                 delayed_tasks_wait, returned_tasks_keep_their_place;
+            sharing: a_request_is_for_the_queues_that_are_served, no_more_chunks_in_hand_than_the_job_allows,
+                a_chunk_that_leaves_makes_room_for_another, directories_wait_while_many_chunks_do,
+                turns_are_taken_within_queues_too, a_resumed_job_is_shared_as_the_last_start_says,
+                what_cannot_be_a_queue_is_refused;
             jobs: totals_are_exact, a_job_finishes_when_nothing_is_outstanding, an_unfinished_job_is_resumed,
                 a_job_is_resumed_by_identity, a_live_owner_keeps_its_job, a_dead_owner_does_not,
                 a_name_in_use_is_refused, an_ended_name_is_free, names_are_made_up,

@@ -42,6 +42,8 @@ impl Broker for Model {
             }
             let entry = state.entry(shown.id)?;
             entry.view.owner = new.owner;
+            entry.view.queues = new.queues;
+            entry.view.max_in_flight = new.max_in_flight;
             entry.event(now, EventKind::Resumed, "");
             let job = state
                 .jobs
@@ -65,6 +67,8 @@ impl Broker for Model {
             interval: new.interval,
             owner: new.owner.clone(),
             owner_lives: false,
+            queues: new.queues.clone(),
+            max_in_flight: new.max_in_flight,
             created: Timestamp(now),
             started: None,
             ended: None,
@@ -178,6 +182,11 @@ impl Broker for Model {
             .map(|entry| (entry.turn, entry.view.id))
             .collect();
         order.sort();
+        let mut rooms: BTreeMap<JobId, BTreeMap<TaskClass, usize>> = state
+            .jobs
+            .iter()
+            .map(|entry| (entry.view.id, entry.room(&request.filter)))
+            .collect();
         let mut leased = Vec::new();
         loop {
             let before = leased.len();
@@ -186,15 +195,17 @@ impl Broker for Model {
                     continue;
                 }
                 let entry = state.entry(*job)?;
+                let room = rooms.get_mut(job).unwrap();
                 let ready = entry
                     .tasks
                     .iter_mut()
-                    .filter(|task| task.place == Place::Ready);
+                    .filter(|task| task.place == Place::Ready && room[&task.class] > 0);
                 let Some(task) =
                     ready.min_by_key(|task| (task.class, std::cmp::Reverse(task.depth), task.id))
                 else {
                     continue;
                 };
+                *room.get_mut(&task.class).unwrap() -= 1;
                 let token = Token::random();
                 task.place = Place::Leased {
                     token,
@@ -386,9 +397,11 @@ impl Broker for Model {
         let mut state = self.state();
         state.tick();
         Ok(state.jobs.iter().any(|entry| {
-            entry.active()
-                && filter.admits(entry.view.id)
-                && entry.tasks.iter().any(|task| task.place == Place::Ready)
+            entry.active() && filter.admits(entry.view.id) && {
+                let room = entry.room(filter);
+                let takes = |task: &Task| task.place == Place::Ready && room[&task.class] > 0;
+                entry.tasks.iter().any(takes)
+            }
         }))
     }
 
@@ -504,6 +517,7 @@ impl Broker for Model {
             Worker {
                 info: info.clone(),
                 since,
+                heard: Timestamp(now),
                 lives_until,
                 leases: Vec::new(),
             },

@@ -101,6 +101,40 @@ impl Entry {
         matches!(self.view.state, JobState::Queued | JobState::Running)
     }
 
+    fn count(&self, class: TaskClass, counts: impl Fn(&Place) -> bool) -> usize {
+        let tasks = self.tasks.iter();
+        tasks
+            .filter(|task| task.class == class && counts(&task.place))
+            .count()
+    }
+
+    /// How many tasks of each class may be taken.
+    fn room(&self, filter: &JobFilter) -> BTreeMap<TaskClass, usize> {
+        let takes = |class| filter.takes(&self.view.queues, class);
+        let in_hand = self.count(TaskClass::Files, |place| {
+            matches!(place, Place::Leased { .. })
+        });
+        let ready = self.count(TaskClass::Files, |place| *place == Place::Ready);
+        let cap = self
+            .view
+            .max_in_flight
+            .map_or(usize::MAX, |cap| cap as usize);
+        let files = if takes(TaskClass::Files) {
+            cap.saturating_sub(in_hand)
+        } else {
+            0
+        };
+        let mut room: BTreeMap<_, _> = TaskClass::ALL
+            .into_iter()
+            .map(|class| (class, if takes(class) { usize::MAX } else { 0 }))
+            .collect();
+        room.insert(TaskClass::Files, files);
+        if ready.saturating_sub(files) >= limits::MAX_AHEAD {
+            room.insert(TaskClass::Directory, 0);
+        }
+        room
+    }
+
     fn end(&mut self, now: u64, state: JobState, kind: EventKind, why: &str) {
         self.view.state = state;
         self.view.ended = Some(Timestamp(now));
@@ -180,7 +214,7 @@ impl State {
             job,
             kind,
             &NewTask {
-                class: TaskClass::Other,
+                class: TaskClass::Start,
                 depth: 0,
                 payload: Vec::new(),
                 delay: None,

@@ -15,8 +15,8 @@ use crate::broker::limits::{
 };
 use crate::broker::{
     Counts, EventKind, Failure, FailurePage, FailureRecord, Job, JobEvent, JobFilter, JobId,
-    JobState, Lease, Leased, NewTask, Outstanding, Segment, SegmentId, TaskClass, TaskId, TaskKind,
-    Timestamp, Token, Worker, WorkerId, WorkerInfo,
+    JobState, Lease, Leased, NewTask, Outstanding, Queues, Segment, SegmentId, TaskClass, TaskId,
+    TaskKind, Timestamp, Token, Worker, WorkerId, WorkerInfo,
 };
 
 fn class_code(class: TaskClass) -> &'static str {
@@ -24,6 +24,7 @@ fn class_code(class: TaskClass) -> &'static str {
         TaskClass::Files => "0",
         TaskClass::Other => "1",
         TaskClass::Directory => "2",
+        TaskClass::Start => "3",
     }
 }
 
@@ -32,6 +33,7 @@ fn class_of(code: &str) -> Tried<TaskClass> {
         "0" => Ok(TaskClass::Files),
         "1" => Ok(TaskClass::Other),
         "2" => Ok(TaskClass::Directory),
+        "3" => Ok(TaskClass::Start),
         _ => Err(Fault::corrupt(format!("no such task class: {code:?}"))),
     }
 }
@@ -66,6 +68,17 @@ impl Request {
         self.bytes(only)
             .len(filter.except.len())
             .each(&filter.except, |request, job| request.int(job.0))
+            .queues(filter.queues.as_deref())
+    }
+
+    /// How many, and their names; nothing for all.
+    fn queues(self, queues: Option<&[String]>) -> Self {
+        match queues {
+            None => self.bytes(""),
+            Some(queues) => self
+                .len(queues.len())
+                .each(queues, |request, name| request.bytes(name.as_str())),
+        }
     }
 
     /// The counters that are not zero.
@@ -151,6 +164,12 @@ impl Fields {
             ended: of.maybe_timestamp()?,
             next_pass: of.maybe_timestamp()?,
             failures_not_listed: of.maybe_uint()?.unwrap_or(0),
+            queues: Queues {
+                file: of.text()?,
+                path: of.text()?,
+                restart: of.text()?,
+            },
+            max_in_flight: of.maybe_small()?,
             owner_lives: self.uint()? == 1,
             pass_totals: self.counts()?,
             totals: self.counts()?,
@@ -299,7 +318,7 @@ impl Fields {
                 version: of.text()?,
                 status: of.text()?,
             };
-            let since = of.timestamp()?;
+            let (since, heard) = (of.timestamp()?, of.timestamp()?);
             let lives_until = worker.timestamp()?;
             let mut list = worker.list()?;
             let mut leases = Vec::new();
@@ -310,6 +329,7 @@ impl Fields {
             workers.push(Worker {
                 info,
                 since,
+                heard,
                 lives_until,
                 leases,
             });

@@ -63,6 +63,14 @@ impl Broker for RedisBroker {
             .flag(job.pre_job)
             .flag(job.post_job)
             .bytes(interval.unwrap_or_default())
+            .bytes(job.queues.file)
+            .bytes(job.queues.path)
+            .bytes(job.queues.restart)
+            .bytes(
+                job.max_in_flight
+                    .map(|cap| cap.to_string())
+                    .unwrap_or_default(),
+            )
             .task(&job.first);
         let mut fields = self.attempt(attempt, request).await?;
         let created = || -> Tried<Created> {

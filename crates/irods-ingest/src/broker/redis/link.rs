@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::address::Address;
 use super::fault::Tried;
-use crate::broker::limits::{MAX_DEPTH, MAX_EVENTS, MAX_FAILURES};
+use crate::broker::limits::{MAX_AHEAD, MAX_DEPTH, MAX_EVENTS, MAX_FAILURES, MAX_PAYLOAD};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longer than any script takes; whoever does not answer for so long is gone.
@@ -22,7 +22,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     let limits = format!(
-        "local MAX_DEPTH, MAX_EVENTS, MAX_FAILURES = {MAX_DEPTH}, {MAX_EVENTS}, {MAX_FAILURES}\n"
+        "local MAX_DEPTH, MAX_EVENTS, MAX_FAILURES = {MAX_DEPTH}, {MAX_EVENTS}, {MAX_FAILURES}
+local MAX_AHEAD, MAX_PAYLOAD = {MAX_AHEAD}, {MAX_PAYLOAD}\n"
     );
     let parts = [
         limits.as_str(),

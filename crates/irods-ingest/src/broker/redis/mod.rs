@@ -42,7 +42,7 @@ use link::{Link, Request};
 use reply::Fields;
 
 /// The format of what is stored.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// How often a waiter looks whether something has been queued.
 const LOOK: Duration = Duration::from_millis(100);
 

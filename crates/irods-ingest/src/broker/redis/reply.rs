@@ -134,6 +134,13 @@ impl Fields {
         self.maybe_uint()?.ok_or_else(|| wrong(&Value::Nil))
     }
 
+    pub(super) fn maybe_small(&mut self) -> Tried<Option<u32>> {
+        let small = |number| {
+            u32::try_from(number).map_err(|_| Fault::corrupt("a number that is too large"))
+        };
+        self.maybe_uint()?.map(small).transpose()
+    }
+
     pub(super) fn small(&mut self) -> Tried<u32> {
         u32::try_from(self.uint()?).map_err(|_| Fault::corrupt("a number that is too large"))
     }

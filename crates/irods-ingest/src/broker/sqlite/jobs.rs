@@ -13,7 +13,7 @@ use crate::broker::check::millis;
 use crate::broker::limits::{MAX_PAYLOAD, MAX_SPEC};
 use crate::broker::{
     BrokerError, Counts, Created, EventKind, InUse, Job, JobEvent, JobId, JobState, NewJob,
-    NewTask, Outstanding, Timestamp, WorkerId,
+    NewTask, Outstanding, Queues, Timestamp, WorkerId,
 };
 
 impl Tx<'_> {
@@ -36,8 +36,9 @@ impl Tx<'_> {
         }
         let zero = totals(&Counts::default())?;
         self.connection.execute(
-            "INSERT INTO job (name, identity, state, pass, pre_job, post_job, interval, owner, created, pass_totals, totals)
-             VALUES (?1, ?2, 'queued', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+            "INSERT INTO job (name, identity, state, pass, pre_job, post_job, interval, owner, created, pass_totals, totals,
+                file_queue, path_queue, restart_queue, max_in_flight)
+             VALUES (?1, ?2, 'queued', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12)",
             params![
                 name,
                 new.identity,
@@ -47,6 +48,10 @@ impl Tx<'_> {
                 new.owner.as_ref().map(|owner| &owner.0),
                 int(self.now.0),
                 zero,
+                new.queues.file,
+                new.queues.path,
+                new.queues.restart,
+                new.max_in_flight,
             ],
         )?;
         let job = JobId(u64::try_from(self.connection.last_insert_rowid()).unwrap_or_default());
@@ -109,8 +114,15 @@ impl Tx<'_> {
         }
         let owner = new.owner.as_ref().map(|owner| &owner.0);
         self.connection.execute(
-            "UPDATE job SET owner = ?2 WHERE id = ?1",
-            params![int(job.0), owner],
+            "UPDATE job SET owner = ?2, file_queue = ?3, path_queue = ?4, restart_queue = ?5, max_in_flight = ?6 WHERE id = ?1",
+            params![
+                int(job.0),
+                owner,
+                new.queues.file,
+                new.queues.path,
+                new.queues.restart,
+                new.max_in_flight
+            ],
         )?;
         self.event(job, EventKind::Resumed, "")?;
         Ok(Created::Resumed(view(self.connection, self.now, job)?))
@@ -160,6 +172,8 @@ fn job_of(row: &Row<'_>) -> Tried<Job> {
         interval: maybe_uint(row, "interval")?.map(Duration::from_millis),
         owner: row.get::<_, Option<String>>("owner")?.map(WorkerId),
         owner_lives: row.get("owner_lives")?,
+        queues: queues(row)?,
+        max_in_flight: cap(row)?,
         created: Timestamp(uint(row, "created")?),
         started: time("started")?,
         ended: time("ended")?,
@@ -196,6 +210,21 @@ pub(super) fn views(connection: &Connection, now: Timestamp) -> Tried<Vec<Job>> 
         jobs.push(job_of(row)?);
     }
     Ok(jobs)
+}
+
+/// The names of a job's queues.
+pub(super) fn queues(row: &Row<'_>) -> Tried<Queues> {
+    Ok(Queues {
+        file: row.get("file_queue")?,
+        path: row.get("path_queue")?,
+        restart: row.get("restart_queue")?,
+    })
+}
+
+/// A job's bound on its chunks of files in hand.
+pub(super) fn cap(row: &Row<'_>) -> Tried<Option<u32>> {
+    let cap = maybe_uint(row, "max_in_flight")?;
+    Ok(cap.map(|cap| u32::try_from(cap).unwrap_or(u32::MAX)))
 }
 
 /// Refuses a job that there is not.

@@ -188,7 +188,7 @@ impl Tx<'_> {
 
     fn queue_hook(&self, job: JobId, kind: TaskKind) -> Tried<()> {
         let hook = NewTask {
-            class: TaskClass::Other,
+            class: TaskClass::Start,
             depth: 0,
             payload: Vec::new(),
             delay: None,

@@ -15,7 +15,7 @@ use crate::broker::BrokerError;
 /// "irsy": tells a broker's file from any other SQLite database.
 const APPLICATION_ID: i64 = 0x6972_7379;
 /// The format that this program reads and writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -41,7 +41,11 @@ CREATE TABLE job (
     turn INTEGER NOT NULL DEFAULT 0,
     pass_totals TEXT NOT NULL,
     totals TEXT NOT NULL,
-    not_listed INTEGER NOT NULL DEFAULT 0
+    not_listed INTEGER NOT NULL DEFAULT 0,
+    file_queue TEXT NOT NULL,
+    path_queue TEXT NOT NULL,
+    restart_queue TEXT NOT NULL,
+    max_in_flight INTEGER
 ) STRICT;
 CREATE INDEX job_state ON job (state);
 
@@ -118,6 +122,7 @@ CREATE TABLE worker (
     version TEXT NOT NULL,
     status TEXT NOT NULL,
     since INTEGER NOT NULL,
+    heard INTEGER NOT NULL,
     lives_until INTEGER NOT NULL
 ) STRICT;
 ";

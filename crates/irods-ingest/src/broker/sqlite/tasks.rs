@@ -6,9 +6,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::{Fault, Tried, bytes, int, uint};
+use super::jobs::{cap, queues};
 use super::writer::Tx;
 use crate::broker::check::millis;
-use crate::broker::limits::{MAX_CURSOR, MAX_DEPTH, MAX_LEASE, MAX_PAYLOAD, MAX_SPEC};
+use crate::broker::limits::{MAX_AHEAD, MAX_CURSOR, MAX_DEPTH, MAX_LEASE, MAX_PAYLOAD, MAX_SPEC};
 use crate::broker::{
     Begun, BrokerError, Extended, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewTask,
     Spawned, TaskClass, TaskId, TaskKind, Timestamp, Token,
@@ -19,6 +20,7 @@ pub(super) fn class_code(class: TaskClass) -> i64 {
         TaskClass::Files => 0,
         TaskClass::Other => 1,
         TaskClass::Directory => 2,
+        TaskClass::Start => 3,
     }
 }
 
@@ -27,6 +29,7 @@ pub(super) fn class_of(row: &Row<'_>) -> Tried<TaskClass> {
         0 => Ok(TaskClass::Files),
         1 => Ok(TaskClass::Other),
         2 => Ok(TaskClass::Directory),
+        3 => Ok(TaskClass::Start),
         code => Err(Fault::corrupt(format!("no such task class: {code}"))),
     }
 }
@@ -101,14 +104,12 @@ impl Tx<'_> {
     pub(super) fn lease(&self, request: &LeaseRequest) -> Tried<Vec<Leased>> {
         self.tick()?;
         let max = request.max.min(MAX_LEASE);
-        let mut queues = Vec::new();
+        let mut jobs_with_tasks = Vec::new();
         let mut turn = 0;
         {
             let mut jobs = self.connection.prepare_cached(
-                "SELECT id, turn FROM job WHERE state IN ('queued', 'running') ORDER BY turn, id",
-            )?;
-            let mut ready = self.connection.prepare_cached(
-                "SELECT id FROM task WHERE job = ?1 AND state = 0 ORDER BY class, shallow, id LIMIT ?2",
+                "SELECT id, turn, file_queue, path_queue, restart_queue, max_in_flight FROM job
+                 WHERE state IN ('queued', 'running') ORDER BY turn, id",
             )?;
             let mut rows = jobs.query([])?;
             while let Some(row) = rows.next()? {
@@ -117,19 +118,19 @@ impl Tx<'_> {
                 if !request.filter.admits(job) {
                     continue;
                 }
-                let limit = i64::try_from(max).unwrap_or(i64::MAX);
-                let tasks = ready.query_map([int(job.0), limit], |row| row.get::<_, i64>(0))?;
-                let tasks = tasks.collect::<rusqlite::Result<Vec<_>>>()?;
+                let (queues, cap) = (queues(row)?, cap(row)?);
+                let takes = |class| request.filter.takes(&queues, class);
+                let tasks = ready(self.connection, job, takes, cap, max)?;
                 if !tasks.is_empty() {
-                    queues.push((job, tasks.into_iter()));
+                    jobs_with_tasks.push((job, tasks.into_iter()));
                 }
             }
         }
         // One from each job in turn, until there are enough or none are left.
         let mut picked = Vec::new();
         let mut turns = Vec::new();
-        while picked.len() < max && !queues.is_empty() {
-            queues.retain_mut(|(job, tasks)| {
+        while picked.len() < max && !jobs_with_tasks.is_empty() {
+            jobs_with_tasks.retain_mut(|(job, tasks)| {
                 if picked.len() >= max {
                     return true;
                 }
@@ -303,19 +304,83 @@ impl Tx<'_> {
     }
 }
 
+/// The ready tasks of a job that may be taken, in order, at most `max`: of the classes that are served, and chunks of files up
+/// to the job's bound on those in hand. Where chunks wait because of that, directories wait too if they are many.
+fn ready(
+    connection: &Connection,
+    job: JobId,
+    takes: impl Fn(TaskClass) -> bool,
+    cap: Option<u32>,
+    max: usize,
+) -> Tried<Vec<i64>> {
+    let limit = |max: usize| i64::try_from(max).unwrap_or(i64::MAX);
+    let numbers = |sql: &str, values: &[i64]| -> Tried<Vec<i64>> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let numbers = statement.query_map(rusqlite::params_from_iter(values), |row| row.get(0))?;
+        Ok(numbers.collect::<rusqlite::Result<_>>()?)
+    };
+    if cap.is_none() && TaskClass::ALL.into_iter().all(&takes) {
+        let sql =
+            "SELECT id FROM task WHERE job = ?1 AND state = 0 ORDER BY class, shallow, id LIMIT ?2";
+        return numbers(sql, &[int(job.0), limit(max)]);
+    }
+    let files = match (takes(TaskClass::Files), cap) {
+        (false, _) => 0,
+        (true, None) => usize::MAX,
+        (true, Some(cap)) => {
+            let sql = "SELECT count(*) FROM task WHERE job = ?1 AND state = 2 AND time IS NOT NULL AND class = 0";
+            let in_hand = numbers(sql, &[int(job.0)])?;
+            let in_hand = in_hand
+                .first()
+                .map_or(0, |count| usize::try_from(*count).unwrap_or(0));
+            usize::try_from(cap)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(in_hand)
+        }
+    };
+    let mut found = Vec::new();
+    for class in TaskClass::ALL {
+        let left = max - found.len();
+        let most = match class {
+            TaskClass::Files => left.min(files),
+            TaskClass::Directory if files < usize::MAX => {
+                let sql = "SELECT 1 FROM task WHERE job = ?1 AND state = 0 AND class = 0 LIMIT 1 OFFSET ?2";
+                let ahead = limit(files.saturating_add(MAX_AHEAD - 1));
+                match numbers(sql, &[int(job.0), ahead])?.is_empty() {
+                    true => left,
+                    false => 0,
+                }
+            }
+            _ => left,
+        };
+        if most > 0 && takes(class) {
+            let sql = "SELECT id FROM task WHERE job = ?1 AND state = 0 AND class = ?2 ORDER BY shallow, id LIMIT ?3";
+            found.extend(numbers(sql, &[int(job.0), class_code(class), limit(most)])?);
+        }
+    }
+    Ok(found)
+}
+
 /// Whether a lease call may find something.
 pub(super) fn has_work(connection: &Connection, now: Timestamp, filter: &JobFilter) -> Tried<bool> {
     let mut statement = connection.prepare_cached(
-        "SELECT id,
+        "SELECT id, file_queue, path_queue, restart_queue, max_in_flight, state IN ('queued', 'running') AS goes_on,
             state = 'waiting' AND coalesce(next_pass <= ?1, 1)
-            OR state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM task WHERE job = job.id AND task.state = 0)
             OR EXISTS (SELECT 1 FROM task WHERE task.job = job.id AND task.state = 1 AND task.time <= ?1)
             OR EXISTS (SELECT 1 FROM task WHERE task.job = job.id AND task.state = 2 AND task.time <= ?1) AS work
          FROM job WHERE state IN ('queued', 'running', 'waiting', 'stopping')",
     )?;
     let mut rows = statement.query([int(now.0)])?;
     while let Some(row) = rows.next()? {
-        if row.get("work")? && filter.admits(JobId(uint(row, "id")?)) {
+        let job = JobId(uint(row, "id")?);
+        if !filter.admits(job) {
+            continue;
+        }
+        let (queues, cap) = (queues(row)?, cap(row)?);
+        let takes = |class| filter.takes(&queues, class);
+        if row.get("work")?
+            || row.get("goes_on")? && !ready(connection, job, takes, cap, 1)?.is_empty()
+        {
             return Ok(true);
         }
     }

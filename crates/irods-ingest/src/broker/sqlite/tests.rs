@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
+use crate::broker::Queues;
 use crate::broker::{Counts, TaskClass};
 
 fn job(name: &str) -> NewJob {
@@ -20,6 +21,8 @@ fn job(name: &str) -> NewJob {
         post_job: false,
         interval: None,
         owner: None,
+        queues: Queues::default(),
+        max_in_flight: None,
     }
 }
 

@@ -17,10 +17,11 @@ impl Tx<'_> {
             .execute([now])?;
         self.connection
             .prepare_cached(
-                "INSERT INTO worker (id, host, pid, process, version, status, since, lives_until)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                "INSERT INTO worker (id, host, pid, process, version, status, since, heard, lives_until)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)
                  ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, process = excluded.process,
-                    version = excluded.version, status = excluded.status, lives_until = excluded.lives_until",
+                    version = excluded.version, status = excluded.status, heard = excluded.heard,
+                    lives_until = excluded.lives_until",
             )?
             .execute(params![
                 worker.id.0,
@@ -96,6 +97,7 @@ pub(super) fn workers(connection: &Connection, now: Timestamp) -> Tried<Vec<Work
                 status: row.get("status")?,
             },
             since: Timestamp(uint(row, "since")?),
+            heard: Timestamp(uint(row, "heard")?),
             lives_until: Timestamp(uint(row, "lives_until")?),
             leases,
         });

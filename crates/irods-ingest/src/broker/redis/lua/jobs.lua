@@ -2,7 +2,7 @@
 
 local function view(job)
   local v = call('HMGET', of('job', job), 'name', 'identity', 'spec', 'state', 'failed', 'pass', 'interval', 'owner', 'created',
-    'started', 'ended', 'next_pass', 'not_listed')
+    'started', 'ended', 'next_pass', 'not_listed', 'file_queue', 'path_queue', 'restart_queue', 'max_in_flight')
   if not v[4] then return nil end
   local owner_lives = 0
   if v[8] and lives(v[8]) then owner_lives = 1 end
@@ -35,9 +35,17 @@ local function unfinished_like(name, identity)
   end
 end
 
+-- Sets what a job's tasks are shared by: the names of its queues, and the bound on chunks of files in hand.
+local function share(job, file_queue, path_queue, restart_queue, max_in_flight)
+  local key = of('job', job)
+  call('HSET', key, 'file_queue', file_queue, 'path_queue', path_queue, 'restart_queue', restart_queue)
+  if max_in_flight == '' then call('HDEL', key, 'max_in_flight') else call('HSET', key, 'max_in_flight', max_in_flight) end
+end
+
 function ops.create()
   local request, name, spare, identity, owner, spec = arg(), arg(), arg(), arg(), arg(), arg()
   local pre_job, post_job, interval = arg(), arg(), arg()
+  local file_queue, path_queue, restart_queue, max_in_flight = arg(), arg(), arg(), arg()
   local class, depth, payload, delay = arg(), arg(), arg(), arg()
   tick()
   local found = unfinished_like(name, identity)
@@ -49,6 +57,7 @@ function ops.create()
     if v[3] == 'stopping' then return { 'in_use', v[1], 'stopping', '' } end
     if v[4] and lives(v[4]) and v[4] ~= owner then return { 'in_use', v[1], 'owned', v[4] } end
     if owner == '' then call('HDEL', key, 'owner') else call('HSET', key, 'owner', owner) end
+    share(found, file_queue, path_queue, restart_queue, max_in_flight)
     event(found, 'resumed', '')
     return { 'ok', 'resumed', view(found) }
   end
@@ -62,6 +71,7 @@ function ops.create()
     'first_delay', delay)
   if owner ~= '' then call('HSET', key, 'owner', owner) end
   if interval ~= '' then call('HSET', key, 'interval', interval) end
+  share(job, file_queue, path_queue, restart_queue, max_in_flight)
   call('HSET', P .. 'names', name, job)
   call('ZADD', P .. 'jobs', job, job)
   call('ZADD', P .. 'unfinished', job, job)

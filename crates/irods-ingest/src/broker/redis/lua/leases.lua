@@ -13,16 +13,64 @@ local function give_back(worker, tokens)
   end
 end
 
+-- From which jobs and queues tasks are wanted.
+local function filter_args()
+  local filter = { only = arg(), except = {} }
+  for _ = 1, num() do filter.except[arg()] = true end
+  local count = arg()
+  if count ~= '' then
+    filter.queues = {}
+    for _ = 1, tonumber(count) do filter.queues[arg()] = true end
+  end
+  return filter
+end
+
+local function admits(filter, job)
+  return (filter.only == '' or filter.only == job) and not filter.except[job]
+end
+
+-- Ready tasks of a class, in order.
+local function of_class(job, class, count)
+  if count <= 0 then return {} end
+  return call('ZRANGEBYSCORE', of('ready', job), class * 10000, class * 10000 + 9999, 'LIMIT', 0, int(count))
+end
+
+-- The ready tasks of a job that may be taken, in order, at most max: of the queues that are served, and chunks of files up to the
+-- job's bound on those in hand. Where chunks wait because of that, directories wait too if they are many.
+local function choices(job, max, filter)
+  local v = call('HMGET', of('job', job), 'file_queue', 'path_queue', 'restart_queue', 'max_in_flight', 'files_leased')
+  local function served(queue)
+    return not filter.queues or filter.queues[queue]
+  end
+  local files, paths, starts = served(v[1]), served(v[2]), served(v[3])
+  local cap = tonumber(v[4])
+  if files and paths and starts and not cap then return call('ZRANGE', of('ready', job), 0, max - 1) end
+  local room = 0
+  if files then room = math.huge end
+  if files and cap then room = math.max(cap - (tonumber(v[5]) or 0), 0) end
+  local found = of_class(job, 0, math.min(max, room))
+  local function more(class)
+    for _, member in ipairs(of_class(job, class, max - #found)) do found[#found + 1] = member end
+  end
+  if paths then
+    more(1)
+    local ready = call('ZCOUNT', of('ready', job), 0, 9999)
+    if ready - math.min(room, ready) < MAX_AHEAD then more(2) end
+  end
+  if starts then more(3) end
+  return found
+end
+
 -- The ready tasks of each job that is admitted, of the job with the oldest turn first; and the latest turn of all.
-local function queues(max, only, except)
+local function queues(max, filter)
   local found, latest = {}, 0
   for _, job in ipairs(unfinished()) do
     local v = call('HMGET', of('job', job), 'state', 'turn')
     if v[1] == 'queued' or v[1] == 'running' then
       local turn = tonumber(v[2])
       latest = math.max(latest, turn)
-      if (only == '' or only == job) and not except[job] then
-        local members = call('ZRANGE', of('ready', job), 0, max - 1)
+      if admits(filter, job) then
+        local members = choices(job, max, filter)
         if #members > 0 then
           found[#found + 1] = { job = job, turn = turn, state = v[1], members = members, taken = 0, order = #found }
         end
@@ -55,13 +103,11 @@ local function pick(found, max, latest)
 end
 
 function ops.lease()
-  local worker, max, lease_for, tokens, lost, only = arg(), num(), num(), arg(), arg(), arg()
-  local except = {}
-  for _ = 1, num() do except[arg()] = true end
+  local worker, max, lease_for, tokens, lost, filter = arg(), num(), num(), arg(), arg(), filter_args()
   if lost ~= '' then give_back(worker, lost) end
   tick()
   if max == 0 then return { 'ok', '0', {}, {} } end
-  local found, latest = queues(max, only, except)
+  local found, latest = queues(max, filter)
   local picked = pick(found, max, latest)
   local till = int(now + lease_for)
   local tasks, specs = {}, {}
@@ -70,8 +116,11 @@ function ops.lease()
     local place, number = string.sub(member, 1, 5), string.sub(member, 6)
     call('ZREM', of('ready', job), member)
     call('ZADD', of('leased', job), till, number)
+    if string.sub(place, 1, 1) == '0' then call('HINCRBY', of('job', job), 'files_leased', 1) end
     call('HSET', of('held', job), number, place .. string.sub(tokens, 16 * i - 15, 16 * i) .. NONE .. worker)
-    local task = call('HGET', of('task', job), number)
+    -- What nobody can have queued (somebody has been at the keys) is handed out as nothing, which its holder accounts for.
+    local task = call('HGET', of('task', job), number) or ''
+    if #task > MAX_PAYLOAD or not string.find(task, '^[012]') then task = '0' end
     tasks[i] = {
       job, number, place, string.sub(task, 1, 1), string.sub(task, 2), call('HGET', of('cursor', job), number) or '',
       call('HGET', of('seen', job), number) or '0',
@@ -93,15 +142,13 @@ end
 
 -- Whether a lease call may find something.
 function ops.has_work()
-  local only = arg()
-  local except = {}
-  for _ = 1, num() do except[arg()] = true end
+  local filter = filter_args()
   for _, job in ipairs(unfinished()) do
-    if (only == '' or only == job) and not except[job] then
+    if admits(filter, job) then
       local v = call('HMGET', of('job', job), 'state', 'next_pass')
       if v[1] == 'waiting' then
         if not v[2] or tonumber(v[2]) <= now then return { 'ok', '1' } end
-      elseif (v[1] ~= 'stopping' and call('ZCARD', of('ready', job)) > 0)
+      elseif (v[1] ~= 'stopping' and #choices(job, 1, filter) > 0)
         or call('ZCOUNT', of('delayed', job), '-inf', int(now)) > 0
         or call('ZCOUNT', of('leased', job), '-inf', int(now)) > 0 then
         return { 'ok', '1' }

@@ -17,7 +17,7 @@ local function has_ended(state)
 end
 
 local function queue_hook(job, kind)
-  queue(job, kind, '1', 0, '', 0)
+  queue(job, kind, '3', 0, '', 0)
 end
 
 local function queue_first(job)

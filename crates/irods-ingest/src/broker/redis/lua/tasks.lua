@@ -49,8 +49,10 @@ end
 
 -- Takes a lease away; the task is nowhere then.
 local function unlease(job, number)
+  local found = call('HGET', of('held', job), number)
   call('HDEL', of('held', job), number)
   call('ZREM', of('leased', job), number)
+  if found and string.sub(found, 1, 1) == '0' then call('HINCRBY', of('job', job), 'files_leased', -1) end
 end
 
 -- The ledger's entry, if any, is not being retried by this task any more.

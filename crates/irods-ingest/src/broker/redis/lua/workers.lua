@@ -20,21 +20,25 @@ function ops.heartbeat()
   local key = P .. 'worker:' .. worker
   call('ZADD', P .. 'lives', int(now + lives_for), worker)
   call('HSETNX', key, 'since', int(now))
-  call('HSET', key, 'host', arg(), 'pid', arg(), 'process', arg(), 'version', arg(), 'status', arg())
+  call('HSET', key, 'host', arg(), 'pid', arg(), 'process', arg(), 'version', arg(), 'status', arg(), 'heard', int(now))
   return { 'ok' }
 end
 
 function ops.workers()
-  local found, jobs = {}, unfinished()
-  for _, worker in ipairs(call('ZRANGEBYSCORE', P .. 'lives', '(' .. int(now), '+inf')) do
-    local leases = {}
-    for _, job in ipairs(jobs) do
-      local count = #in_hand(job, worker)
-      if count > 0 then leases[#leases + 1] = { job, count } end
+  local found, leases = {}, {}
+  for _, job in ipairs(unfinished()) do
+    for _, number in ipairs(call('ZRANGE', of('leased', job), 0, -1)) do
+      local worker = string.sub(call('HGET', of('held', job), number), 38)
+      local of_worker = leases[worker] or {}
+      leases[worker] = of_worker
+      local last = of_worker[#of_worker]
+      if last and last[1] == job then last[2] = last[2] + 1 else of_worker[#of_worker + 1] = { job, 1 } end
     end
+  end
+  for _, worker in ipairs(call('ZRANGEBYSCORE', P .. 'lives', '(' .. int(now), '+inf')) do
     found[#found + 1] = {
-      worker, call('HMGET', P .. 'worker:' .. worker, 'host', 'pid', 'process', 'version', 'status', 'since'),
-      call('ZSCORE', P .. 'lives', worker), leases,
+      worker, call('HMGET', P .. 'worker:' .. worker, 'host', 'pid', 'process', 'version', 'status', 'since', 'heard'),
+      call('ZSCORE', P .. 'lives', worker), leases[worker] or {},
     }
   end
   return { 'ok', found }

@@ -8,7 +8,7 @@ use super::server::Server;
 use super::*;
 use crate::broker::{
     Append, Begun, Broker, Completion, Counts, Created, Failure, FailureFilter, JobFilter,
-    JobState, LeaseRequest, NewJob, NewTask, Spawned, TaskClass, WorkerInfo,
+    JobState, LeaseRequest, NewJob, NewTask, Queues, Spawned, TaskClass, WorkerInfo,
 };
 
 fn task(payload: &str) -> NewTask {
@@ -30,6 +30,8 @@ fn job(name: &str) -> NewJob {
         post_job: false,
         interval: None,
         owner: None,
+        queues: Queues::default(),
+        max_in_flight: None,
     }
 }
 
@@ -299,7 +301,7 @@ async fn what_another_version_or_program_stored_is_one_clear_error() {
             error,
             BrokerError::Version {
                 found: 7,
-                known: 1,
+                known: FORMAT,
                 ..
             }
         ),
