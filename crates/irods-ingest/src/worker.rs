@@ -2,11 +2,11 @@
 //!
 //! A task is done by one future that is dropped when its lease is lost or the worker must leave at once; the broker then
 //! hands the task to somebody else. What a job needs is set up once per job. A job that this worker cannot do is noted in the
-//! job's log and not taken again.
+//! job's log, and taken again when that may have changed (`refusals`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::{debug, info, warn};
@@ -24,6 +24,10 @@ use crate::source::{FileSystem, Source};
 use crate::spec::JobSpec;
 use crate::sync_task::{self, IrodsTask, Task, TaskEnd};
 use crate::zone::Zone;
+
+mod refusals;
+
+use refusals::{Hope, Refusals};
 
 /// What a worker needs.
 #[derive(Debug, Clone)]
@@ -89,9 +93,30 @@ impl InHand {
 
 /// How a task left the worker.
 enum Left {
-    Done,
+    /// It is accounted for.
+    Completed(JobId),
+    /// It is somebody else's.
+    GivenUp,
     Refused(JobId, String),
     Broken(BrokerError),
+}
+
+/// What the loop knows of jobs.
+#[derive(Debug, Default)]
+struct Known {
+    contexts: HashMap<JobId, JobContext>,
+    refusals: Refusals,
+}
+
+impl From<BrokerError> for Left {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            // Somebody else has the task now, or the job is gone; what we did does not count.
+            BrokerError::Stale { .. } | BrokerError::UnknownJob { .. } => Left::GivenUp,
+            error if error.is_unavailable() => Left::GivenUp,
+            error => Left::Broken(error),
+        }
+    }
 }
 
 impl Worker {
@@ -150,18 +175,17 @@ impl Worker {
     }
 
     async fn work(&self, in_hand: &Arc<InHand>) -> Result<(), WorkerError> {
-        let mut contexts: HashMap<JobId, Option<JobContext>> = HashMap::new();
-        let mut filter = self.options.filter.clone();
+        let mut known = Known::default();
         let mut tasks: JoinSet<Left> = JoinSet::new();
         let mut backoff = Backoff::new();
         loop {
             while let Some(left) = tasks.try_join_next() {
-                self.settle(left, in_hand, &mut contexts, &mut filter)
-                    .await?;
+                self.settle(left, in_hand, &mut known).await?;
             }
             if self.shutdown.requested() {
-                return self.drain(tasks, in_hand, &mut contexts, &mut filter).await;
+                return self.drain(tasks, in_hand, &mut known).await;
             }
+            let filter = known.refusals.narrow(&self.options.filter, Instant::now());
             let free = self.options.concurrency.max(1).saturating_sub(tasks.len());
             let leased = match free {
                 0 => Vec::new(),
@@ -169,8 +193,7 @@ impl Worker {
             };
             let got = leased.len();
             for leased in leased {
-                self.begin(leased, &mut contexts, &mut filter, in_hand, &mut tasks)
-                    .await?;
+                self.begin(leased, &mut known, in_hand, &mut tasks).await?;
             }
             if got == free && free > 0 {
                 continue;
@@ -180,7 +203,7 @@ impl Worker {
             }
             tokio::select! {
                 Some(left) = tasks.join_next(), if !tasks.is_empty() => {
-                    self.settle(left, in_hand, &mut contexts, &mut filter).await?;
+                    self.settle(left, in_hand, &mut known).await?;
                 }
                 _ = self.broker.wait_for_work(&filter, IDLE), if got < free => {}
                 () = self.shutdown.wait_for(Urgency::Drain) => {}
@@ -222,25 +245,19 @@ impl Worker {
     async fn begin(
         &self,
         leased: Leased,
-        contexts: &mut HashMap<JobId, Option<JobContext>>,
-        filter: &mut JobFilter,
+        known: &mut Known,
         in_hand: &Arc<InHand>,
         tasks: &mut JoinSet<Left>,
     ) -> Result<(), WorkerError> {
-        if let std::collections::hash_map::Entry::Vacant(slot) = contexts.entry(leased.job) {
-            match self.context(&leased) {
-                Ok(context) => {
-                    slot.insert(Some(context));
-                }
+        let context = match known.contexts.get(&leased.job) {
+            Some(context) => context,
+            None => match self.context(&leased) {
+                Ok(context) => known.contexts.entry(leased.job).or_insert(context),
                 Err(why) => {
-                    slot.insert(None);
-                    self.refuse(leased.job, &why, filter).await?;
+                    self.give_back(leased.lease).await;
+                    return self.refuse(leased.job, &why, Hope::None, known).await;
                 }
-            }
-        }
-        let Some(Some(context)) = contexts.get(&leased.job) else {
-            self.give_back(leased.lease).await;
-            return Ok(());
+            },
         };
         let (context, worker, lease) = (context.clone(), self.clone(), leased.lease);
         // The lock is held until the handle is in, so that a task that ends at once finds itself there.
@@ -285,7 +302,7 @@ impl Worker {
     async fn perform(&self, context: &JobContext, leased: &Leased) -> Left {
         let task: Task = match serde_json::from_slice(&leased.payload) {
             Ok(task) => task,
-            Err(error) => return Left::Refused(leased.job, format!("unreadable task: {error}")),
+            Err(error) => return self.give_up_unreadable(context, leased, &error).await,
         };
         let (name, path) = (task.name(), task.directory().to_vec());
         let end = match sync_task::run(context, leased, task).await {
@@ -314,11 +331,23 @@ impl Worker {
             }
         };
         match end {
-            Ok(()) => Left::Done,
-            // Somebody else has the task now, or the job is gone; what we did does not count.
-            Err(BrokerError::Stale { .. } | BrokerError::UnknownJob { .. }) => Left::Done,
-            Err(error) if error.is_unavailable() => Left::Done,
-            Err(error) => Left::Broken(error),
+            Ok(()) => Left::Completed(leased.job),
+            Err(error) => Left::from(error),
+        }
+    }
+
+    /// A task that is none can be done by nobody: it is accounted for, so that it does not go from worker to worker.
+    async fn give_up_unreadable(
+        &self,
+        context: &JobContext,
+        leased: &Leased,
+        error: &serde_json::Error,
+    ) -> Left {
+        warn!(job = %leased.job, task = %leased.lease.task, %error, "a task is unreadable");
+        let completion = sync_task::unreadable(context, leased, error);
+        match self.complete(leased.lease, &completion).await {
+            Ok(()) => Left::Completed(leased.job),
+            Err(error) => Left::from(error),
         }
     }
 
@@ -355,16 +384,16 @@ impl Worker {
         &self,
         left: Result<Left, JoinError>,
         in_hand: &InHand,
-        contexts: &mut HashMap<JobId, Option<JobContext>>,
-        filter: &mut JobFilter,
+        known: &mut Known,
     ) -> Result<(), WorkerError> {
         match left {
-            Ok(Left::Refused(job, why)) => {
-                contexts.insert(job, None);
-                self.refuse(job, &why, filter).await
-            }
+            Ok(Left::Refused(job, why)) => self.refuse(job, &why, Hope::Later, known).await,
             Ok(Left::Broken(error)) => Err(error.into()),
-            Ok(Left::Done) => Ok(()),
+            Ok(Left::Completed(job)) => {
+                known.refusals.lift(job);
+                Ok(())
+            }
+            Ok(Left::GivenUp) => Ok(()),
             // It panicked. Its lease is extended no more, so it runs out, is counted, and somebody takes the task.
             Err(error) => {
                 in_hand.lock().retain(|_, task| task.id() != error.id());
@@ -377,14 +406,18 @@ impl Worker {
         &self,
         job: JobId,
         why: &str,
-        filter: &mut JobFilter,
+        hope: Hope,
+        known: &mut Known,
     ) -> Result<(), WorkerError> {
-        if filter.except.contains(&job) {
+        if !known.refusals.refuse(job, why, hope, Instant::now()) {
             return Ok(());
         }
-        filter.except.push(job);
         warn!(%job, why, "this worker takes no more of the job");
-        let note = format!("{} takes no more of it: {why}", self.options.info.id);
+        let more = match hope {
+            Hope::Later => ", for now",
+            Hope::None => "",
+        };
+        let note = format!("{} takes no more of it{more}: {why}", self.options.info.id);
         if let Err(error) = self.broker.note(job, &note).await {
             debug!(%error, "the job's log was not written");
         }
@@ -411,14 +444,13 @@ impl Worker {
         &self,
         mut tasks: JoinSet<Left>,
         in_hand: &Arc<InHand>,
-        contexts: &mut HashMap<JobId, Option<JobContext>>,
-        filter: &mut JobFilter,
+        known: &mut Known,
     ) -> Result<(), WorkerError> {
         info!(tasks = tasks.len(), "draining");
         loop {
             tokio::select! {
                 left = tasks.join_next() => match left {
-                    Some(left) => self.settle(left, in_hand, contexts, filter).await?,
+                    Some(left) => self.settle(left, in_hand, known).await?,
                     None => return Ok(()),
                 },
                 () = self.shutdown.wait_for(Urgency::Now) => break,

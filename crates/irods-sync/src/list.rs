@@ -1,13 +1,15 @@
-//! `list`: jobs as one line of JSON, exactly in the shape that scripts around the Python tool read.
+//! `list`: jobs as one line of JSON, exactly in the shape that scripts around the Python tool read; or, for machines that want to
+//! know more, each job on a line of its own.
 
 use std::time::{Duration, SystemTime};
 
-use ingest::broker::{Job, JobState, Timestamp};
+use ingest::broker::{BrokerError, Job, JobState, Timestamp};
 use serde::Serialize;
 
+use crate::args::ListArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
-use crate::ui;
+use crate::ui::{self, json::StatusJson};
 
 /// All jobs that have not finished. The order of the fields is part of the shape.
 #[derive(Debug, Default, Serialize)]
@@ -32,9 +34,21 @@ struct JobJson {
 ///
 /// # Errors
 /// Those of the broker.
-pub async fn handle_list(config: &Config) -> Result<Exit> {
+pub async fn handle_list(config: &Config, args: &ListArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
     let jobs = broker.jobs().await?;
+    if args.json {
+        for job in &jobs {
+            let events = match broker.events(job.id).await {
+                // Removed since.
+                Err(BrokerError::UnknownJob { .. }) => continue,
+                events => events?,
+            };
+            let line = serde_json::to_string(&StatusJson::new(job, &events));
+            ui::say(&line.map_err(Failed::could_not_run)?);
+        }
+        return Ok(Exit::Done);
+    }
     let line =
         ui::json::python_line(&list(&jobs, SystemTime::now())).map_err(Failed::could_not_run)?;
     ui::say(&line);

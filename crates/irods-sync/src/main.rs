@@ -58,7 +58,7 @@ fn run(cli: Cli) -> Result<Exit> {
         match cli.command {
             Command::Start(args) => start::handle_start(&config, *args).await,
             Command::Stop(args) => stop::handle_stop(&config, &args).await,
-            Command::List => list::handle_list(&config).await,
+            Command::List(args) => list::handle_list(&config, &args).await,
             Command::Watch(args) => watch::handle_watch(&config, &args).await,
             Command::Status(args) => status::handle_status(&config, &args).await,
             Command::Worker(args) => worker::handle_worker(&config, &args).await,

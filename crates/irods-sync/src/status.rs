@@ -2,14 +2,14 @@
 
 use std::time::SystemTime;
 
-use ingest::broker::{Job, Timestamp};
+use ingest::broker::{Job, JobEvent, Timestamp};
 use ingest::sync_task::JobSpec;
 
 use crate::args::JobOutputArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
 use crate::jobs;
-use crate::ui::json::{StatusJson, rfc3339};
+use crate::ui::json::{StatusJson, latest, rfc3339};
 use crate::ui::{self, summary};
 
 /// Prints the state of a job.
@@ -19,15 +19,21 @@ use crate::ui::{self, summary};
 pub async fn handle_status(config: &Config, args: &JobOutputArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
     let job = jobs::find(&*broker, &args.job).await?;
+    let events = broker.events(job.id).await?;
     let text = match args.json {
-        true => serde_json::to_string(&StatusJson::new(&job)).map_err(Failed::could_not_run)?,
-        false => describe(&job, &config.broker.flag()).join("\n"),
+        true => {
+            serde_json::to_string(&StatusJson::new(&job, &events)).map_err(Failed::could_not_run)?
+        }
+        false => describe(&job, &events, &config.broker.flag()).join("\n"),
     };
     ui::say(&text);
     Ok(Exit::Done)
 }
 
-fn describe(job: &Job, flag: &str) -> Vec<String> {
+/// Lines of the job's log that people are shown: the latest.
+const MAX_EVENTS: usize = 10;
+
+fn describe(job: &Job, events: &[JobEvent], flag: &str) -> Vec<String> {
     let name = ui::plain(job.name.as_bytes());
     let mut lines = vec![format!("job {name}: {}", job.state.name())];
     if let Some(why) = &job.failed {
@@ -76,6 +82,15 @@ fn describe(job: &Job, flag: &str) -> Vec<String> {
             ui::thousands(left.delayed),
             ui::thousands(left.leased)
         ));
+    }
+    for (number, event) in latest(events, MAX_EVENTS).enumerate() {
+        let label = if number == 0 { "log" } else { "" };
+        let text = match event.text.is_empty() {
+            true => String::new(),
+            false => format!(": {}", ui::plain(event.text.as_bytes())),
+        };
+        let (time, kind) = (rfc3339(event.time), event.kind.name());
+        lines.push(format!("  {label:<12} {time} {kind}{text}"));
     }
     if job.failures > 0 {
         let name = ui::shell_word(job.name.as_bytes());

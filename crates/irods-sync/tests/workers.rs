@@ -159,6 +159,47 @@ fn who_watches_learns_why_a_worker_refuses() {
     assert_eq!(site.objects("/tempZone/home/rods/t").len(), 3);
 }
 
+/// The texts of what workers noted about a job.
+fn notes(site: &Site, job: &str) -> Vec<String> {
+    let events = site.status(job)["events"].as_array().unwrap().clone();
+    let notes = events.iter().filter(|event| event["kind"] == "note");
+    notes
+        .map(|event| event["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_worker_looks_again_for_a_source_that_it_did_not_see() {
+    let site = Site::new();
+    site.files(3);
+    site.start("--job_name j --interval 1").expect(0);
+    std::fs::rename(site.path("src"), site.path("elsewhere")).unwrap();
+    let _worker = site.spawn("worker --embedded_zone zone");
+    until("the worker to refuse", || !notes(&site, "j").is_empty());
+    assert!(notes(&site, "j")[0].contains("/src does not exist"));
+    std::fs::rename(site.path("elsewhere"), site.path("src")).unwrap();
+    until("a pass", || site.status("j")["pass"].as_u64() > Some(1));
+
+    // The same between two passes: the pass that finds no source waits for it, and nothing is taken for gone.
+    let failed_notes = notes(&site, "j").len();
+    std::fs::rename(site.path("src"), site.path("elsewhere")).unwrap();
+    until("the worker to refuse again", || {
+        notes(&site, "j").len() > failed_notes
+    });
+    std::fs::rename(site.path("elsewhere"), site.path("src")).unwrap();
+    let pass = site.status("j")["pass"].as_u64().unwrap();
+    until("the next pass", || {
+        site.status("j")["pass"].as_u64() > Some(pass)
+    });
+    site.run("stop j").expect(0);
+    let status = site.status("j");
+    let totals = &status["totals_of_all_passes"];
+    assert_eq!(
+        (&totals["registered"], &totals["failed"]),
+        (&3.into(), &0.into())
+    );
+}
+
 #[test]
 fn stopping_now_does_not_wait_for_what_is_in_hand() {
     let site = Site::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::task::join;
 use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
-use crate::broker::{Completion, Failure, NewTask};
+use crate::broker::{Completion, Failure, Leased, NewTask};
 use crate::context::JobContext;
 use crate::error::EntryError;
 use crate::naming;
@@ -213,6 +213,26 @@ pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Comp
             completion.fatal = Some(crate::broker::Fatal::Pass(error.message));
         }
     }
+    completion
+}
+
+/// Accounts for a task that is none: what it was for, only another pass can do.
+pub(crate) fn unreadable(
+    context: &JobContext,
+    leased: &Leased,
+    error: &serde_json::Error,
+) -> Completion {
+    let mut completion = Completion::default();
+    completion.counts.failed = 1;
+    completion.failures.push(Failure {
+        path: context.absolute(b""),
+        operation: "task".to_owned(),
+        code: None,
+        code_name: "UNREADABLE_TASK".to_owned(),
+        message: format!("task {} is unreadable: {error}", leased.lease.task),
+        attempts: 1,
+        retry: None,
+    });
     completion
 }
 

@@ -29,6 +29,7 @@ mod sync_path;
 mod task;
 
 pub use crate::spec::{JobOptions, JobSpec};
+pub(crate) use failure::unreadable;
 pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};
 pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};

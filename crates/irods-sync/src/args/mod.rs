@@ -116,7 +116,7 @@ pub enum Command {
     /// Stop a job: nothing new is begun, what is in flight finishes; exits when it has
     Stop(StopArgs),
     /// List jobs as one line of JSON: periodic, singlepass, stopped
-    List,
+    List(ListArgs),
     /// Follow a job until it ends; the exit code is the job's
     Watch(JobArg),
     /// State and totals of a job, also after it has ended
@@ -173,6 +173,15 @@ pub struct StartArgs {
     /// How, if this command does the work.
     #[command(flatten)]
     pub worker: WorkerFlags,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+pub struct ListArgs {
+    /// All jobs that are kept, those that have finished too, one a line, each as status --json shows it
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A command about a job.

@@ -1,13 +1,16 @@
-//! JSON for machines: the shapes of `status --json` and `failures --json`, and Python's way of writing `list`.
+//! JSON for machines: the shapes of `status --json`, `list --json` and `failures --json`, and Python's way of writing `list`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ingest::broker::{Counts, FailureRecord, Job, Outstanding, Timestamp};
+use ingest::broker::{Counts, FailureRecord, Job, JobEvent, Outstanding, Timestamp};
 use ingest::sync_task::JobSpec;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-/// A job as `status --json` shows it. Times are UTC, RFC 3339; durations seconds; sizes bytes.
+/// Events that are shown of a job: the latest.
+const MAX_EVENTS: usize = 100;
+
+/// A job as `status --json` and `list --json` show it. Times are UTC, RFC 3339; durations seconds; sizes bytes.
 #[derive(Debug, Serialize)]
 pub struct StatusJson<'a> {
     name: &'a str,
@@ -35,11 +38,31 @@ pub struct StatusJson<'a> {
     totals: &'a Counts,
     /// Since the job was created.
     totals_of_all_passes: &'a Counts,
+    /// The latest lines of its log, oldest first.
+    events: Vec<EventJson<'a>>,
+}
+
+/// A line of a job's log: what happened, and why.
+#[derive(Debug, Serialize)]
+struct EventJson<'a> {
+    time: String,
+    kind: &'static str,
+    text: &'a str,
+}
+
+impl<'a> EventJson<'a> {
+    fn new(event: &'a JobEvent) -> Self {
+        Self {
+            time: rfc3339(event.time),
+            kind: event.kind.name(),
+            text: &event.text,
+        }
+    }
 }
 
 impl<'a> StatusJson<'a> {
-    /// Of a job.
-    pub fn new(job: &'a Job) -> Self {
+    /// Of a job and its log.
+    pub fn new(job: &'a Job, events: &'a [JobEvent]) -> Self {
         let spec: Option<JobSpec> = serde_json::from_slice(&job.spec).ok();
         Self {
             name: &job.name,
@@ -63,8 +86,14 @@ impl<'a> StatusJson<'a> {
             failures_not_listed: job.failures_not_listed,
             totals: &job.pass_totals,
             totals_of_all_passes: &job.totals,
+            events: latest(events, MAX_EVENTS).map(EventJson::new).collect(),
         }
     }
+}
+
+/// The last so many events.
+pub fn latest(events: &[JobEvent], most: usize) -> std::slice::Iter<'_, JobEvent> {
+    events[events.len().saturating_sub(most)..].iter()
 }
 
 /// An entry of the ledger as `failures --json` shows it.
