@@ -1,6 +1,6 @@
-//! Events on data objects and collections, and the hooks around them.
+//! Events on data objects and collections, and the hooks around them; passes of a job, and the hooks around those.
 //!
-//! This module is the only caller of hooks. Each event runs `pre`, the action, `post`, in this order and once: a `pre` that
+//! This module is the only caller of the hooks of events. Each event runs `pre`, the action, `post`, in this order and once: a `pre` that
 //! fails keeps the action from happening, an action that fails keeps `post` from happening.
 
 use std::fmt;
@@ -8,8 +8,10 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
+use crate::broker::Job;
 use crate::error::{EntryError, SyncError};
 use crate::plan::Operation;
+use crate::spec::JobSpec;
 
 /// What happens to an entry of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +55,24 @@ pub struct Subject<'a> {
     pub operation: Operation,
 }
 
+/// One pass of a job, as the hooks around it see it.
+#[derive(Debug, Clone, Copy)]
+pub struct JobPass<'a> {
+    /// The job as it stands: its name, which pass it is, and for post_job the totals of the pass.
+    pub job: &'a Job,
+    /// What it is.
+    pub spec: &'a JobSpec,
+}
+
+/// Which hooks around passes there are. A job is made with them; see [`crate::sync_task::job::JobRequest`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobHooks {
+    /// Whether [`EventHandler::pre_job`] does anything.
+    pub pre_job: bool,
+    /// Whether [`EventHandler::post_job`] does anything.
+    pub post_job: bool,
+}
+
 /// A hook that failed, in its own words.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -72,6 +92,23 @@ pub trait EventHandler: fmt::Debug + Send + Sync {
 
     /// Runs after the action.
     async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+
+    /// Which hooks around passes there are.
+    fn job_hooks(&self) -> JobHooks {
+        JobHooks::default()
+    }
+
+    /// Runs before each full pass, at most once: a worker that dies meanwhile leaves its outcome unknown. Unless it succeeds,
+    /// the pass fails with its error and nothing of the source is looked at.
+    async fn pre_job(&self, _: JobPass<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    /// Runs after each full pass that was not stopped and did not fail, at most once, whether entries failed or not. Its error,
+    /// or that its outcome is unknown, goes into the ledger.
+    async fn post_job(&self, _: JobPass<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
 }
 
 /// No hooks.

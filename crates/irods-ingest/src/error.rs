@@ -16,6 +16,9 @@ use crate::broker::BrokerError;
 use crate::plan::guard::Kept;
 use crate::source::SourceError;
 
+/// What a deletion that the guard forbids is called in the ledger.
+pub(crate) const DELETION_REFUSED: &str = "DELETION_REFUSED";
+
 /// What went wrong, by scope.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,7 +109,7 @@ impl From<SourceError> for SyncError {
 /// A deletion that the guard forbids.
 impl From<Kept> for SyncError {
     fn from(kept: Kept) -> Self {
-        SyncError::Entry(EntryError::new("DELETION_REFUSED", kept.to_string()))
+        SyncError::Entry(EntryError::new(DELETION_REFUSED, kept.to_string()))
     }
 }
 

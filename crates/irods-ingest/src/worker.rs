@@ -300,7 +300,7 @@ impl Worker {
     }
 
     async fn perform(&self, context: &JobContext, leased: &Leased) -> Left {
-        let task: Task = match serde_json::from_slice(&leased.payload) {
+        let task = match Task::of(leased) {
             Ok(task) => task,
             Err(error) => return self.give_up_unreadable(context, leased, &error).await,
         };

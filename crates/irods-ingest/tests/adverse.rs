@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ingest::broker::{Broker, Job, JobState, WorkerId, WorkerInfo};
-use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
+use ingest::core::{Event, EventHandler, HookError, JobHooks, NoHandler, Subject};
 use ingest::plan::Operation;
 use ingest::shutdown::shutdown;
 use ingest::sync_task::job::{self, JobRequest, start_synchronization};
@@ -201,6 +201,7 @@ async fn a_target_below_a_data_object_is_refused_and_not_tried_for_ever() {
         options: JobOptions::default(),
         interval: None,
         owner: None,
+        hooks: JobHooks::default(),
     };
     let refused = job::check(&site.pool, &request()).await.unwrap_err();
     assert!(
@@ -240,6 +241,7 @@ async fn a_physical_path_that_a_server_would_cut_off_is_not_registered() {
         options: JobOptions::default(),
         interval: None,
         owner: None,
+        hooks: JobHooks::default(),
     };
     let broker: &dyn Broker = site.broker.as_ref();
     let queued = start_synchronization(broker, &site.pool, request)

@@ -16,7 +16,7 @@ use ingest::broker::{
     JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob, NewTask, Result,
     Retried, Segment, Spawned, Worker as Working, WorkerId, WorkerInfo,
 };
-use ingest::core::NoHandler;
+use ingest::core::{JobHooks, NoHandler};
 use ingest::plan::Operation;
 use ingest::shutdown::shutdown;
 use ingest::sync_task::job::{JobRequest, start_synchronization};
@@ -293,6 +293,7 @@ async fn job_with_a_crash(
         },
         interval: None,
         owner: None,
+        hooks: JobHooks::default(),
     };
     let created = start_synchronization(&*broker, &site.pool, request).await;
     let job = created.unwrap().job().id;

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use ingest::broker::{Broker, Counts, Job, JobState};
-use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
+use ingest::core::{Event, EventHandler, HookError, JobHooks, NoHandler, Subject};
 use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
 use ingest::sync_task::job::{JobRequest, start_synchronization};
@@ -75,6 +75,7 @@ async fn run_with(
             options: options.clone(),
             interval: None,
             owner: None,
+            hooks: JobHooks::default(),
         };
         match start_synchronization(broker, &site.pool, request).await {
             Ok(started) => break started.job().clone(),

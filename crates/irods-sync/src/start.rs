@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingest::broker::{Broker, BrokerError, Created, Departure, InUse, Job, WorkerInfo};
-use ingest::core::NoHandler;
+use ingest::core::{EventHandler as _, NoHandler};
 use ingest::naming;
 use ingest::source::FileSystem;
 use ingest::sync_task::job::{self, JobRequest, StartError};
@@ -98,6 +98,7 @@ async fn create(
         options: args.options(),
         interval: args.job.interval.map(Duration::from_secs),
         owner: owner.map(|info| info.id.clone()),
+        hooks: NoHandler.job_hooks(),
     };
     let spec = job::check(&zone.pool, &request).await?;
     if let Some(owner) = owner {

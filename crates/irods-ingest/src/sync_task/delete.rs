@@ -72,12 +72,7 @@ pub(super) fn plan(
     });
     Ok(objects
         .chain(collections)
-        .map(|what| {
-            Task::Delete(DeleteTask {
-                directory: directory.to_vec(),
-                what,
-            })
-        })
+        .map(|what| Task::Delete(DeleteTask::new(directory, what)))
         .collect())
 }
 
@@ -89,7 +84,7 @@ pub(super) struct Mounts {
     pub(super) now: Option<MountFacts>,
 }
 
-/// Runs the task.
+/// Runs the task. What fails is tried again as often as the job says, like files.
 ///
 /// # Errors
 /// What concerns more than single entries.
@@ -99,107 +94,123 @@ pub(super) async fn delete(
     task: DeleteTask,
 ) -> Result<TaskEnd, SyncError> {
     let mut completion = Completion::default();
-    let redelivered = leased.expiries > 0;
+    let mut task = task;
+    task.redelivered |= leased.expiries > 0;
     let done = match &task.what {
         Deletion::Objects(objects) => {
             let collection = context.logical(&task.directory);
-            delete_objects(
-                context,
-                &task,
-                &collection,
-                objects,
-                redelivered,
-                &mut completion,
-            )
-            .await
+            delete_objects(context, &task, &collection, objects, &mut completion).await
         }
         Deletion::Within {
             top,
             collection,
             objects,
-        } => {
-            match delete_objects(
-                context,
-                &task,
-                collection,
-                objects,
-                redelivered,
-                &mut completion,
-            )
-            .await
-            {
-                Ok(()) => remove_emptied(context, collection, top, &mut completion).await,
-                failed => failed,
+        } => match delete_objects(context, &task, collection, objects, &mut completion).await {
+            Ok(()) => {
+                // The objects are accounted for: what is left to be tried again is the collection.
+                let rest = task.with_objects(Vec::new());
+                let removed = remove_emptied(context, collection, top, &mut completion).await;
+                entry_alone(context, removed, rest, &mut completion)
             }
-        }
+            failed => failed,
+        },
         Deletion::Collection { top, collection } => {
-            delete_collection(context, leased, &task, collection, top, &mut completion).await
+            let done =
+                delete_collection(context, leased, &task, collection, top, &mut completion).await;
+            entry_alone(context, done, task, &mut completion)
         }
     };
     match done {
-        Ok(()) => {}
-        Err(SyncError::Entry(error)) => failure::deletion(context, task, &error, &mut completion),
-        Err(other) => return Err(other),
+        Ok(()) => Ok(TaskEnd::complete(completion)),
+        Err(SyncError::Drained) if !completion.retries.is_empty() => {
+            Ok(TaskEnd::complete(completion))
+        }
+        Err(why) if !completion.retries.is_empty() => {
+            Ok(TaskEnd::CompleteInPart(Box::new(completion), why))
+        }
+        Err(why) => Err(why),
     }
-    Ok(TaskEnd::complete(completion))
 }
 
-/// Deletes objects one by one; one that fails fails alone.
+/// Accounts for what failed with one entry alone.
+fn entry_alone(
+    context: &JobContext,
+    done: Result<(), SyncError>,
+    task: DeleteTask,
+    completion: &mut Completion,
+) -> Result<(), SyncError> {
+    match done {
+        Err(SyncError::Entry(error)) => {
+            failure::deletion(context, task, &error, completion);
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// Deletes objects one by one; one that fails fails alone. Where more than that is wrong, the rest is among the retries.
 async fn delete_objects(
     context: &JobContext,
     task: &DeleteTask,
     collection: &str,
     objects: &[String],
-    redelivered: bool,
     completion: &mut Completion,
 ) -> Result<(), SyncError> {
     if let Err(why) = check_limit(context, objects.len() as u64).await? {
         completion.fatal = Some(Fatal::Job(why));
         return Ok(());
     }
-    for name in objects {
-        let object = naming::join(collection, name);
-        let gone = match &task.what {
-            Deletion::Objects(_) => name.as_str(),
-            Deletion::Collection { top, .. } | Deletion::Within { top, .. } => last_element(top),
-        };
-        let deleted = match certainly_gone(context, &task.directory, gone).await {
-            Ok(()) => {
-                patiently(context, |mut zone, again| {
-                    let object = &object;
-                    async move {
-                        let deleted =
-                            sync_irods::delete_object(context, zone.as_mut(), object).await?;
-                        Ok(deleted || again)
-                    }
-                })
-                .await
-            }
-            Err(error) => Err(error),
+    let mut again = Vec::new();
+    let mut refused = Ok(());
+    for (index, name) in objects.iter().enumerate() {
+        let deleted = match context.shutdown.requested() {
+            true => Err(SyncError::Drained),
+            false => delete_one(context, task, collection, name).await,
         };
         match deleted {
             // Gone already: by our own attempt whose end nobody saw, or by somebody else.
-            Ok(deleted) => completion.counts.deleted += u64::from(deleted || redelivered),
+            Ok(deleted) => completion.counts.deleted += u64::from(deleted || task.redelivered),
+            Err(SyncError::Entry(error)) if failure::is_tried_again(context, task, &error) => {
+                again.push(name.clone());
+            }
             Err(SyncError::Entry(error)) => {
-                let single = DeleteTask {
-                    directory: task.directory.clone(),
-                    what: match &task.what {
-                        Deletion::Objects(_) => Deletion::Objects(vec![name.clone()]),
-                        Deletion::Collection { top, .. } | Deletion::Within { top, .. } => {
-                            Deletion::Within {
-                                top: top.clone(),
-                                collection: collection.to_owned(),
-                                objects: vec![name.clone()],
-                            }
-                        }
-                    },
-                };
+                let single = task.with_objects(vec![name.clone()]);
                 failure::deletion(context, single, &error, completion);
             }
-            Err(other) => return Err(other),
+            Err(why) => {
+                let rest = Task::Delete(task.with_objects(objects[index..].to_vec()));
+                completion.retries.extend(rest.to_new_task().ok());
+                refused = Err(why);
+                break;
+            }
         }
     }
-    Ok(())
+    if !again.is_empty() {
+        failure::retry_deletion(context, task.with_objects(again), completion);
+    }
+    refused
+}
+
+async fn delete_one(
+    context: &JobContext,
+    task: &DeleteTask,
+    collection: &str,
+    name: &str,
+) -> Result<bool, SyncError> {
+    let gone = match &task.what {
+        Deletion::Objects(_) => name,
+        Deletion::Collection { top, .. } | Deletion::Within { top, .. } => last_element(top),
+    };
+    certainly_gone(context, &task.directory, gone).await?;
+    let object = naming::join(collection, name);
+    patiently(context, |mut zone, again| {
+        let object = &object;
+        async move {
+            let deleted = sync_irods::delete_object(context, zone.as_mut(), object).await?;
+            Ok(deleted || again)
+        }
+    })
+    .await
 }
 
 /// Queues what is in a collection; removes it if that is nothing.
@@ -243,13 +254,7 @@ async fn delete_collection(
     });
     let children: Vec<NewTask> = within
         .chain(below)
-        .map(|what| {
-            let child = Task::Delete(DeleteTask {
-                directory: task.directory.clone(),
-                what,
-            });
-            child.to_new_task()
-        })
+        .map(|what| Task::Delete(DeleteTask::new(&task.directory, what)).to_new_task())
         .collect::<Result<_, _>>()
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_TASK", error.to_string())))?;
     // Queued twice after a crash in between, they find nothing the second time.

@@ -6,7 +6,7 @@ use super::task::join;
 use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
 use crate::broker::{Completion, Failure, Leased, NewTask};
 use crate::context::JobContext;
-use crate::error::EntryError;
+use crate::error::{DELETION_REFUSED, EntryError};
 use crate::naming;
 use crate::plan::compare::Presence;
 use crate::plan::guard;
@@ -125,7 +125,7 @@ pub(super) fn kept(
     completion: &mut Completion,
 ) {
     completion.counts.failed += 1;
-    let error = EntryError::new("DELETION_REFUSED", why.to_string());
+    let error = EntryError::new(DELETION_REFUSED, why.to_string());
     let again = Task::SyncPath(task.clone());
     let operation = context.spec.options.delete_mode.name();
     let path = context.absolute(&task.directory);
@@ -134,30 +134,61 @@ pub(super) fn kept(
         .push(record(path, operation, &error, 1, &again));
 }
 
-/// Accounts for something that was not deleted. Deletions are not tried again by themselves.
+/// Whether a deletion that failed is tried again by itself. What the guard forbids stays forbidden.
+pub(super) fn is_tried_again(context: &JobContext, task: &DeleteTask, error: &EntryError) -> bool {
+    task.attempts < context.spec.options.max_retries && error.name != DELETION_REFUSED
+}
+
+/// Queues once more, after a delay, what was not deleted.
+pub(super) fn retry_deletion(context: &JobContext, task: DeleteTask, completion: &mut Completion) {
+    let entries = match &task.what {
+        Deletion::Objects(objects) | Deletion::Within { objects, .. } => objects.len().max(1),
+        Deletion::Collection { .. } => 1,
+    };
+    completion.counts.retried += entries as u64;
+    let attempts = task.attempts + 1;
+    let again = Task::Delete(DeleteTask { attempts, ..task });
+    completion
+        .retries
+        .extend(delayed(context, &again, attempts));
+}
+
+/// Accounts for something that was not deleted: as one more attempt, or as a failure.
 pub(super) fn deletion(
     context: &JobContext,
     task: DeleteTask,
     error: &EntryError,
     completion: &mut Completion,
 ) {
+    if is_tried_again(context, &task, error) {
+        return retry_deletion(context, task, completion);
+    }
     completion.counts.failed += 1;
-    let path = match &task.what {
-        Deletion::Objects(objects) => match objects.as_slice() {
-            [object] => naming::join(&context.logical(&task.directory), object),
-            _ => context.logical(&task.directory),
-        },
+    let collection = match &task.what {
+        Deletion::Objects(_) => context.logical(&task.directory),
         Deletion::Collection { collection, .. } | Deletion::Within { collection, .. } => {
             collection.clone()
         }
     };
+    let path = match &task.what {
+        Deletion::Objects(objects) | Deletion::Within { objects, .. } => match objects.as_slice() {
+            [object] => naming::join(&collection, object),
+            _ => collection,
+        },
+        Deletion::Collection { .. } => collection,
+    };
     let operation = context.spec.options.delete_mode.name();
+    let attempts = task.attempts + 1;
+    let fresh = Task::Delete(DeleteTask {
+        attempts: 0,
+        ..task
+    });
     completion.failures.push(record(
         path.into_bytes(),
         operation,
         error,
-        1,
-        &Task::Delete(task),
+        attempts,
+        &fresh,
     ));
 }
 
@@ -208,12 +239,42 @@ pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Comp
             };
             directory(context, &given_up, &error, &mut completion);
         }
-        Task::Delete(task) => deletion(context, task, &error, &mut completion),
-        Task::Restart => {
+        Task::Delete(task) => abandoned_deletion(context, task, &error, &mut completion),
+        Task::PostJob => {
+            let path = context.absolute(b"");
+            completion
+                .failures
+                .push(record(path, "post_job", &error, expiries, &Task::PostJob));
+        }
+        Task::Restart | Task::PreJob => {
             completion.fatal = Some(crate::broker::Fatal::Pass(error.message));
         }
     }
     completion
+}
+
+/// Objects one by one, a single one or a collection not again.
+fn abandoned_deletion(
+    context: &JobContext,
+    task: DeleteTask,
+    error: &EntryError,
+    completion: &mut Completion,
+) {
+    match &task.what {
+        Deletion::Objects(objects) | Deletion::Within { objects, .. } if objects.len() > 1 => {
+            let singles = objects.iter().map(|object| {
+                Task::Delete(DeleteTask {
+                    redelivered: true,
+                    ..task.with_objects(vec![object.clone()])
+                })
+            });
+            completion.retries = singles.filter_map(|task| task.to_new_task().ok()).collect();
+        }
+        _ => {
+            let attempts = context.spec.options.max_retries;
+            deletion(context, DeleteTask { attempts, ..task }, error, completion);
+        }
+    }
 }
 
 /// Accounts for a task that is none: what it was for, only another pass can do.

@@ -15,6 +15,7 @@ use crate::broker::{
     WorkerId,
 };
 use crate::context::JobContext;
+use crate::core::JobHooks;
 use crate::error::SyncError;
 use crate::naming::{self, NameError};
 use crate::plan::{Incompatible, Operation, check_compatible};
@@ -37,6 +38,10 @@ pub struct JobRequest<'a> {
     pub interval: Option<Duration>,
     /// The process that runs it to its end, if one does.
     pub owner: Option<WorkerId>,
+    /// The hooks around its passes, of the handler that its workers have ([`EventHandler::job_hooks`]).
+    ///
+    /// [`EventHandler::job_hooks`]: crate::core::EventHandler::job_hooks
+    pub hooks: JobHooks,
 }
 
 /// Why a job is not started. Nothing was queued and nothing changed.
@@ -170,8 +175,8 @@ pub async fn init(
             identity: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(identity.as_bytes())),
             spec: json,
             first: Task::Restart.to_new_task().map_err(unwritable)?,
-            pre_job: false,
-            post_job: false,
+            pre_job: request.hooks.pre_job,
+            post_job: request.hooks.post_job,
             interval: request.interval,
             owner: request.owner.clone(),
             queues: request.options.queues.clone(),

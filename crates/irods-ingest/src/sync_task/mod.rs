@@ -6,6 +6,7 @@
 //! | `sync_path` | one directory: its collection (`sync_dir`), then lists it and compares | `sync_files` for what is new or changed, a `sync_path` for each sub-directory, a `delete` for what is gone |
 //! | `delete` | what the source no longer has | a collection's content, in tasks of their own |
 //! | `sync_files` | some files of one directory, each by itself through `sync_entry` | what failed and is to be tried again |
+//! | `pre_job`, `post_job` | the hooks around a pass (`job_hook`) | nothing: the broker goes on with the pass |
 //!
 //! A directory's collection is made by the task that scans it, before anything below it is queued. So no two tasks want the
 //! same collection, and a file finds its collection there; where somebody removed it meanwhile, `create_dirs` makes it again.
@@ -14,7 +15,7 @@
 
 use std::time::Duration;
 
-use crate::broker::{Completion, Leased, TaskKind};
+use crate::broker::{Completion, Leased};
 use crate::context::JobContext;
 use crate::error::SyncError;
 
@@ -22,6 +23,7 @@ mod delete;
 mod failure;
 mod irods_task;
 pub mod job;
+mod job_hook;
 mod sync_dir;
 mod sync_entry;
 mod sync_files;
@@ -57,10 +59,6 @@ impl TaskEnd {
 /// # Errors
 /// What concerns more than single entries; see [`SyncError`].
 pub async fn run(context: &JobContext, leased: &Leased, task: Task) -> Result<TaskEnd, SyncError> {
-    if leased.kind != TaskKind::Work {
-        // Hooks around passes are queued for jobs with a handler that has them; none of ours does yet.
-        return Ok(TaskEnd::complete(Completion::default()));
-    }
     if leased.expiries >= MAX_EXPIRIES {
         return Ok(TaskEnd::complete(failure::abandoned(
             context,
@@ -73,6 +71,7 @@ pub async fn run(context: &JobContext, leased: &Leased, task: Task) -> Result<Ta
         Task::SyncPath(task) => sync_path::sync_path(context, leased, task).await,
         Task::SyncFiles(task) => sync_files::sync_files(context, task, leased.expiries > 0).await,
         Task::Delete(task) => delete::delete(context, leased, task).await,
+        Task::PreJob | Task::PostJob => job_hook::job_hook(context, leased, &task).await,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{NewTask, TaskClass};
+use crate::broker::{Leased, NewTask, TaskClass, TaskKind};
 use crate::bytes_text;
 use crate::plan::compare::Presence;
 use crate::signature::Verdict;
@@ -24,6 +24,12 @@ pub enum Task {
     SyncFiles(FilesTask),
     /// Deletes what the source no longer has.
     Delete(DeleteTask),
+    /// Runs the handler's pre_job. The broker queues it, without a payload.
+    #[serde(skip)]
+    PreJob,
+    /// Runs the handler's post_job. The broker queues it, without a payload.
+    #[serde(skip)]
+    PostJob,
 }
 
 /// See [`Task::SyncPath`].
@@ -48,6 +54,34 @@ pub struct DeleteTask {
     pub directory: Vec<u8>,
     /// What to delete.
     pub what: Deletion,
+    /// How often it was tried before.
+    #[serde(default)]
+    pub attempts: u32,
+    /// An attempt whose end nobody knows may have deleted some of it.
+    #[serde(default)]
+    pub redelivered: bool,
+}
+
+impl DeleteTask {
+    /// The first attempt.
+    pub(super) fn new(directory: &[u8], what: Deletion) -> Self {
+        DeleteTask {
+            directory: directory.to_vec(),
+            what,
+            attempts: 0,
+            redelivered: false,
+        }
+    }
+
+    /// The same of these objects alone.
+    pub(super) fn with_objects(&self, some: Vec<String>) -> Self {
+        let mut task = self.clone();
+        match &mut task.what {
+            Deletion::Objects(objects) | Deletion::Within { objects, .. } => *objects = some,
+            Deletion::Collection { .. } => {}
+        }
+        task
+    }
 }
 
 /// What a [`DeleteTask`] deletes.
@@ -103,6 +137,18 @@ pub struct FileItem {
 }
 
 impl Task {
+    /// What was leased.
+    ///
+    /// # Errors
+    /// The payload is not a task.
+    pub fn of(leased: &Leased) -> Result<Self, serde_json::Error> {
+        match leased.kind {
+            TaskKind::Work => serde_json::from_slice(&leased.payload),
+            TaskKind::PreJob => Ok(Task::PreJob),
+            TaskKind::PostJob => Ok(Task::PostJob),
+        }
+    }
+
     /// The name in logs and in the failure ledger.
     pub fn name(&self) -> &'static str {
         match self {
@@ -110,13 +156,15 @@ impl Task {
             Task::SyncPath(_) => "sync_path",
             Task::SyncFiles(_) => "sync_files",
             Task::Delete(_) => "delete",
+            Task::PreJob => "pre_job",
+            Task::PostJob => "post_job",
         }
     }
 
     /// The directory that it is about, relative to the source root.
     pub fn directory(&self) -> &[u8] {
         match self {
-            Task::Restart => b"",
+            Task::Restart | Task::PreJob | Task::PostJob => b"",
             Task::SyncPath(task) => &task.directory,
             Task::SyncFiles(task) => &task.directory,
             Task::Delete(task) => &task.directory,
@@ -126,10 +174,10 @@ impl Task {
     /// The task as the broker takes it.
     ///
     /// # Errors
-    /// Never in practice: every field has a JSON form.
+    /// Never in practice: every field has a JSON form, and nobody but the broker queues hooks.
     pub fn to_new_task(&self) -> Result<NewTask, serde_json::Error> {
         let (class, depth) = match self {
-            Task::Restart => (TaskClass::Start, 0),
+            Task::Restart | Task::PreJob | Task::PostJob => (TaskClass::Start, 0),
             Task::SyncPath(task) => (TaskClass::Directory, depth(&task.directory)),
             Task::SyncFiles(task) => (TaskClass::Files, depth(&task.directory)),
             Task::Delete(task) => (TaskClass::Other, depth(&task.directory)),

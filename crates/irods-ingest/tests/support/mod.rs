@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use bstr::BString;
 use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{Broker, FailureRecord, Job, JobId, WorkerId, WorkerInfo};
-use ingest::core::{EventHandler, NoHandler};
+use ingest::core::{EventHandler, JobHooks, NoHandler};
 use ingest::shutdown::{Shutdown, ShutdownSender, shutdown};
 use ingest::sync_task::job::{JobRequest, start_synchronization};
 use ingest::sync_task::{JobOptions, LogTasks};
@@ -95,13 +95,26 @@ impl Site {
 
     /// Queues a job of the source without running it.
     pub async fn start(&self, name: &str, options: JobOptions) -> Job {
+        self.start_with(name, options, JobHooks::default(), None)
+            .await
+    }
+
+    /// The same with hooks around its passes, or as a periodic one.
+    pub async fn start_with(
+        &self,
+        name: &str,
+        options: JobOptions,
+        hooks: JobHooks,
+        interval: Option<Duration>,
+    ) -> Job {
         let request = JobRequest {
             name: Some(name.to_owned()),
             source: &self.source(),
             target: TARGET,
             options,
-            interval: None,
+            interval,
             owner: None,
+            hooks,
         };
         let broker: &dyn Broker = self.broker.as_ref();
         start_synchronization(broker, &self.pool, request)
