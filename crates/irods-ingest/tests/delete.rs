@@ -4,9 +4,14 @@
 
 mod support;
 
-use ingest::broker::{Job, JobState};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use ingest::broker::{Broker, FailureFilter, Job, JobState};
+use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::plan::{DeleteMode, Operation};
-use ingest::sync_task::JobOptions;
+use ingest::sync_task::{JobOptions, LogTasks};
 use support::{Site, TARGET, assert_registered};
 
 const TRASH: &str = "/tempZone/trash/home/rods/landing";
@@ -194,4 +199,95 @@ async fn names_that_are_not_text_are_followed_too() {
     site.assert_no_failures(&job).await;
     assert_eq!(job.totals.deleted, 3);
     assert_eq!(names(&site).await, ["/good"]);
+}
+
+/// The first attempt at each deletion fails.
+#[derive(Debug, Default)]
+struct FirstFails {
+    tried: Mutex<BTreeMap<(String, String), u32>>,
+    always: bool,
+}
+
+#[async_trait]
+impl EventHandler for FirstFails {
+    fn has_hooks(&self, event: Event) -> bool {
+        matches!(event, Event::DataObjDelete | Event::CollDelete)
+    }
+
+    async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {
+        let mut tried = self.tried.lock().unwrap();
+        let what = (event.name().to_owned(), subject.target.to_owned());
+        let tries = tried.entry(what).or_default();
+        *tries += 1;
+        match self.always || *tries == 1 {
+            true => Err(HookError {
+                message: "not now".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_fails_is_tried_again_as_often_as_the_job_says() {
+    let options = JobOptions {
+        max_retries: 1,
+        ..with(Operation::RegisterSync, DeleteMode::Unregister)
+    };
+    let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
+    remove(&site);
+    let handler = Arc::new(FirstFails::default());
+    let job = site.start("first fails", options.clone()).await;
+    // One by one, so that no two tasks find the same collection empty.
+    let watcher = Arc::new(LogTasks);
+    site.run_watched(job.id, handler.clone(), watcher).await;
+    let job = site.broker.job(job.id).await.unwrap();
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.deleted, GONE);
+    assert_eq!(job.totals.retried, GONE, "each of them once");
+    assert!(
+        handler
+            .tried
+            .lock()
+            .unwrap()
+            .values()
+            .all(|tries| *tries == 2)
+    );
+    assert_registered(&site).await;
+
+    // What fails to the end is in the ledger by its own name, with its attempts, and can be tried again from there.
+    for name in ["gone/a", "gone/b", "gone/c"] {
+        site.write(name, "x");
+    }
+    site.run(options.clone()).await;
+    std::fs::remove_dir_all(site.source().join("gone")).unwrap();
+    let handler = Arc::new(FirstFails {
+        always: true,
+        ..FirstFails::default()
+    });
+    let job = site.run_with(options, handler).await;
+    assert_eq!((job.totals.failed, job.totals.retried), (3, 3));
+    let failures = site.failures(&job).await;
+    let paths: Vec<_> = failures
+        .iter()
+        .map(|f| String::from_utf8(f.failure.path.clone()).unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        ["a", "b", "c"].map(|name| format!("{TARGET}/gone/{name}"))
+    );
+    assert!(failures.iter().all(|f| f.failure.attempts == 2));
+    site.broker
+        .retry(job.id, &FailureFilter::default())
+        .await
+        .unwrap();
+    let (worker, _told) = site.worker(job.id, 2, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    let job = site.broker.job(job.id).await.unwrap();
+    assert_eq!((job.failures, job.pass_totals.deleted), (0, 4));
+    assert_registered(&site).await;
 }

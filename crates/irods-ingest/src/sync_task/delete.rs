@@ -106,18 +106,18 @@ pub(super) async fn delete(
             collection,
             objects,
         } => match delete_objects(context, &task, collection, objects, &mut completion).await {
-            Ok(()) => {
-                // The objects are accounted for: what is left to be tried again is the collection.
-                let rest = task.with_objects(Vec::new());
-                let removed = remove_emptied(context, collection, top, &mut completion).await;
-                entry_alone(context, removed, rest, &mut completion)
-            }
+            Ok(()) => remove_emptied(context, &task, collection, top, &mut completion).await,
             failed => failed,
         },
         Deletion::Collection { top, collection } => {
-            let done =
-                delete_collection(context, leased, &task, collection, top, &mut completion).await;
-            entry_alone(context, done, task, &mut completion)
+            match delete_collection(context, leased, &task, collection, top, &mut completion).await
+            {
+                Err(SyncError::Entry(error)) => {
+                    failure::deletion(context, task.clone(), &error, &mut completion);
+                    Ok(())
+                }
+                done => done,
+            }
         }
     };
     match done {
@@ -129,22 +129,6 @@ pub(super) async fn delete(
             Ok(TaskEnd::CompleteInPart(Box::new(completion), why))
         }
         Err(why) => Err(why),
-    }
-}
-
-/// Accounts for what failed with one entry alone.
-fn entry_alone(
-    context: &JobContext,
-    done: Result<(), SyncError>,
-    task: DeleteTask,
-    completion: &mut Completion,
-) -> Result<(), SyncError> {
-    match done {
-        Err(SyncError::Entry(error)) => {
-            failure::deletion(context, task, &error, completion);
-            Ok(())
-        }
-        done => done,
     }
 }
 
@@ -240,7 +224,7 @@ async fn delete_collection(
         .map(text)
         .collect::<Result<Vec<_>, _>>()?;
     if objects.is_empty() && collections.is_empty() {
-        return remove_emptied(context, collection, top, completion).await;
+        return remove_emptied(context, task, collection, top, completion).await;
     }
     let chunk = context.spec.options.files_per_task.max(1);
     let within = objects.chunks(chunk).map(|objects| Deletion::Within {
@@ -270,13 +254,20 @@ async fn delete_collection(
     Ok(())
 }
 
-/// Removes a collection if it is empty, then those above it that this made empty, up to `top`.
+/// Removes a collection if it is empty, then those above it that this made empty, up to `top`. One that cannot be removed is
+/// tried again by itself.
 async fn remove_emptied(
     context: &JobContext,
+    task: &DeleteTask,
     collection: &str,
     top: &str,
     completion: &mut Completion,
 ) -> Result<(), SyncError> {
+    // Attempts at the objects are none at the collection.
+    let mut attempts = match &task.what {
+        Deletion::Within { objects, .. } if !objects.is_empty() => 0,
+        _ => task.attempts,
+    };
     let mut next = Some(collection);
     while let Some(collection) = next {
         if let Err(why) = check_limit(context, 1).await? {
@@ -288,11 +279,26 @@ async fn remove_emptied(
                 sync_irods::delete_collection_if_empty(context, zone.as_mut(), collection).await?;
             Ok(removed || again)
         })
-        .await?;
-        if !removed {
-            return Ok(());
+        .await;
+        match removed {
+            Ok(true) => completion.counts.deleted += 1,
+            Ok(false) => return Ok(()),
+            Err(SyncError::Entry(error)) => {
+                let what = Deletion::Within {
+                    top: top.to_owned(),
+                    collection: collection.to_owned(),
+                    objects: Vec::new(),
+                };
+                let rest = DeleteTask {
+                    attempts,
+                    ..DeleteTask::new(&task.directory, what)
+                };
+                failure::deletion(context, rest, &error, completion);
+                return Ok(());
+            }
+            Err(why) => return Err(why),
         }
-        completion.counts.deleted += 1;
+        attempts = 0;
         next = path::parent(collection).filter(|_| collection != top);
     }
     Ok(())

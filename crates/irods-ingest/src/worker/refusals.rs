@@ -4,7 +4,9 @@
 //! so with every later pass and retry too; what cannot (the job is for another zone, or of another version) never is.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::broker::{JobFilter, JobId};
 

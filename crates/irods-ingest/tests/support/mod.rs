@@ -16,7 +16,7 @@ use ingest::broker::{Broker, FailureRecord, Job, JobId, WorkerId, WorkerInfo};
 use ingest::core::{EventHandler, JobHooks, NoHandler};
 use ingest::shutdown::{Shutdown, ShutdownSender, shutdown};
 use ingest::sync_task::job::{JobRequest, start_synchronization};
-use ingest::sync_task::{JobOptions, LogTasks};
+use ingest::sync_task::{IrodsTask, JobOptions, LogTasks};
 use ingest::worker::{Worker, WorkerError, WorkerOptions};
 use irods_client::collection::Replica;
 use irods_client::{ConnectOptions, Environment, Pool, PoolOptions, Pooled};
@@ -141,6 +141,29 @@ impl Site {
         handler: Arc<dyn EventHandler>,
         told: Shutdown,
     ) -> Worker {
+        self.watched_worker(job, concurrency, handler, Arc::new(LogTasks), told)
+    }
+
+    /// Does one task after the other, to the end of the job.
+    pub async fn run_watched(
+        &self,
+        job: JobId,
+        handler: Arc<dyn EventHandler>,
+        watcher: Arc<dyn IrodsTask>,
+    ) {
+        let (_sender, told) = shutdown();
+        let worker = self.watched_worker(job, 1, handler, watcher, told);
+        worker.run().await.unwrap();
+    }
+
+    fn watched_worker(
+        &self,
+        job: JobId,
+        concurrency: usize,
+        handler: Arc<dyn EventHandler>,
+        watcher: Arc<dyn IrodsTask>,
+        told: Shutdown,
+    ) -> Worker {
         let info = WorkerInfo {
             id: WorkerId(format!("test-{}", uuid::Uuid::new_v4())),
             host: "here".into(),
@@ -156,7 +179,7 @@ impl Site {
             self.broker.clone(),
             self.pool.clone(),
             handler,
-            Arc::new(LogTasks),
+            watcher,
             options,
             told,
         )
