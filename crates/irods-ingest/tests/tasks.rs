@@ -7,7 +7,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use ingest::broker::{Broker, JobState, NewJob, NewTask, TaskClass};
+use ingest::broker::{Broker, JobState, NewJob, NewTask, Queues, TaskClass};
 use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::sync_task::job::JobRequest;
 use ingest::sync_task::{IrodsTask, JobOptions, TaskReturn, job};
@@ -118,6 +118,8 @@ async fn an_unreadable_task_is_in_the_ledger() {
         post_job: false,
         interval: None,
         owner: None,
+        queues: Queues::default(),
+        max_in_flight: None,
     };
     let created = site.broker.create_job(poisoned).await.unwrap();
     let (worker, _told) = site.worker(created.job().id, 1, Arc::new(NoHandler));
