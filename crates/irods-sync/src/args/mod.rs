@@ -13,7 +13,7 @@ mod log;
 mod zone;
 
 pub use job::{JobFlags, ScanFlags};
-pub use log::LogFlags;
+pub use log::{LogFlags, LogFormat};
 pub use zone::{TlsFlags, ZoneArgs};
 
 /// Keep a collection in an iRODS zone in step with a directory tree.

@@ -1,9 +1,8 @@
-//! The log: to stderr for people, or to a file as the JSON lines that readers of the Python tool's logs know: the fields of the
-//! event, then `event`, `logger`, `level`, `@timestamp`.
+//! The log: for people, or as the JSON lines that readers of the Python tool's logs know: the fields of the event, then `event`,
+//! `logger`, `level`, `@timestamp`. To stderr, or to a file (`file`) that is rotated (`when`).
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::sync::Mutex;
 
 use serde::ser::{SerializeMap, Serializer};
@@ -11,47 +10,64 @@ use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::args::LogFormat;
 use crate::config::LogConfig;
 use crate::exit::{Failed, Result};
 use crate::ui;
+
+mod file;
+mod when;
+
+use file::{LogFile, Rotation};
+use when::Schedule;
+pub use when::When;
 
 /// Starts logging.
 ///
 /// # Errors
 /// The file cannot be opened.
 pub fn init(config: &LogConfig) -> Result<()> {
-    let builder = tracing_subscriber::fmt().with_max_level(config.level);
-    match &config.file {
-        None => builder
-            .with_writer(|| ui::Stderr)
-            .with_ansi(false)
-            .with_target(false)
-            .init(),
-        Some(path) => {
-            let file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(|error| {
-                    Failed::could_not_run(format!(
-                        "cannot open the log {}: {error}",
-                        path.display()
-                    ))
-                })?;
-            let format = ReferenceJson {
-                file: path.to_string_lossy().into_owned(),
-            };
-            builder
-                .with_writer(Mutex::new(file))
-                .event_format(format)
-                .init();
+    let Some(path) = &config.file else {
+        if config.rotation.is_some() {
+            ui::note(
+                "irods_sync: --log_when and --log_interval mean nothing without --log_filename",
+            );
         }
-    }
+        let format = config.format.unwrap_or(LogFormat::Text);
+        start(config, format, "stderr", || ui::Stderr);
+        return Ok(());
+    };
+    let rotation = config.rotation.map(|(when, interval)| Rotation {
+        schedule: Schedule::new(when, interval, jiff::tz::TimeZone::system()),
+        now: Box::new(jiff::Timestamp::now),
+    });
+    let complain = |text: &str| ui::note(&format!("irods_sync: {text}"));
+    let file = LogFile::open(path, rotation, complain).map_err(|error| {
+        Failed::could_not_run(format!("cannot open the log {}: {error}", path.display()))
+    })?;
+    let format = config.format.unwrap_or(LogFormat::Json);
+    start(config, format, &path.to_string_lossy(), Mutex::new(file));
     Ok(())
+}
+
+fn start<W>(config: &LogConfig, format: LogFormat, name: &str, writer: W)
+where
+    W: for<'a> MakeWriter<'a, Writer: io::Write> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(config.level)
+        .with_writer(writer);
+    match format {
+        LogFormat::Text => builder.with_ansi(false).with_target(false).init(),
+        LogFormat::Json => builder
+            .event_format(ReferenceJson {
+                file: name.to_owned(),
+            })
+            .init(),
+    }
 }
 
 /// One event as one line of JSON.
