@@ -10,6 +10,7 @@ use crate::shutdown::Shutdown;
 use crate::signature::CacheKey;
 use crate::source::{Filter, Source};
 use crate::spec::JobSpec;
+use crate::sync_irods::Removals;
 use crate::zone::Zone;
 
 /// One job in one worker.
@@ -31,6 +32,8 @@ pub struct JobContext {
     pub broker: Arc<dyn Broker>,
     /// Whether the worker is leaving.
     pub shutdown: Shutdown,
+    /// Removals of collections by this worker.
+    pub(crate) removals: Arc<Removals>,
 }
 
 impl JobContext {

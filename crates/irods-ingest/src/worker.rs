@@ -297,6 +297,7 @@ impl Worker {
             zone: self.zone.clone(),
             broker: self.broker.clone(),
             shutdown: self.shutdown.clone(),
+            removals: Arc::default(),
         })
     }
 

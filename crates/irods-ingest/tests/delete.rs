@@ -67,7 +67,7 @@ async fn names(site: &Site) -> Vec<String> {
 }
 
 async fn exists(site: &Site, path: &str) -> bool {
-    site.connection().await.stat(path).await.unwrap().is_some()
+    site.stat(path).await.is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,11 +75,10 @@ async fn unregistering_follows_the_source_and_leaves_the_files() {
     let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
     let before = names(&site).await.len();
     remove(&site);
-    let job = site
-        .run(with(Operation::RegisterSync, DeleteMode::Unregister))
+    let t = site
+        .run_well(with(Operation::RegisterSync, DeleteMode::Unregister))
         .await;
-    site.assert_no_failures(&job).await;
-    assert_eq!(job.totals.deleted, GONE);
+    assert_eq!(t.deleted, GONE);
     assert_registered(&site).await;
     assert_eq!(names(&site).await.len() as u64, before as u64 - GONE);
     assert!(!exists(&site, TRASH).await, "nothing goes to the trash");
@@ -94,9 +93,8 @@ async fn uploads_go_to_the_trash_or_for_good() {
     for (mode, in_trash) in [(DeleteMode::Trash, true), (DeleteMode::NoTrash, false)] {
         let site = site(Operation::PutSync, mode).await;
         remove(&site);
-        let job = site.run(with(Operation::PutSync, mode)).await;
-        site.assert_no_failures(&job).await;
-        assert_eq!(job.totals.deleted, GONE, "{mode}");
+        let t = site.run_well(with(Operation::PutSync, mode)).await;
+        assert_eq!(t.deleted, GONE, "{mode}");
         assert!(!exists(&site, &format!("{TARGET}/gone")).await);
         assert!(exists(&site, &format!("{TARGET}/dir/keep")).await);
         let trashed = [format!("{TRASH}/drop"), format!("{TRASH}/gone/deep/er/f3")];
@@ -130,11 +128,11 @@ async fn what_is_excluded_or_hidden_is_not_gone() {
     site.assert_no_failures(&job).await;
     assert_eq!((job.totals.deleted, names(&site).await), (0, before));
     std::fs::remove_dir_all(site.source().join(".hidden")).unwrap();
-    let job = site
-        .run(with(Operation::RegisterSync, DeleteMode::Unregister))
+    let t = site
+        .run_well(with(Operation::RegisterSync, DeleteMode::Unregister))
         .await;
     assert_eq!(
-        job.totals.deleted, 2,
+        t.deleted, 2,
         "the collection .hidden with its object, and nothing of hidden"
     );
     assert!(exists(&site, &format!("{TARGET}/hidden/x")).await);
@@ -195,9 +193,7 @@ async fn names_that_are_not_text_are_followed_too() {
     assert_eq!(job.totals.deleted, 0, "they are there");
     std::fs::remove_file(site.write(b"bad\xff", "")).unwrap();
     std::fs::remove_dir_all(site.write(b"worse\xfe/\xfd", "").parent().unwrap()).unwrap();
-    let job = site.run(options()).await;
-    site.assert_no_failures(&job).await;
-    assert_eq!(job.totals.deleted, 3);
+    assert_eq!(site.run_well(options()).await.deleted, 3);
     assert_eq!(names(&site).await, ["/good"]);
 }
 
@@ -239,6 +235,10 @@ async fn a_deletion_that_fails_is_tried_again_as_often_as_the_job_says() {
         ..with(Operation::RegisterSync, DeleteMode::Unregister)
     };
     let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
+    if site.harsh.is_some() {
+        // It counts attempts, to which a harsh zone adds.
+        return;
+    }
     remove(&site);
     let handler = Arc::new(FirstFails::default());
     let job = site.start("first fails", options.clone()).await;

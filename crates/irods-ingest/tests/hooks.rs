@@ -35,10 +35,14 @@ impl Recorder {
         self.seen.lock().unwrap().push(line);
     }
 
-    /// What was seen, sorted: files of one directory may be done in any order.
-    fn sorted(&self) -> Vec<String> {
+    /// What was seen, sorted: files of one directory may be done in any order. In a harsh zone, where attempts fail, `pre` may
+    /// have run more than once; `post` never.
+    fn sorted(&self, site: &Site) -> Vec<String> {
         let mut seen = std::mem::take(&mut *self.seen.lock().unwrap());
         seen.sort();
+        if site.harsh.is_some() {
+            seen.dedup_by(|one, other| one == other && one.starts_with("pre_"));
+        }
         seen
     }
 }
@@ -102,7 +106,7 @@ async fn each_event_has_one_pre_and_one_post() {
             "pre_data_obj_create [/d/a]",
             "pre_data_obj_create [/d/b]",
         ];
-        assert_eq!(recorder.sorted(), expected, "{operation}");
+        assert_eq!(recorder.sorted(&site), expected, "{operation}");
 
         site.write("d/a", "changed");
         let_times_settle(&site.source().join("d/a")).await;
@@ -110,7 +114,7 @@ async fn each_event_has_one_pre_and_one_post() {
         site.assert_no_failures(&job).await;
         // Overwriting a file in place does not touch its directory.
         let expected = ["post_data_obj_modify [/d/a]", "pre_data_obj_modify [/d/a]"];
-        assert_eq!(recorder.sorted(), expected, "{operation}");
+        assert_eq!(recorder.sorted(&site), expected, "{operation}");
     }
 }
 
@@ -122,7 +126,7 @@ async fn a_changed_directory_fires_modify_and_metadata_changes_fire_hooks_only()
     let recorder = Arc::new(Recorder::default());
     site.run_with(with(Operation::RegisterSync), recorder.clone())
         .await;
-    recorder.sorted();
+    recorder.sorted(&site);
     let mut mode = std::fs::metadata(&a).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o600);
     std::fs::set_permissions(&a, mode).unwrap();
@@ -139,7 +143,7 @@ async fn a_changed_directory_fires_modify_and_metadata_changes_fire_hooks_only()
         "pre_coll_modify [/d]",
         "pre_data_obj_modify [/d/a]",
     ];
-    assert_eq!(recorder.sorted(), expected);
+    assert_eq!(recorder.sorted(&site), expected);
     assert_eq!((job.totals.metadata_only, job.totals.updated), (1, 0));
 }
 

@@ -170,7 +170,13 @@ async fn put_leaves_what_exists_and_append_adds_the_new_end() {
     let job = site.run(with(Operation::PutAppend)).await;
     site.assert_no_failures(&job).await;
     assert_eq!(site.read(&format!("{TARGET}/log")).await, b"one\ntwo\n");
-    assert_eq!((job.totals.appended, job.totals.bytes_uploaded), (1, 4));
+    let t = job.totals;
+    match site.harsh {
+        None => assert_eq!((t.appended, t.bytes_uploaded), (1, 4)),
+        // An end that is found to be there, since only the answer was lost, counts as nothing written; what an interrupted
+        // append left is uploaded as a whole.
+        Some(_) => assert_eq!(t.appended + t.uploaded + t.updated + t.metadata_only, 1),
+    }
     // Shorter than the object: refused, and said.
     site.write("log", "x");
     let_times_settle(&log).await;
@@ -185,11 +191,7 @@ async fn a_failing_file_fails_alone() {
     for n in 0..5 {
         site.write(format!("f{n}"), "x");
     }
-    let mut zone = site.connection().await;
-    zone.create_collection(&format!("{TARGET}/f2"), true)
-        .await
-        .unwrap();
-    drop(zone);
+    site.create_collection(&format!("{TARGET}/f2")).await;
     let job = site.run(with(Operation::RegisterSync)).await;
     assert_eq!((job.totals.registered, job.totals.failed), (4, 1));
     assert_eq!(job.state, JobState::Finished);
@@ -233,8 +235,7 @@ async fn avus_that_an_earlier_run_did_not_reach_are_attached() {
     symlink("elsewhere", site.source().join("link")).unwrap();
     let link = site.source().join("link");
     let meta = link.symlink_metadata().unwrap();
-    let mut zone = site.connection().await;
-    zone.create_collection(TARGET, true).await.unwrap();
+    site.create_collection(TARGET).await;
     let what = irods_client::register::Register {
         file: link.to_str().unwrap().to_owned(),
         size: Some(meta.len()),
@@ -242,11 +243,15 @@ async fn avus_that_an_earlier_run_did_not_reach_are_attached() {
         ..Default::default()
     };
     let object = format!("{TARGET}/link");
-    zone.register(&object, &what).await.unwrap();
+    site.ask(async |zone| match zone.register(&object, &what).await {
+        Err(error) if error.already_exists() => Ok(()),
+        done => done.map(drop),
+    })
+    .await;
     let job = site.run(with(Operation::RegisterSync)).await;
     site.assert_no_failures(&job).await;
     let entity = irods_client::metadata::Entity::DataObject(&object);
-    let avus = zone.list_avus(entity).await.unwrap();
+    let avus = site.ask(async |zone| zone.list_avus(entity).await).await;
     let expected = format!("{}/elsewhere", site.source().display());
     assert_eq!(avus[0].value, expected);
 }
@@ -275,7 +280,9 @@ async fn a_replica_is_registered_beside_what_was_uploaded() {
         assert_eq!(replicas.len(), 2, "{replicas:?}");
         assert_eq!(
             replicas[0].status,
-            irods_client::collection::ReplicaStatus::Stale
+            irods_client::collection::ReplicaStatus::Stale,
+            "{replicas:?} {:?}",
+            job.totals
         );
         assert_eq!(
             replicas[1].status,

@@ -23,6 +23,9 @@ pub struct Harsh {
     pub delay: Duration,
     /// Rows come ordered without regard to case, as a database with a locale has them.
     pub locale_order: bool,
+    /// An administrator is shown only what he has been let in to, as an ordinary user is on every server with strict ACLs (the
+    /// rule of 4.2 and 4.3 as they are delivered, the only one of 5.0). Others are shown no more than that in any case.
+    pub strict: bool,
     /// Chance that a call on an object is told that the object is locked or in flight.
     pub locked: u32,
     /// Chance that a call is carried out and its answer lost with the connection.
@@ -50,6 +53,8 @@ impl Harsh {
             locked: random.random_range(0..=40),
             lost: random.random_range(0..=25),
             cut: random.random_range(0..=25),
+            // The last to be drawn: what a seed meant before stays.
+            strict: random.random_bool(0.5),
         }
     }
 

@@ -111,6 +111,7 @@ impl Session {
             host: self.peer,
         });
         Ok(Identity {
+            strict: self.zone.hides_rows_from_all(),
             ticket,
             ..login.client.clone()
         })

@@ -206,6 +206,11 @@ impl Shared {
         self.harsh.as_ref().is_some_and(|harsh| harsh.locale_order)
     }
 
+    /// Whether the harsh mode hides rows even from administrators.
+    pub fn hides_rows_from_all(&self) -> bool {
+        self.harsh.as_ref().is_some_and(|harsh| harsh.strict)
+    }
+
     /// What the harsh mode has in store for a new connection.
     pub fn fortune(&self) -> Option<Fortune> {
         let harsh = self.harsh.as_ref()?;

@@ -19,6 +19,7 @@ fn mild(release: Version) -> Harsh {
         release,
         delay: Duration::ZERO,
         locale_order: false,
+        strict: false,
         locked: 0,
         lost: 0,
         cut: 0,
@@ -174,4 +175,46 @@ async fn rows_come_as_a_locale_has_them() {
     let rows = rods.query(&[403, 407], &[(501, &under)]).await;
     let names: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(names, ["A", "a1", "b", "B2"]);
+}
+
+#[tokio::test]
+async fn rows_may_be_hidden_from_an_administrator_too() {
+    let f = zone(Harsh {
+        strict: true,
+        ..mild(Version::new(5, 0, 2))
+    })
+    .await;
+    let mut rods = f.rods().await;
+    for name in ["seen", "hidden"] {
+        assert_eq!(rods.put(&format!("{HOME}/{name}"), b"x").await, 0);
+        assert_eq!(rods.mkdir(&format!("{HOME}/{name} c")).await, 0);
+    }
+    for name in ["hidden", "hidden c"] {
+        let nothing = ModAccessControlInp {
+            access_level: Some("null".into()),
+            user_name: Some("rods".into()),
+            path: Some(format!("{HOME}/{name}")),
+            ..ModAccessControlInp::default()
+        };
+        assert_eq!(rods.call(api::MOD_ACCESS_CONTROL, &nothing).await.code, 0);
+    }
+    let under = format!("= '{HOME}'");
+    assert_eq!(rods.query(&[403], &[(501, &under)]).await, [["seen"]]);
+    let seen = format!("{HOME}/seen c");
+    assert_eq!(rods.query(&[501], &[(502, &under)]).await, [[seen]]);
+    let hidden = format!("{HOME}/hidden");
+    let missing = Err(codes::USER_FILE_DOES_NOT_EXIST);
+    assert_eq!(rods.stat(&hidden).await.map(drop), missing);
+    // Yet the names are taken.
+    let taken = codes::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME;
+    assert_eq!(rods.put(&hidden, b"y").await, taken);
+    let collection = CollInpNew {
+        coll_name: format!("{hidden} c"),
+        ..CollInpNew::default()
+    };
+    assert_eq!(rods.call(api::COLL_CREATE, &collection).await.code, taken);
+    let f = calm(f).await;
+    let mut rows = f.rods().await.query(&[403], &[(501, &under)]).await;
+    rows.sort();
+    assert_eq!(rows, [["hidden"], ["seen"]]);
 }

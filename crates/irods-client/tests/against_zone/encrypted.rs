@@ -98,6 +98,7 @@ async fn site(release: Version) -> (TestZone, Environment) {
             release,
             delay: std::time::Duration::ZERO,
             locale_order: false,
+            strict: false,
             locked: 0,
             lost: 0,
             cut: 0,

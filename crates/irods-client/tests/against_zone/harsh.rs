@@ -48,6 +48,7 @@ async fn a_good_object_is_a_whole_one() {
             release: Version::new(5, 0, 2),
             delay: Duration::ZERO,
             locale_order: false,
+            strict: false,
             locked: 0,
             lost: 25,
             cut: 25,

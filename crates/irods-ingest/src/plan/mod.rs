@@ -38,7 +38,7 @@ pub use operation::{DeleteMode, Incompatible, Operation, UnknownName, check_comp
 /// it was uploaded: clocks of sources and zones differ.
 pub const CLOCK_MARGIN_SECONDS: i64 = 300;
 
-use Decision::{CompareChecksums, Look, Refuse, Skip};
+use Decision::{Act, CompareChecksums, Look, Refuse, Skip};
 use Event::{Create, Modify};
 
 /// What is to happen to an entry that is not a directory.
@@ -206,7 +206,20 @@ fn replica_of_existing(facts: &FileFacts<'_>, verdict: Verdict, replicas: &[Repl
         .rfind(|replica| replica.physical_path == facts.physical_path);
     match (ours, there.next(), verdict) {
         (Some(_), _, Verdict::MetadataChanged) => act(Modify, Effect::Nothing),
-        (Some(replica), _, _) => registered(facts, verdict, replica),
+        (Some(replica), _, _) => match registered(facts, verdict, replica) {
+            // Registered by an attempt that did not come to make the others stale.
+            Act {
+                event: Create,
+                effect: Effect::Nothing,
+            } if replicas.iter().any(|other| {
+                other.status == ReplicaStatus::Good && other.number != replica.number
+            }) =>
+            {
+                let number = replica.number;
+                act(Create, Effect::UpdateReplica { number })
+            }
+            decision => decision,
+        },
         (None, Some(_), _) => Refuse(Refusal::OtherReplicaOnResource),
         (None, None, _) => act(Create, Effect::RegisterReplica),
     }

@@ -44,7 +44,9 @@ pub(crate) async fn create_dirs(
                 if found.as_ref() == Some(&parent) {
                     return Err(SyncError::Entry(EntryError::new(
                         "REFUSED",
-                        format!("cannot create {collection}: {parent} is not a collection"),
+                        format!(
+                            "cannot create {collection}: {parent} is not a collection, or one that this user may not see"
+                        ),
                     )));
                 }
                 if missing.len() > MAX_DEPTH {

@@ -1,18 +1,36 @@
 //! Taking data objects and collections out of the zone.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use irods_client::data_object::Remove;
 use irods_client::protocol::codes;
+use tokio::sync::{Mutex, MutexGuard};
 
+use super::patiently;
 use crate::context::JobContext;
 use crate::core::{Subject, on_coll_delete, on_data_obj_delete};
 use crate::error::SyncError;
 use crate::plan::DeleteMode;
 use crate::zone::Session;
 
-/// Deletes a data object as the job's delete mode says; whether it was there.
-pub(crate) async fn delete_object(
+/// Deletes a data object as the job's delete mode says; whether it was there, or is gone by an attempt whose end nobody saw.
+pub(crate) async fn delete_object(context: &JobContext, object: &str) -> Result<bool, SyncError> {
+    patiently(context, |mut zone, again| async move {
+        match delete_once(context, zone.as_mut(), object).await {
+            Ok(deleted) => Ok(deleted || again),
+            // Whatever was said now, the attempt before may have done it.
+            Err(SyncError::Entry(_)) if again && zone.replicas(object).await?.is_empty() => {
+                Ok(true)
+            }
+            failed => failed,
+        }
+    })
+    .await
+}
+
+async fn delete_once(
     context: &JobContext,
     zone: &mut dyn Session,
     object: &str,
@@ -34,24 +52,50 @@ pub(crate) async fn delete_object(
     .await
 }
 
+/// Who is at the removal of which collections. Several tasks may empty one at the same time; only one of them is to try to
+/// remove it, or nobody could tell whose attempt it was that lost its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Removals([Mutex<()>; 32]);
+
+impl Removals {
+    /// Waits until nobody else of this worker is at the removal of this collection.
+    async fn of(&self, collection: &str) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        collection.hash(&mut hasher);
+        let place = hasher.finish() % self.0.len() as u64;
+        self.0[place as usize].lock().await
+    }
+}
+
 /// Takes a collection out of the catalog if nothing is in it; whether it did. The same for all delete modes: what was in it
 /// went its own way before.
 pub(crate) async fn delete_collection_if_empty(
     context: &JobContext,
-    zone: &mut dyn Session,
     collection: &str,
 ) -> Result<bool, SyncError> {
-    if !is_empty(zone, collection).await? {
-        return Ok(false);
-    }
-    let source = context.spec.source_bytes();
-    let subject = subject(context, source, collection);
-    on_coll_delete(context.handler.as_ref(), subject, async {
-        match zone.remove_empty_collection(collection).await {
-            Err(error) if error.is_not_found() || error.is(codes::CAT_COLLECTION_NOT_EMPTY) => {
+    let _alone = context.removals.of(collection).await;
+    let tried = &AtomicBool::new(false);
+    patiently(context, |mut zone, _| async move {
+        let zone = zone.as_mut();
+        if !is_empty(zone, collection).await? {
+            return Ok(false);
+        }
+        let source = context.spec.source_bytes();
+        let subject = subject(context, source, collection);
+        let removed = on_coll_delete(context.handler.as_ref(), subject, async {
+            let tried_before = tried.swap(true, Ordering::Relaxed);
+            match zone.remove_empty_collection(collection).await {
+                // By our own attempt whose end nobody saw, or by somebody else.
+                Err(error) if error.is_not_found() => Ok(tried_before),
+                done => Ok(done.map(|()| true)?),
+            }
+        });
+        match removed.await {
+            // Something came in meanwhile, or is there that this user may not see.
+            Err(SyncError::Entry(e)) if e.code == Some(codes::CAT_COLLECTION_NOT_EMPTY) => {
                 Ok(false)
             }
-            done => Ok(done.map(|()| true)?),
+            other => other,
         }
     })
     .await

@@ -29,7 +29,7 @@ mod upload_file;
 pub(crate) use annotate::annotate;
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::create_dirs;
-pub(crate) use delete::{delete_collection_if_empty, delete_object};
+pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
 
 /// A file that something is to be done with.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +84,10 @@ async fn perform(
     };
     if created {
         annotate(zone, action).await?;
+        if matches!(effect, Effect::UpdateReplica { .. }) {
+            // Registered by an earlier attempt, whose end nobody saw, and finished by this one.
+            return Ok(made(action));
+        }
     }
     Ok(counts)
 }

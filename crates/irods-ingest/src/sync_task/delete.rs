@@ -18,7 +18,7 @@ use crate::naming;
 use crate::plan::compare::CatalogNames;
 use crate::plan::guard;
 use crate::source::{Listing, MountFacts};
-use crate::sync_irods::{self, patiently};
+use crate::sync_irods;
 
 /// The tasks that delete what the catalog has and the listing has not, or why none of it may be deleted. `before` says whether
 /// the directory was a mount point at the last scan, `at_start` where the root sat when the pass began.
@@ -187,14 +187,7 @@ async fn delete_one(
     };
     certainly_gone(context, &task.directory, gone).await?;
     let object = naming::join(collection, name);
-    patiently(context, |mut zone, again| {
-        let object = &object;
-        async move {
-            let deleted = sync_irods::delete_object(context, zone.as_mut(), object).await?;
-            Ok(deleted || again)
-        }
-    })
-    .await
+    sync_irods::delete_object(context, &object).await
 }
 
 /// Queues what is in a collection; removes it if that is nothing.
@@ -274,12 +267,7 @@ async fn remove_emptied(
             completion.fatal = Some(Fatal::Job(why));
             return Ok(());
         }
-        let removed = patiently(context, |mut zone, again| async move {
-            let removed =
-                sync_irods::delete_collection_if_empty(context, zone.as_mut(), collection).await?;
-            Ok(removed || again)
-        })
-        .await;
+        let removed = sync_irods::delete_collection_if_empty(context, collection).await;
         match removed {
             Ok(true) => completion.counts.deleted += 1,
             Ok(false) => return Ok(()),

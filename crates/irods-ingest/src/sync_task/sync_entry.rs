@@ -153,6 +153,7 @@ impl File<'_> {
             Presence::Exists => sync_irods::look(zone, self.logical).await?,
         };
         let mut checksums = Checksums::Unknown;
+        let mut taken = false;
         for _ in 0..MAX_TURNS {
             let decision = decide_file(&FileFacts {
                 operation: options.operation,
@@ -194,6 +195,16 @@ impl File<'_> {
                             if error.is_name_taken() && !is_known(&catalog) =>
                         {
                             catalog = sync_irods::look(zone, self.logical).await?;
+                            if taken && catalog == CatalogState::Absent {
+                                return Err(SyncError::Entry(EntryError {
+                                    message: format!(
+                                        "{} is taken by something that this user may not see: {}",
+                                        self.logical, error.message
+                                    ),
+                                    ..error
+                                }));
+                            }
+                            taken = true;
                         }
                         other => return other,
                     }

@@ -1,4 +1,7 @@
 //! A zone, a broker and a source in one temporary directory, and the comparison of what is in them.
+//!
+//! Tests that are compiled once more in a module `..._seed_N` (see `harsh_again.rs`) get a zone that is harsh by that seed.
+//! What a test itself asks of the zone is then asked until it is answered.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -12,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use bstr::BString;
 use ingest::broker::sqlite::SqliteBroker;
-use ingest::broker::{Broker, FailureRecord, Job, JobId, WorkerId, WorkerInfo};
+use ingest::broker::{Broker, Counts, FailureRecord, Job, JobId, WorkerId, WorkerInfo};
 use ingest::core::{EventHandler, JobHooks, NoHandler};
 use ingest::shutdown::{Shutdown, ShutdownSender, shutdown};
 use ingest::sync_task::job::{JobRequest, start_synchronization};
@@ -32,11 +35,25 @@ pub struct Site {
     pub environment: Environment,
     pub pool: Pool,
     pub broker: Arc<SqliteBroker>,
+    /// How harsh the zone is.
+    pub harsh: Option<Harsh>,
+}
+
+/// So often is a failed file tried again in a harsh zone: four of a hundred calls find their object locked, at most.
+const HARSH_RETRIES: u32 = 20;
+
+/// How harsh the zone of these tests is: by the module that they are compiled in, or by `IRODS_HARSH_SEED` where that has a
+/// seed at all.
+fn harsh() -> Option<Harsh> {
+    let (_, seed) = module_path!().split_once("_seed_")?;
+    let seed = seed.split("::").next().unwrap_or(seed).to_owned();
+    let seed = std::env::var("IRODS_HARSH_SEED").unwrap_or(seed);
+    Some(Harsh::from_seed(seed.parse().unwrap()))
 }
 
 impl Site {
     pub async fn new() -> Self {
-        Self::at(TempDir::new().unwrap(), None).await
+        Self::at(TempDir::new().unwrap(), harsh()).await
     }
 
     /// The same place with its zone started anew, harsh or not.
@@ -48,7 +65,7 @@ impl Site {
 
     async fn at(dir: TempDir, harsh: Option<Harsh>) -> Self {
         let mut options = ZoneOptions::new(dir.path().join("zone"));
-        options.harsh = harsh;
+        options.harsh = harsh.clone();
         let zone = Zone::start(options).await.unwrap();
         let file = zone.environment_file().to_owned();
         let environment = Environment::read(&irods_client::environment::Sources {
@@ -73,6 +90,7 @@ impl Site {
             pool,
             broker: Arc::new(broker),
             dir,
+            harsh,
         }
     }
 
@@ -93,6 +111,34 @@ impl Site {
         self.pool.get().await.unwrap()
     }
 
+    /// Asks the zone for something that may be asked twice; a harsh zone until it answers.
+    pub async fn ask<T>(
+        &self,
+        mut what: impl AsyncFnMut(&mut Pooled) -> irods_client::Result<T>,
+    ) -> T {
+        for _ in 0..1000 {
+            let outcome = match self.pool.get().await {
+                Ok(mut zone) => what(&mut zone).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(answer) => return answer,
+                Err(error) if self.harsh.is_none() => panic!("{error}"),
+                Err(error) => eprintln!("asked again: {error}"),
+            }
+        }
+        panic!("no answer")
+    }
+
+    pub async fn stat(&self, path: &str) -> Option<irods_client::data_object::Stat> {
+        self.ask(async |zone| zone.stat(path).await).await
+    }
+
+    pub async fn create_collection(&self, path: &str) {
+        self.ask(async |zone| zone.create_collection(path, true).await)
+            .await;
+    }
+
     /// Queues a job of the source without running it.
     pub async fn start(&self, name: &str, options: JobOptions) -> Job {
         self.start_with(name, options, JobHooks::default(), None)
@@ -107,21 +153,24 @@ impl Site {
         hooks: JobHooks,
         interval: Option<Duration>,
     ) -> Job {
-        let request = JobRequest {
-            name: Some(name.to_owned()),
-            source: &self.source(),
-            target: TARGET,
-            options,
-            interval,
-            owner: None,
-            hooks,
-        };
         let broker: &dyn Broker = self.broker.as_ref();
-        start_synchronization(broker, &self.pool, request)
-            .await
-            .unwrap()
-            .job()
-            .clone()
+        for _ in 0..1000 {
+            let request = JobRequest {
+                name: Some(name.to_owned()),
+                source: &self.source(),
+                target: TARGET,
+                options: options.clone(),
+                interval,
+                owner: None,
+                hooks: hooks.clone(),
+            };
+            match start_synchronization(broker, &self.pool, request).await {
+                Ok(started) => return started.job().clone(),
+                Err(error) if self.harsh.is_none() => panic!("{error}"),
+                Err(error) => eprintln!("not started: {error}"),
+            }
+        }
+        panic!("never started")
     }
 
     pub fn worker(
@@ -190,7 +239,11 @@ impl Site {
         self.run_with(options, Arc::new(NoHandler)).await
     }
 
-    pub async fn run_with(&self, options: JobOptions, handler: Arc<dyn EventHandler>) -> Job {
+    pub async fn run_with(&self, mut options: JobOptions, handler: Arc<dyn EventHandler>) -> Job {
+        let may_be_locked = options.operation.uploads() || options.deletes();
+        if self.harsh.is_some() && may_be_locked {
+            options.max_retries = options.max_retries.max(HARSH_RETRIES);
+        }
         let name = format!("job-{}", uuid::Uuid::new_v4());
         let job = self.start(&name, options).await;
         let (worker, _told) = self.worker(job.id, 2, handler);
@@ -199,6 +252,13 @@ impl Site {
             .await
             .unwrap_or_else(|error: WorkerError| panic!("{error}"));
         self.broker.job(job.id).await.unwrap()
+    }
+
+    /// The totals of a job in which nothing fails.
+    pub async fn run_well(&self, options: JobOptions) -> Counts {
+        let job = self.run(options).await;
+        self.assert_no_failures(&job).await;
+        job.totals
     }
 
     pub async fn failures(&self, job: &Job) -> Vec<FailureRecord> {
@@ -224,15 +284,20 @@ impl Site {
 
     /// Everything below the target, by logical path relative to it; collections have no replicas.
     pub async fn catalog(&self) -> BTreeMap<BString, Vec<Replica>> {
-        let mut zone = self.connection().await;
         let mut found = BTreeMap::new();
         let mut left = vec![String::new()];
         while let Some(relative) = left.pop() {
             let collection = format!("{TARGET}{relative}");
-            for (name, replicas) in zone.list_data_objects(&collection).await.unwrap() {
+            let (objects, collections) = self
+                .ask(async |zone| {
+                    let objects = zone.list_data_objects(&collection).await?;
+                    Ok((objects, zone.list_subcollections(&collection).await?))
+                })
+                .await;
+            for (name, replicas) in objects {
                 found.insert(format!("{relative}/{name}").into(), replicas);
             }
-            for name in zone.list_subcollections(&collection).await.unwrap() {
+            for name in collections {
                 let path = format!("{relative}/{name}");
                 found.insert(path.clone().into(), Vec::new());
                 left.push(path);
@@ -254,29 +319,33 @@ impl Site {
             arg4: argument(&place),
             ..GeneralAdminInp::default()
         };
-        let request = irods_client::connection::Request::new(api::GENERAL_ADMIN, name);
-        self.connection()
-            .await
-            .call(request, Some(&input))
-            .await
-            .unwrap();
+        self.ask(async |zone| {
+            let request = irods_client::connection::Request::new(api::GENERAL_ADMIN, name);
+            match zone.call(request, Some(&input)).await {
+                Err(error) if error.already_exists() => Ok(()),
+                done => done.map(drop),
+            }
+        })
+        .await;
     }
 
     /// The content of a data object.
     pub async fn read(&self, logical: &str) -> Vec<u8> {
-        let mut zone = self.connection().await;
-        let how = irods_client::transfer::OpenHow::Read;
-        let mut open = zone.open_data_object(logical, how, None).await.unwrap();
-        let mut content = Vec::new();
-        loop {
-            let block = open.read(1 << 20).await.unwrap();
-            if block.is_empty() {
-                break;
+        self.ask(async |zone| {
+            let how = irods_client::transfer::OpenHow::Read;
+            let mut open = zone.open_data_object(logical, how, None).await?;
+            let mut content = Vec::new();
+            loop {
+                let block = open.read(1 << 20).await?;
+                if block.is_empty() {
+                    break;
+                }
+                content.extend_from_slice(&block);
             }
-            content.extend_from_slice(&block);
-        }
-        open.close().await.unwrap();
-        content
+            open.close().await?;
+            Ok(content)
+        })
+        .await
     }
 }
 

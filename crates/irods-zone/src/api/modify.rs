@@ -90,7 +90,11 @@ async fn run(session: &mut Session, input: ModDataObjMeta) -> Answer {
                 replicas::modify(conn, object.id, which, &changes)?;
             }
             if wishes.has(keywords::ALL_REPL_STATUS) {
-                replicas::make_only_good(conn, object.id, number)?;
+                // With `all` a real server makes each replica the good one in turn, so the last one stays that (recorded
+                // exchange prc_mod_data_obj_meta).
+                let last = object.replicas.last().filter(|_| which == Which::All);
+                let good = last.map_or(number, |replica| replica.number);
+                replicas::make_only_good(conn, object.id, good)?;
             }
             Ok(())
         })

@@ -56,15 +56,23 @@ pub struct Identity {
     /// Admin mode: object permissions are not looked at. Only [`Identity::in_admin_mode`] sets it;
     /// being a rodsadmin alone does not (a real server wants the `irodsAdmin` keyword as well).
     pub admin: bool,
+    /// Rows are hidden even from a rodsadmin as from an ordinary user (the harsh mode).
+    pub strict: bool,
     /// A ticket that goes with the user's own permissions.
     pub ticket: Option<super::tickets::Supplied>,
 }
 
 impl Identity {
-    /// True for rodsadmins: they see every row and may administer.
+    /// True for rodsadmins: they may administer.
     #[must_use]
     pub fn is_rodsadmin(&self) -> bool {
         self.user_type == UserType::RodsAdmin
+    }
+
+    /// True for who sees every row, as rodsadmins do.
+    #[must_use]
+    pub fn sees_all(&self) -> bool {
+        self.is_rodsadmin() && !self.strict
     }
 
     /// The same user with object permissions switched off, for the `irodsAdmin` keyword.

@@ -82,6 +82,7 @@ pub fn identity(conn: &Connection, name: &str, zone: &str) -> Result<Identity> {
             zone: user.zone,
             user_type: user.user_type,
             admin: false,
+            strict: false,
             ticket: None,
         }),
         _ => Err(unknown(name)),
@@ -162,6 +163,7 @@ fn insert(conn: &Connection, name: &str, zone: &str, user_type: UserType) -> Res
         zone: zone.to_owned(),
         user_type,
         admin: false,
+        strict: false,
         ticket: None,
     };
     for path in own_collections(&local, name, zone) {
