@@ -5,9 +5,7 @@ use std::sync::Arc;
 use crate::broker::{Broker, JobId};
 use crate::core::EventHandler;
 use crate::error::SyncError;
-use crate::naming;
 use crate::shutdown::Shutdown;
-use crate::signature::CacheKey;
 use crate::source::{Filter, Source};
 use crate::spec::JobSpec;
 use crate::sync_irods::Removals;
@@ -58,31 +56,16 @@ impl JobContext {
 
     /// Key of a directory's record of signatures.
     pub(crate) fn cache_key(&self, directory: &[u8]) -> Vec<u8> {
-        CacheKey {
-            root: self.spec.source_bytes(),
-            directory,
-            target: &self.spec.target,
-            operation: self.spec.options.operation,
-            resource: self.spec.options.resource.as_deref(),
-            user: &self.spec.user,
-        }
-        .to_bytes()
+        self.spec.cache_key(directory)
     }
 
     /// Logical path of what lies at a relative path.
     pub(crate) fn logical(&self, relative: &[u8]) -> String {
-        naming::logical_path(&self.spec.target, self.spec.source_bytes(), relative)
+        self.spec.logical(relative)
     }
 
     /// Absolute path of what lies at a relative one, as bytes.
     pub(crate) fn absolute(&self, relative: &[u8]) -> Vec<u8> {
-        match relative {
-            [] => self.spec.source_bytes().to_vec(),
-            // A root `/` must not give `//name`.
-            relative => {
-                let root = self.spec.source_bytes();
-                [root.strip_suffix(b"/").unwrap_or(root), b"/", relative].concat()
-            }
-        }
+        self.spec.absolute(relative)
     }
 }

@@ -24,6 +24,7 @@ pub mod shutdown;
 pub mod signature;
 pub mod source;
 pub mod spec;
+pub mod survey;
 pub mod sync_irods;
 pub mod sync_task;
 pub mod worker;

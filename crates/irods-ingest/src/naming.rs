@@ -12,6 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use irods_client::metadata::Avu;
 
+use crate::plan::Operation;
+
 /// What begins the name of an entry whose own name is not UTF-8.
 pub const UNENCODABLE_PREFIX: &str = "irods_UnicodeEncodeError_";
 
@@ -29,6 +31,14 @@ pub enum NameError {
     /// Longer than [`MAX_PATH_BYTES`].
     #[error("logical path is {bytes} bytes long, iRODS takes {MAX_PATH_BYTES}: {path}")]
     PathTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The path.
+        path: String,
+    },
+    /// A physical path, to be registered, longer than [`MAX_PATH_BYTES`].
+    #[error("physical path is {bytes} bytes long, iRODS takes {MAX_PATH_BYTES}: {path}")]
+    PhysicalPathTooLong {
         /// Its length.
         bytes: usize,
         /// The path.
@@ -154,6 +164,27 @@ pub fn check(path: &str, placement: Placement) -> Result<(), NameError> {
         }
     }
     Ok(())
+}
+
+/// Refuses what an operation could not keep: a logical path as [`check`] does, and a physical path that a server would cut
+/// off, and so register another file.
+pub(crate) fn check_entry(
+    logical: &str,
+    physical: &str,
+    operation: Operation,
+) -> Result<(), NameError> {
+    let placement = match operation.uploads() {
+        true => Placement::Vault,
+        false => Placement::InPlace,
+    };
+    check(logical, placement)?;
+    match operation.registers() && physical.len() > MAX_PATH_BYTES {
+        true => Err(NameError::PhysicalPathTooLong {
+            bytes: physical.len(),
+            path: physical.to_owned(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// The job's target collection, checked and normalised: no trailing or double slashes, no `.` or `..`, absolute, and at

@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Queues;
-use crate::bytes_text;
 use crate::plan::{DeleteMode, Operation};
+use crate::signature::CacheKey;
 use crate::source::{Filter, FilterError};
+use crate::{bytes_text, naming};
 
 /// A job as every worker sees it. Unknown fields are refused: a worker that is too old for an option must not guess.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,5 +153,35 @@ impl JobSpec {
     /// The source directory as bytes.
     pub fn source_bytes(&self) -> &[u8] {
         &self.source
+    }
+
+    /// Key of a directory's record of signatures.
+    pub(crate) fn cache_key(&self, directory: &[u8]) -> Vec<u8> {
+        CacheKey {
+            root: &self.source,
+            directory,
+            target: &self.target,
+            operation: self.options.operation,
+            resource: self.options.resource.as_deref(),
+            user: &self.user,
+        }
+        .to_bytes()
+    }
+
+    /// Logical path of what lies at a relative path.
+    pub(crate) fn logical(&self, relative: &[u8]) -> String {
+        naming::logical_path(&self.target, &self.source, relative)
+    }
+
+    /// Absolute path of what lies at a relative one, as bytes.
+    pub(crate) fn absolute(&self, relative: &[u8]) -> Vec<u8> {
+        match relative {
+            [] => self.source.clone(),
+            // A root `/` must not give `//name`.
+            relative => {
+                let root = self.source.as_slice();
+                [root.strip_suffix(b"/").unwrap_or(root), b"/", relative].concat()
+            }
+        }
     }
 }

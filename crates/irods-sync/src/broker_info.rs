@@ -183,6 +183,17 @@ impl BrokerInfo {
         Ok(Arc::new(SqliteBroker::open(path).await?))
     }
 
+    /// Opens the broker if there is one; makes none.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub async fn open_existing(&self) -> Result<Option<Arc<dyn Broker>>> {
+        match &self.place {
+            Place::Sqlite(path) if !path.exists() => Ok(None),
+            _ => self.open().await.map(Some),
+        }
+    }
+
     /// Whether workers of other machines may take the tasks.
     pub fn is_shared(&self) -> bool {
         matches!(self.place, Place::Redis(_))

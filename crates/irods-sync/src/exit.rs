@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use ingest::broker::BrokerError;
 use ingest::source::SourceError;
+use ingest::survey::SurveyError;
 use ingest::sync_task::job::StartError;
 use ingest::worker::WorkerError;
 
@@ -145,6 +146,17 @@ impl From<StartError> for Failed {
             StartError::Broker(error) => error.into(),
             StartError::Zone(error) => error.into(),
             _ => Self::usage(error),
+        }
+    }
+}
+
+impl From<SurveyError> for Failed {
+    fn from(error: SurveyError) -> Self {
+        match error {
+            SurveyError::Source(error) => error.into(),
+            SurveyError::Broker(error) => error.into(),
+            SurveyError::Filter(_) | SurveyError::NothingToCompare(_) => Self::usage(error),
+            _ => Self::could_not_run(error),
         }
     }
 }

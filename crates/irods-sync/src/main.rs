@@ -16,6 +16,7 @@ mod forget;
 mod jobs;
 mod list;
 mod log;
+mod plan;
 mod presence;
 mod retry;
 mod signals;
@@ -23,6 +24,7 @@ mod start;
 mod status;
 mod stop;
 mod ui;
+mod verify;
 mod watch;
 mod worker;
 mod zone;
@@ -57,6 +59,8 @@ fn run(cli: Cli) -> Result<Exit> {
     let exit = runtime.block_on(async {
         match cli.command {
             Command::Start(args) => start::handle_start(&config, *args).await,
+            Command::Plan(args) => plan::handle_plan(&config, *args).await,
+            Command::Verify(args) => verify::handle_verify(args).await,
             Command::Stop(args) => stop::handle_stop(&config, &args).await,
             Command::List(args) => list::handle_list(&config, &args).await,
             Command::Watch(args) => watch::handle_watch(&config, &args).await,

@@ -57,7 +57,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
 }
 
 /// What can be checked without asking anybody, so that a slip of the pen does not even make an embedded zone.
-fn check_here(args: &StartArgs) -> Result<()> {
+pub fn check_here(args: &StartArgs) -> Result<()> {
     let source = FileSystem::open(&args.source)?;
     naming::target_collection(&args.target).map_err(StartError::from)?;
     args.options().filter().map_err(StartError::from)?;
@@ -84,14 +84,9 @@ fn resolved(path: &Path) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Checks and queues the job. With `owner`, that is the process that runs it.
-async fn create(
-    broker: &dyn Broker,
-    zone: &ZoneAccess,
-    args: &StartArgs,
-    owner: Option<&WorkerInfo>,
-) -> Result<Created> {
-    let request = JobRequest {
+/// What is asked for.
+pub fn request<'a>(args: &'a StartArgs, owner: Option<&WorkerInfo>) -> JobRequest<'a> {
+    JobRequest {
         name: args.job.job_name.clone(),
         source: &args.source,
         target: &args.target,
@@ -99,7 +94,17 @@ async fn create(
         interval: args.job.interval.map(Duration::from_secs),
         owner: owner.map(|info| info.id.clone()),
         hooks: NoHandler.job_hooks(),
-    };
+    }
+}
+
+/// Checks and queues the job. With `owner`, that is the process that runs it.
+async fn create(
+    broker: &dyn Broker,
+    zone: &ZoneAccess,
+    args: &StartArgs,
+    owner: Option<&WorkerInfo>,
+) -> Result<Created> {
+    let request = request(args, owner);
     let spec = job::check(&zone.pool, &request).await?;
     if let Some(owner) = owner {
         // An owner counts only if it is known to live.

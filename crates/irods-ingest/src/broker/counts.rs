@@ -40,8 +40,6 @@ counts! {
     skipped_unchanged,
     /// Entries left out by a filter.
     excluded,
-    /// Files and directories that could not be read.
-    unreadable,
     /// Collections made.
     collections_created,
     /// Data objects and collections removed.

@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::signature::{Record, Verdict};
 use crate::source::{Entry, EntryKind};
 
-use super::facts::ReplicaStatus;
+use super::facts::{Replica, ReplicaStatus};
 use super::{Operation, Options, effective_verdict, precedes};
 
 /// What the comparison already knows of the catalog. Not enough to decide, but enough to know what to ask first.
@@ -31,6 +33,8 @@ pub fn with_record(entry: &Entry, record: &Record, options: Options) -> Verdict 
 #[derive(Clone, Debug, Default)]
 pub struct CatalogNames {
     names: HashMap<Vec<u8>, Name>,
+    /// Replicas elsewhere do not count for what is registered.
+    resource: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,20 +48,37 @@ struct Row {
     size: u64,
     mtime: i64,
     good: bool,
+    /// It lies on the resource that was asked for.
+    on_resource: bool,
+    /// Hash of the physical path: a listing has as many as the collection has replicas.
+    path: u64,
 }
 
 impl CatalogNames {
+    /// Of a job that asked for this resource.
+    pub fn new(resource: Option<&str>) -> Self {
+        CatalogNames {
+            names: HashMap::new(),
+            resource: resource.map(str::to_owned),
+        }
+    }
+
     /// Adds a sub-collection by the last element of its path.
     pub fn add_collection(&mut self, name: &[u8]) {
         self.names.insert(name.to_vec(), Name::Collection);
     }
 
-    /// Adds a replica of a data object: its size in bytes, its modification time in seconds since 1970.
-    pub fn add_replica(&mut self, name: &[u8], size: u64, mtime: i64, status: ReplicaStatus) {
+    /// Adds a replica of a data object.
+    pub fn add_replica(&mut self, name: &[u8], replica: &Replica) {
         let row = Row {
-            size,
-            mtime,
-            good: status == ReplicaStatus::Good,
+            size: replica.size,
+            mtime: replica.mtime,
+            good: replica.status == ReplicaStatus::Good,
+            on_resource: self
+                .resource
+                .as_deref()
+                .is_none_or(|resource| replica.is_under(resource)),
+            path: xxh3_64(replica.physical_path.as_bytes()),
         };
         match self
             .names
@@ -86,7 +107,8 @@ impl CatalogNames {
     }
 }
 
-/// How an entry compares with the catalog (`--compare_catalog`), where it is called `name`.
+/// How an entry compares with the catalog (`--compare_catalog`), where it is called `name`; `physical_path` is the path under
+/// which it is, or would be, registered.
 ///
 /// An entry that the catalog already holds as the operation would leave it is unchanged. Every other one is new, with
 /// what is known of its name; the decision, made with the full state, tells how it differs. NO_OP leaves nothing that
@@ -94,17 +116,20 @@ impl CatalogNames {
 pub fn with_catalog(
     entry: &Entry,
     name: &[u8],
+    physical_path: &str,
     catalog: &CatalogNames,
     operation: Operation,
 ) -> (Verdict, Presence) {
     match catalog.names.get(name) {
         None => (Verdict::New, Presence::Absent),
-        Some(name) if holds(name, entry, operation) => (Verdict::Unchanged, Presence::Exists),
+        Some(name) if holds(name, entry, physical_path, operation) => {
+            (Verdict::Unchanged, Presence::Exists)
+        }
         Some(_) => (Verdict::New, Presence::Exists),
     }
 }
 
-fn holds(name: &Name, entry: &Entry, operation: Operation) -> bool {
+fn holds(name: &Name, entry: &Entry, physical_path: &str, operation: Operation) -> bool {
     let stat = &entry.stat;
     let rows = match (name, stat.kind) {
         (Name::Collection, kind) => {
@@ -117,7 +142,10 @@ fn holds(name: &Name, entry: &Entry, operation: Operation) -> bool {
         .filter(|row| row.good)
         .any(|row| match operation {
             Operation::RegisterSync | Operation::RegisterAsReplicaSync => {
-                row.size == stat.size && row.mtime == stat.mtime.seconds
+                row.size == stat.size
+                    && row.mtime == stat.mtime.seconds
+                    && row.on_resource
+                    && row.path == xxh3_64(physical_path.as_bytes())
             }
             Operation::Put => true,
             Operation::PutSync => row.size == stat.size && precedes(stat, row.mtime),
@@ -158,6 +186,28 @@ mod tests {
         }
     }
 
+    /// What [`with_catalog`] says of an entry that is registered as `/src/f`.
+    fn compared(
+        entry: &Entry,
+        name: &str,
+        catalog: &CatalogNames,
+        operation: Operation,
+    ) -> (Verdict, Presence) {
+        with_catalog(entry, name.as_bytes(), "/src/f", catalog, operation)
+    }
+
+    fn replica(size: u64, mtime: i64, status: ReplicaStatus) -> Replica {
+        Replica {
+            number: 0,
+            status,
+            size,
+            mtime,
+            checksum: None,
+            hierarchy: "root;leaf".into(),
+            physical_path: "/src/f".into(),
+        }
+    }
+
     fn file(name: &str, size: u64) -> Entry {
         entry(name, EntryKind::Regular, size)
     }
@@ -192,16 +242,14 @@ mod tests {
     fn the_catalog_answers_what_each_operation_would_leave() {
         let long_after = TIME + CLOCK_MARGIN_SECONDS + 1;
         let mut catalog = CatalogNames::default();
-        catalog.add_replica(b"registered", 1, TIME, ReplicaStatus::Good);
-        catalog.add_replica(b"uploaded", 1, long_after, ReplicaStatus::Good);
-        catalog.add_replica(b"shorter", 0, long_after, ReplicaStatus::Good);
-        catalog.add_replica(b"stale", 1, TIME, ReplicaStatus::Stale);
-        catalog.add_replica(b"two", 0, 5, ReplicaStatus::Stale);
-        catalog.add_replica(b"two", 1, TIME, ReplicaStatus::Good);
+        catalog.add_replica(b"registered", &replica(1, TIME, ReplicaStatus::Good));
+        catalog.add_replica(b"uploaded", &replica(1, long_after, ReplicaStatus::Good));
+        catalog.add_replica(b"shorter", &replica(0, long_after, ReplicaStatus::Good));
+        catalog.add_replica(b"stale", &replica(1, TIME, ReplicaStatus::Stale));
+        catalog.add_replica(b"two", &replica(0, 5, ReplicaStatus::Stale));
+        catalog.add_replica(b"two", &replica(1, TIME, ReplicaStatus::Good));
         catalog.add_collection(b"coll");
-        let compare = |name: &str, operation| {
-            with_catalog(&file(name, 1), name.as_bytes(), &catalog, operation)
-        };
+        let compare = |name: &str, operation| compared(&file(name, 1), name, &catalog, operation);
         let unchanged = |operation| {
             assert_eq!(compare("none", operation), (Verdict::New, Presence::Absent));
             assert_eq!(compare("coll", operation), (Verdict::New, Presence::Exists));
@@ -234,16 +282,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_registered_elsewhere_does_not_count() {
+        let elsewhere = Replica {
+            physical_path: "/vault/f".into(),
+            ..replica(1, TIME, ReplicaStatus::Good)
+        };
+        for (resource, replica, verdict) in [
+            (
+                None,
+                replica(1, TIME, ReplicaStatus::Good),
+                Verdict::Unchanged,
+            ),
+            (
+                Some("leaf"),
+                replica(1, TIME, ReplicaStatus::Good),
+                Verdict::Unchanged,
+            ),
+            (
+                Some("other"),
+                replica(1, TIME, ReplicaStatus::Good),
+                Verdict::New,
+            ),
+            (None, elsewhere, Verdict::New),
+        ] {
+            let mut catalog = CatalogNames::new(resource);
+            catalog.add_replica(b"f", &replica);
+            let found = compared(&file("f", 1), "f", &catalog, Operation::RegisterSync);
+            assert_eq!(
+                found,
+                (verdict, Presence::Exists),
+                "{resource:?} {replica:?}"
+            );
+        }
+    }
+
+    #[test]
     fn directories_are_compared_with_collections() {
         let mut catalog = CatalogNames::default();
         catalog.add_collection(b"coll");
-        catalog.add_replica(b"object", 0, 0, ReplicaStatus::Good);
-        let compared = ["coll", "none", "object"].map(|name| {
+        catalog.add_replica(b"object", &replica(0, 0, ReplicaStatus::Good));
+        let found = ["coll", "none", "object"].map(|name| {
             let directory = entry(name, EntryKind::Directory, 0);
-            with_catalog(&directory, name.as_bytes(), &catalog, Operation::PutSync)
+            compared(&directory, name, &catalog, Operation::PutSync)
         });
         assert_eq!(
-            compared,
+            found,
             [
                 (Verdict::Unchanged, Presence::Exists),
                 (Verdict::New, Presence::Absent),
@@ -255,9 +338,9 @@ mod tests {
     #[test]
     fn logical_names_are_what_is_compared() {
         let mut catalog = CatalogNames::default();
-        catalog.add_replica(b"mapped", 1, TIME, ReplicaStatus::Good);
-        let compared = with_catalog(&file("x", 1), b"mapped", &catalog, Operation::RegisterSync);
-        assert_eq!(compared, (Verdict::Unchanged, Presence::Exists));
+        catalog.add_replica(b"mapped", &replica(1, TIME, ReplicaStatus::Good));
+        let found = compared(&file("x", 1), "mapped", &catalog, Operation::RegisterSync);
+        assert_eq!(found, (Verdict::Unchanged, Presence::Exists));
         assert_eq!(catalog.data_objects().collect::<Vec<_>>(), [b"mapped"]);
         assert_eq!(catalog.collections().count(), 0);
     }

@@ -88,6 +88,8 @@ pub enum Refusal {
     OtherReplicaOnResource,
     /// A replica needs a resource.
     NoResource,
+    /// An upload, and the object is registered from this very file.
+    OwnSource,
     /// The object is locked or being written.
     Busy,
     /// PUT_APPEND, and the file is shorter than the object.
@@ -127,6 +129,9 @@ impl Refusal {
             Self::NoResource => {
                 format!("no resource name defined: cannot register {path} as a replica of {target}")
             }
+            Self::OwnSource => format!(
+                "cannot upload {path} to {target}: that is registered from this very file, which would be written over"
+            ),
             Self::Busy => {
                 format!("cannot update {target} from {path}: it is locked or being written")
             }
@@ -193,6 +198,7 @@ impl fmt::Display for Refusal {
             Self::WrongResourceOrPath => f.write_str("wrong resource or path"),
             Self::OtherReplicaOnResource => f.write_str("other replica on the resource"),
             Self::NoResource => f.write_str("no resource named"),
+            Self::OwnSource => f.write_str("registered from this very file"),
             Self::Busy => f.write_str("locked or being written"),
             Self::ShorterThanObject => f.write_str("file shorter than object"),
             Self::Diverged => f.write_str("changed in place"),

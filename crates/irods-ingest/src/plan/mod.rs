@@ -9,6 +9,7 @@
 //!   choice among replicas, changes that call no operation, hooks (which run before the operation), and entries whose
 //!   last attempt may have been done.
 //! - *PUT never overwrites* an object that has a good replica; no operation touches a replica that is locked.
+//! - *Nothing is uploaded over its own source*: an object that is registered from the file is refused.
 //! - *An interrupted upload*, an object without a good replica, is uploaded again as a whole. An intermediate
 //!   replica may have a live writer: only a redelivered entry, whose own last attempt may be that writer, replaces it.
 //! - *Redelivery.* An object that equals what would have been made is finished as create: its hooks run, nothing is sent.
@@ -66,7 +67,13 @@ pub fn decide_file(facts: &FileFacts<'_>) -> Decision {
                 Operation::RegisterSync => register_existing(facts, verdict, replicas),
                 Operation::RegisterAsReplicaSync => replica_of_existing(facts, verdict, replicas),
                 Operation::Put | Operation::PutSync | Operation::PutAppend => {
-                    put_existing(facts, verdict, replicas)
+                    match put_existing(facts, verdict, replicas) {
+                        Decision::Act {
+                            effect: Effect::PutOver | Effect::Append { .. },
+                            ..
+                        } if is_own_source(facts, replicas) => Refuse(Refusal::OwnSource),
+                        decision => decision,
+                    }
                 }
             }
         }
@@ -243,6 +250,13 @@ fn registered(facts: &FileFacts<'_>, verdict: Verdict, replica: &Replica) -> Dec
             },
         ),
     }
+}
+
+/// A replica is registered in place from this very file: to open it for writing is to empty the file that is about to be read.
+fn is_own_source(facts: &FileFacts<'_>, replicas: &[Replica]) -> bool {
+    replicas
+        .iter()
+        .any(|replica| replica.physical_path == facts.physical_path)
 }
 
 /// PUT, PUT_SYNC, PUT_APPEND of an object that exists.

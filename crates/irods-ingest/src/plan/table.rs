@@ -10,6 +10,8 @@ use super::{
 
 /// The physical path and the resource of the example.
 const PATH: &str = "/src/file";
+/// The file that an upload reads.
+const SENT: &str = "/source/sent";
 const RESOURCE: &str = "resc";
 
 /// A file of ten bytes that last changed a minute after the epoch's first day.
@@ -119,7 +121,10 @@ fn facts(
         verdict,
         catalog,
         checksums: Checksums::Unknown,
-        physical_path: PATH,
+        physical_path: match operation.uploads() {
+            true => SENT,
+            false => PATH,
+        },
         resource: Some(RESOURCE),
         options,
     })
@@ -186,6 +191,13 @@ fn states() -> Vec<(String, CatalogState)> {
             "under another physical path",
             Replica {
                 physical_path: "/vault/file".to_owned(),
+                ..equal.clone()
+            },
+        ),
+        object(
+            "registered from the very file that would be sent",
+            Replica {
+                physical_path: SENT.to_owned(),
                 ..equal.clone()
             },
         ),

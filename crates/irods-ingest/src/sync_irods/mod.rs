@@ -134,12 +134,12 @@ pub(crate) async fn list_collection(
     collection: &str,
 ) -> Result<CatalogNames, SyncError> {
     patiently(context, |mut zone, _| async move {
-        let mut names = CatalogNames::default();
+        let resource = context.spec.options.resource.as_deref();
+        let mut names = CatalogNames::new(resource);
         let mut add = |page| {
             for (name, row) in page {
-                let row: irods_client::collection::Replica = row;
                 let name: bstr::BString = name;
-                names.add_replica(&name, row.size, row.mtime, status(row.status));
+                names.add_replica(&name, &replica(row));
             }
             ControlFlow::Continue(())
         };
@@ -152,7 +152,8 @@ pub(crate) async fn list_collection(
     .await
 }
 
-fn replica(row: irods_client::collection::Replica) -> Replica {
+/// A row of the catalog, as decisions take it.
+pub(crate) fn replica(row: irods_client::collection::Replica) -> Replica {
     Replica {
         number: u32::try_from(row.number).unwrap_or(u32::MAX),
         status: status(row.status),

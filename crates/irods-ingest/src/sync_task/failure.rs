@@ -44,6 +44,8 @@ pub(super) fn file(
         directory: directory.to_vec(),
         files: vec![FileItem {
             attempts: 0,
+            // The scan will be long past when somebody tries again.
+            existed: false,
             ..tried
         }],
     });

@@ -35,6 +35,7 @@ pub(crate) use failure::unreadable;
 pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};
 pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
+pub(crate) use task::{join, relative_path};
 
 /// How a task ends.
 #[derive(Debug)]

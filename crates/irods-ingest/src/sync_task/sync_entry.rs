@@ -6,11 +6,9 @@ use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::{Event, Subject};
 use crate::error::{EntryError, SyncError};
-use crate::naming::{self, Placement};
+use crate::naming;
 use crate::plan::compare::Presence;
-use crate::plan::{
-    CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, decide_file,
-};
+use crate::plan::{CatalogState, Checksums, Decision, FileFacts, Options, Reason, decide_file};
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Look, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, patiently};
@@ -40,21 +38,9 @@ pub(super) async fn sync_entry(
     let relative = join(directory, &item.name);
     let absolute = context.absolute(&relative);
     let logical = context.logical(&relative);
-    let placement = match operation.uploads() {
-        true => Placement::Vault,
-        false => Placement::InPlace,
-    };
-    naming::check(&logical, placement)
-        .map_err(|error| SyncError::Entry(EntryError::new("BAD_NAME", error.to_string())))?;
     let physical = naming::physical_path(&absolute);
-    if operation.registers() && physical.len() > naming::MAX_PATH_BYTES {
-        // A server would cut it off, and have registered another file.
-        let (bytes, most) = (physical.len(), naming::MAX_PATH_BYTES);
-        return Err(SyncError::Entry(EntryError::new(
-            "BAD_NAME",
-            format!("physical path is {bytes} bytes long, iRODS takes {most}: {physical}"),
-        )));
-    }
+    naming::check_entry(&logical, &physical, operation)
+        .map_err(|error| SyncError::Entry(EntryError::new("BAD_NAME", error.to_string())))?;
     let seen_at = context.source.now();
     let look = look_at(context, directory, &item.name).await?;
     if !look.readable {
@@ -168,9 +154,7 @@ impl File<'_> {
                     initial_ingest: options.initial_ingest && catalog == CatalogState::Unknown,
                     hooks: self.has_hooks(),
                     redelivered: redelivered || self.item.redelivered,
-                    // Of a replica nothing is known: the scan saw the object.
-                    existed: self.item.presence == Presence::Exists
-                        && options.operation != Operation::RegisterAsReplicaSync,
+                    existed: self.item.existed,
                 },
             });
             match decision {

@@ -19,7 +19,7 @@ use crate::broker::{Append, Compaction, Completion, Counts, Leased, NewTask, Seg
 use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
 use crate::plan::compare::{CatalogNames, Presence, with_catalog, with_record};
-use crate::plan::{CatalogState, Options};
+use crate::plan::{CatalogState, Operation, Options};
 use crate::signature::{self, Record, Verdict};
 use crate::source::{Entry, EntryKind, Listing, MountFacts, SourceError};
 use crate::{bytes_text, naming, sync_irods};
@@ -183,7 +183,14 @@ impl Remembered {
         let (verdict, presence) = match &self.catalog {
             Some(catalog) if options.compare_catalog => {
                 let name = naming::element(&entry.name, &absolute);
-                with_catalog(entry, name.as_bytes(), catalog, options.operation)
+                let physical = naming::physical_path(&absolute);
+                with_catalog(
+                    entry,
+                    name.as_bytes(),
+                    &physical,
+                    catalog,
+                    options.operation,
+                )
             }
             _ => {
                 let options = Options {
@@ -309,6 +316,9 @@ impl<'a> Children<'a> {
                     presence,
                     attempts: 0,
                     redelivered: false,
+                    // Of a replica nothing is known: what was seen is the object.
+                    existed: presence == Presence::Exists
+                        && self.context.spec.options.operation != Operation::RegisterAsReplicaSync,
                 });
                 if self.chunk.len() >= self.context.spec.options.files_per_task.max(1) {
                     self.close_chunk()?;

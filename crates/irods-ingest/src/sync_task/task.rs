@@ -134,6 +134,8 @@ pub struct FileItem {
     pub attempts: u32,
     /// An attempt whose end nobody knows may have left something in the zone.
     pub redelivered: bool,
+    /// The scan found what the operation makes in the catalog, so no attempt made it.
+    pub existed: bool,
 }
 
 impl Task {

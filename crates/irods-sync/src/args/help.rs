@@ -38,6 +38,21 @@ Examples:
 Everything is checked before anything is queued. An unfinished job of the same source, target and
 options that no live process runs is gone on with.";
 
+pub const PLAN_EXAMPLES: &str = "\
+Examples:
+  irods_sync plan /data /archive/home/me/data --operation PUT_SYNC --delete_mode TRASH
+  irods_sync plan /data /archive/home/me/data --json | jq -r 'select(.what == \"delete\").target'
+
+Each entry that would not be skipped is printed with what would be done; then the totals that the
+job would end with. No job is queued, nothing is remembered, nothing in the zone changes.";
+
+pub const VERIFY_EXAMPLES: &str = "\
+Examples:
+  irods_sync verify /data /archive/home/me/data
+  irods_sync verify /data /archive/home/me/data --operation PUT_SYNC --checksum
+
+Exit codes: 0 the same; 1 they differ; 2 wrong usage; 3 could not be compared.";
+
 pub const WORKER_EXAMPLES: &str = "\
 Examples:
   irods_sync worker --concurrency 8

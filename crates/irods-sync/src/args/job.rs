@@ -5,7 +5,7 @@ use ingest::broker::Queues;
 use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
 
-use super::{StartArgs, at_least_one};
+use super::{StartArgs, VerifyArgs, at_least_one};
 
 /// What the job is.
 #[derive(Debug, Args)]
@@ -90,6 +90,15 @@ pub struct ScanFlags {
     /// Have the zone compute and keep a checksum of each file
     #[arg(long)]
     pub checksum: bool,
+    /// What is left out.
+    #[command(flatten)]
+    pub exclude: ExcludeFlags,
+}
+
+/// What of the source is left out.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+pub struct ExcludeFlags {
     /// Leave out entries of these kinds, separated by commas: regular, directory, character, block, socket, pipe, link
     #[arg(
         long,
@@ -123,7 +132,8 @@ pub(super) fn queue_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn operations() -> impl TypedValueParser<Value = Operation> {
+/// The operations by name.
+pub(super) fn operations() -> impl TypedValueParser<Value = Operation> {
     let names = Operation::ALL.map(Operation::name);
     clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Operation>())
 }
@@ -144,12 +154,6 @@ impl StartArgs {
             initial_ingest: self.scan.initial_ingest,
             compare_catalog: self.scan.compare_catalog,
             checksum: self.scan.checksum,
-            exclude_file_type: match self.scan.exclude_file_type.as_str() {
-                "none" => String::new(),
-                kinds => kinds.to_owned(),
-            },
-            exclude_file_name: expressions(&self.scan.exclude_file_name),
-            exclude_directory_name: expressions(&self.scan.exclude_directory_name),
             delete_mode: self.job.delete_mode,
             max_delete: self.job.max_delete,
             max_retries: self.job.max_retries,
@@ -161,6 +165,32 @@ impl StartArgs {
                 restart: self.job.restart_queue.clone(),
             },
             max_in_flight: self.job.max_in_flight,
+            ..self.scan.exclude.options()
+        }
+    }
+}
+
+impl VerifyArgs {
+    /// The options of a job that would have made what is looked for.
+    pub fn options(&self) -> JobOptions {
+        JobOptions {
+            operation: self.operation,
+            resource: self.resource.clone(),
+            ..self.exclude.options()
+        }
+    }
+}
+
+impl ExcludeFlags {
+    fn options(&self) -> JobOptions {
+        JobOptions {
+            exclude_file_type: match self.exclude_file_type.as_str() {
+                "none" => String::new(),
+                kinds => kinds.to_owned(),
+            },
+            exclude_file_name: expressions(&self.exclude_file_name),
+            exclude_directory_name: expressions(&self.exclude_directory_name),
+            ..JobOptions::default()
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ingest::plan::Operation;
 
 pub mod argv;
 mod help;
@@ -12,7 +13,7 @@ mod job;
 mod log;
 mod zone;
 
-pub use job::{JobFlags, ScanFlags};
+pub use job::{ExcludeFlags, JobFlags, ScanFlags};
 pub use log::{LogFlags, LogFormat};
 pub use zone::{TlsFlags, ZoneArgs};
 
@@ -113,6 +114,10 @@ fn at_least_one(text: &str) -> Result<u64, String> {
 pub enum Command {
     /// Queue a job that brings a directory tree into a collection; with --synchronous: and run it to its end
     Start(Box<StartArgs>),
+    /// What start, with the same arguments, would do and why; changes nothing
+    Plan(Box<PlanArgs>),
+    /// Compare source and zone, both ways, entry by entry; exits with 1 where they differ
+    Verify(VerifyArgs),
     /// Stop a job: nothing new is begun, what is in flight finishes; exits when it has
     Stop(StopArgs),
     /// List jobs as one line of JSON: periodic, singlepass, stopped
@@ -182,6 +187,57 @@ pub struct ListArgs {
     /// All jobs that are kept, those that have finished too, one a line, each as status --json shows it
     #[arg(long)]
     pub json: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+#[command(after_help = help::PLAN_EXAMPLES)]
+pub struct PlanArgs {
+    /// Of which job.
+    #[command(flatten)]
+    pub start: StartArgs,
+    /// For machines: JSON, an entry a line, the totals last
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+#[command(after_help = help::VERIFY_EXAMPLES)]
+pub struct VerifyArgs {
+    /// Directory whose tree should be in the zone
+    #[arg(value_name = "SRC")]
+    pub source: PathBuf,
+    /// Collection that should mirror it
+    #[arg(value_name = "DEST")]
+    pub target: String,
+    /// How it came there
+    ///
+    /// REGISTER_SYNC, REGISTER_AS_REPLICA_SYNC: a good replica under the physical path, with the size and time of the file.
+    /// PUT_SYNC: a good replica of the file's size, not older than the file. PUT_APPEND: of its size. PUT: a good replica.
+    #[arg(long, value_name = "OPERATION", default_value_t = Operation::RegisterSync, hide_default_value = true,
+        value_parser = job::operations())]
+    pub operation: Operation,
+    /// Resource that it should be registered on
+    #[arg(long, value_name = "RESOURCE")]
+    pub resource: Option<String>,
+    /// Read every file from both sides and compare the bytes, and the stored checksum with them
+    #[arg(long)]
+    pub checksum: bool,
+    /// For machines: JSON, a difference a line, the totals last
+    #[arg(long)]
+    pub json: bool,
+    /// What is left out.
+    #[command(flatten)]
+    pub exclude: ExcludeFlags,
+    /// Which zone.
+    #[command(flatten)]
+    pub zone: ZoneFlags,
+    /// How.
+    #[command(flatten)]
+    pub worker: WorkerFlags,
 }
 
 /// A command about a job.

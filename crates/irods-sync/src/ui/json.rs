@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ingest::broker::{Counts, FailureRecord, Job, JobEvent, Outstanding, Timestamp};
+use ingest::survey::forecast::Foreseen;
+use ingest::survey::verify::Difference;
 use ingest::sync_task::JobSpec;
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -99,10 +101,8 @@ pub fn latest(events: &[JobEvent], most: usize) -> std::slice::Iter<'_, JobEvent
 /// An entry of the ledger as `failures --json` shows it.
 #[derive(Debug, Serialize)]
 pub struct FailureJson<'a> {
-    path: String,
-    /// The path's bytes, where they are not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_base64: Option<String>,
+    #[serde(flatten)]
+    path: PathJson,
     operation: &'a str,
     error: &'a str,
     code: Option<i32>,
@@ -116,11 +116,8 @@ impl<'a> FailureJson<'a> {
     /// Of an entry.
     pub fn new(record: &'a FailureRecord) -> Self {
         let failure = &record.failure;
-        let text = String::from_utf8_lossy(&failure.path);
-        let exact = text.as_bytes() == failure.path.as_slice();
         Self {
-            path_base64: (!exact).then(|| STANDARD.encode(&failure.path)),
-            path: text.into_owned(),
+            path: PathJson::new(&failure.path),
             operation: &failure.operation,
             error: &failure.code_name,
             code: failure.code,
@@ -130,6 +127,80 @@ impl<'a> FailureJson<'a> {
             retrying: record.retrying,
         }
     }
+}
+
+/// An entry as `plan --json` shows it.
+#[derive(Debug, Serialize)]
+pub struct ForeseenJson<'a> {
+    #[serde(flatten)]
+    path: PathJson,
+    target: &'a str,
+    what: String,
+}
+
+impl<'a> ForeseenJson<'a> {
+    /// Of an entry.
+    pub fn new(foreseen: &'a Foreseen) -> Self {
+        Self {
+            path: PathJson::new(&foreseen.path),
+            target: &foreseen.target,
+            what: foreseen.what.to_string(),
+        }
+    }
+}
+
+/// A difference as `verify --json` shows it.
+#[derive(Debug, Serialize)]
+pub struct DifferenceJson<'a> {
+    #[serde(flatten)]
+    path: PathJson,
+    target: &'a str,
+    what: &'static str,
+    message: String,
+}
+
+impl<'a> DifferenceJson<'a> {
+    /// Of a difference.
+    pub fn new(difference: &'a Difference) -> Self {
+        Self {
+            path: PathJson::new(&difference.path),
+            target: &difference.target,
+            what: difference.what.word(),
+            message: difference.what.to_string(),
+        }
+    }
+}
+
+/// A path of the source.
+#[derive(Debug, Serialize)]
+struct PathJson {
+    path: String,
+    /// The path's bytes, where they are not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_base64: Option<String>,
+}
+
+impl PathJson {
+    fn new(path: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(path);
+        let exact = text.as_bytes() == path;
+        Self {
+            path_base64: (!exact).then(|| STANDARD.encode(path)),
+            path: text.into_owned(),
+        }
+    }
+}
+
+/// The last line of `plan --json` and `verify --json`.
+#[derive(Debug, Serialize)]
+pub struct TotalsJson<T> {
+    /// The totals.
+    pub totals: T,
+}
+
+/// One line of JSON. What is shown here, text and numbers, always has such a form.
+pub fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// `2026-11-03T09:15:02.250+00:00`.

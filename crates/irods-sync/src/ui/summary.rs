@@ -16,7 +16,6 @@ pub fn files_done(counts: &Counts) -> u64 {
         counts.metadata_only,
         counts.skipped_unchanged,
         counts.excluded,
-        counts.unreadable,
         counts.failed,
     ]
     .iter()
@@ -26,7 +25,7 @@ pub fn files_done(counts: &Counts) -> u64 {
 /// The totals of a pass, a line for each kind of thing.
 pub fn totals(counts: &Counts) -> Vec<String> {
     let mut files = format!(
-        "  files        {} seen: {} registered, {} uploaded, {} appended, {} updated, {} skipped, {} excluded, {} failed, {} unreadable",
+        "  files        {} seen: {} registered, {} uploaded, {} appended, {} updated, {} skipped, {} excluded, {} failed",
         thousands(counts.files_seen),
         thousands(counts.registered),
         thousands(counts.uploaded),
@@ -35,7 +34,6 @@ pub fn totals(counts: &Counts) -> Vec<String> {
         thousands(counts.skipped_unchanged),
         thousands(counts.excluded),
         thousands(counts.failed),
-        thousands(counts.unreadable),
     );
     for (number, what) in [
         (counts.metadata_only, "with new times only"),

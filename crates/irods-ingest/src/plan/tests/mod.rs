@@ -55,6 +55,8 @@ struct Case {
     checksums: Checksums,
     resource: Option<&'static str>,
     options: Options,
+    /// An upload's object is registered from the file.
+    own_source: bool,
 }
 
 impl Case {
@@ -67,6 +69,7 @@ impl Case {
             checksums: Checksums::Unknown,
             resource: None,
             options: Options::default(),
+            own_source: false,
         }
     }
 
@@ -77,10 +80,18 @@ impl Case {
             verdict: self.verdict,
             catalog: &self.catalog,
             checksums: self.checksums,
-            physical_path: PATH,
+            physical_path: self.physical(),
             resource: self.resource,
             options: self.options,
         })
+    }
+
+    /// What is registered is the file; what is uploaded is another one than the vault holds.
+    fn physical(&self) -> &'static str {
+        match self.operation.uploads() && !self.own_source {
+            true => "/src/sent",
+            false => PATH,
+        }
     }
 
     fn describe(&self) -> String {

@@ -377,6 +377,37 @@ fn a_redelivered_entry_that_was_done_is_finished_as_create() {
 }
 
 #[test]
+fn nothing_is_uploaded_over_its_own_source() {
+    for (operation, expected) in [
+        (Put, "skip (exists)"),
+        (PutSync, "fail (registered from this very file)"),
+        (PutAppend, "fail (registered from this very file)"),
+    ] {
+        let shorter = Replica {
+            size: SIZE - 1,
+            ..replica()
+        };
+        let mut case = Case::new(operation, New, object(shorter));
+        case.own_source = true;
+        assert_eq!(case.decide().to_string(), expected);
+    }
+    let stale = Replica {
+        status: ReplicaStatus::Stale,
+        ..replica()
+    };
+    for operation in [Put, PutSync, PutAppend] {
+        let mut case = Case::new(operation, New, object(stale.clone()));
+        case.own_source = true;
+        assert_eq!(
+            case.decide(),
+            Decision::Refuse(Refusal::OwnSource),
+            "{}",
+            case.describe()
+        );
+    }
+}
+
+#[test]
 fn a_redelivered_entry_that_existed_before_is_modified_once_more() {
     for (operation, expected) in [
         (RegisterSync, "modify: update replica 3"),

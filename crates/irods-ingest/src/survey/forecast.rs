@@ -1,0 +1,529 @@
+//! What a job would do, and why: the decisions of [`crate::plan`] on what is there now, and nothing done.
+//!
+//! Signatures are read where a broker has some, and the catalog is listed where they do not settle a directory, so a decision
+//! is made here with more knowledge than the job has when it begins; it comes out the same, since the job learns what it lacks
+//! from the errors of its calls. Where only comparing checksums could tell, an upload is foreseen and called possible.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use bstr::{BString, ByteSlice};
+
+use super::{Holding, Place, Survey, SurveyError};
+use crate::broker::{Broker, Counts};
+use crate::naming;
+use crate::plan::compare::{CatalogNames, with_catalog, with_record};
+use crate::plan::{
+    CatalogState, Checksums, Decision, DirectoryFacts, Effect, FileFacts, Operation, Options,
+    Reason, decide_directory, decide_file, guard,
+};
+use crate::signature::{Record, Verdict};
+use crate::source::{Entry, EntryKind, Listing, MountFacts, Source, Stat};
+use crate::sync_irods;
+use crate::sync_task::{join, relative_path};
+
+/// One entry that something would be done with, or that could not be dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// Absolute path in the source, whether it is there or not.
+    pub path: Vec<u8>,
+    /// Logical path.
+    pub target: String,
+    /// What would be done.
+    pub what: Doing,
+}
+
+/// What would be done with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doing {
+    /// What the plan decided.
+    Decided(Decision),
+    /// It would be removed from the zone, with what is below it.
+    Delete,
+    /// It would stay, since it is not certain that it is gone.
+    Keep(guard::Kept),
+    /// It could not be looked at, or has a name that iRODS does not take.
+    Fail(String),
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decided(Decision::CompareChecksums) => {
+                f.write_str("modify: put over, unless the checksums agree")
+            }
+            Self::Decided(decision) => decision.fmt(f),
+            Self::Delete => f.write_str("delete"),
+            Self::Keep(why) => write!(f, "keep ({why})"),
+            Self::Fail(why) => write!(f, "fail ({why})"),
+        }
+    }
+}
+
+impl Survey {
+    /// Foresees a whole pass; each entry that would not simply be skipped goes to `report` as soon as its directory has been
+    /// looked at, in no order. `broker` has the signatures, if there is one yet. The counts are those that the pass would end
+    /// with; `tasks` and `retried` stay 0.
+    ///
+    /// # Errors
+    /// The source root, the zone or the broker cannot be used.
+    pub async fn forecast(
+        &self,
+        broker: Option<Arc<dyn Broker>>,
+        mut report: impl FnMut(Foreseen),
+    ) -> Result<Counts, SurveyError> {
+        let mut counts = self.above_target().await?;
+        // The root counts as found.
+        counts.dirs_seen = 1;
+        let visit = move |survey: Survey, place| {
+            let broker = broker.clone();
+            async move { survey.foresee(broker, place).await }
+        };
+        self.walk(visit, |(part, foreseen): (Counts, Vec<Foreseen>)| {
+            counts += part;
+            foreseen.into_iter().for_each(&mut report);
+        })
+        .await?;
+        Ok(counts)
+    }
+
+    /// Collections above the target that would have to be made.
+    async fn above_target(&self) -> Result<Counts, SurveyError> {
+        let mut counts = Counts::default();
+        if self.spec.options.operation == Operation::NoOp {
+            return Ok(counts);
+        }
+        let mut zone = self.zone.get().await?;
+        let mut above = irods_client::protocol::path::parent(&self.spec.target);
+        while let Some(collection) = above
+            && !zone.collection_exists(collection).await?
+        {
+            counts.collections_created += 1;
+            above = irods_client::protocol::path::parent(collection);
+        }
+        Ok(counts)
+    }
+
+    /// One directory: itself, its files, and what the zone has besides.
+    async fn foresee(
+        self,
+        broker: Option<Arc<dyn Broker>>,
+        place: Place,
+    ) -> Result<(Vec<Place>, (Counts, Vec<Foreseen>)), SurveyError> {
+        let options = &self.spec.options;
+        let segments = match &broker {
+            Some(broker) if !options.compare_catalog => {
+                let key = self.spec.cache_key(&place.directory);
+                broker.signatures(&key).await?
+            }
+            _ => Vec::new(),
+        };
+        let record = Record::read(segments.iter().map(|segment| segment.bytes.as_slice()));
+        // Sub-directories are looked for in it too, so it is listed in any case.
+        let holding = self.holding(&place).await?;
+        let names = match options.compare_catalog {
+            true => Some(holding.names(options.resource.as_deref())),
+            false => None,
+        };
+        let listing = match self.list(&place).await? {
+            Ok(listing) => listing,
+            Err(error) if place.directory.is_empty() => return Err(error.into()),
+            Err(error) => {
+                let what = Doing::Fail(error.to_string());
+                let counts = Counts {
+                    failed: 1,
+                    ..Counts::default()
+                };
+                let failed = self.foreseen(&place.directory, what);
+                return Ok((Vec::new(), (counts, vec![failed])));
+            }
+        };
+        let mut day = Day::default();
+        if !self.foresee_directory(&place, &record, &listing, &mut day) {
+            return Ok((Vec::new(), (day.counts, day.foreseen)));
+        }
+        let known = Known {
+            record: &record,
+            names: names.as_ref(),
+            holding: &holding,
+        };
+        let mut files = Vec::new();
+        for entry in &listing.entries {
+            if let Some(verdict) = self.count_entry(&place, entry, &known, &mut day) {
+                files.push((entry, verdict));
+            }
+        }
+        let hindrances = self.hindrances(&place, &files).await?;
+        for ((entry, verdict), hindrance) in files.into_iter().zip(hindrances) {
+            self.foresee_file(&place, entry, verdict, hindrance, &holding, &mut day);
+        }
+        for (name, error) in &listing.errors {
+            day.counts.failed += 1;
+            let what = Doing::Fail(error.to_string());
+            day.foreseen
+                .push(self.foreseen(&join(&place.directory, name), what));
+        }
+        if options.deletes() {
+            self.deletions(&place, &record, &listing, &holding, &mut day)
+                .await?;
+        }
+        Ok((day.below, (day.counts, day.foreseen)))
+    }
+
+    fn foreseen(&self, relative: &[u8], what: Doing) -> Foreseen {
+        Foreseen {
+            path: self.spec.absolute(relative),
+            target: self.spec.logical(relative),
+            what,
+        }
+    }
+
+    /// The directory itself; whether its entries are looked at.
+    fn foresee_directory(
+        &self,
+        place: &Place,
+        record: &Record,
+        listing: &Listing,
+        day: &mut Day,
+    ) -> bool {
+        let options = &self.spec.options;
+        let verdict = match (options.compare_catalog, place.in_zone) {
+            (true, true) => Verdict::Unchanged,
+            (true, false) => Verdict::New,
+            (false, _) => record.verdict(b"", &listing.directory),
+        };
+        let decide = |catalog| {
+            decide_directory(&DirectoryFacts {
+                operation: options.operation,
+                verdict,
+                catalog: &catalog,
+                options: self.options(),
+            })
+        };
+        let mut decision = decide(match place.in_zone {
+            true => CatalogState::Collection,
+            false => CatalogState::Absent,
+        });
+        let creates = |decision| {
+            matches!(
+                decision,
+                Decision::Act {
+                    effect: Effect::CreateCollection,
+                    ..
+                }
+            )
+        };
+        if creates(decision) && place.blocked {
+            decision = decide(CatalogState::DataObject(Vec::new()));
+        }
+        let refused = matches!(decision, Decision::Refuse(_));
+        day.counts.failed += u64::from(refused);
+        day.counts.collections_created += u64::from(creates(decision));
+        if refused || creates(decision) {
+            let what = Doing::Decided(decision);
+            day.foreseen.push(self.foreseen(&place.directory, what));
+        }
+        !refused
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            ignore_cache: self.spec.options.ignore_cache,
+            initial_ingest: self.spec.options.initial_ingest,
+            ..Options::default()
+        }
+    }
+
+    /// Counts an entry; answers how a file that something is to be done with compares with what is known.
+    fn count_entry(
+        &self,
+        place: &Place,
+        entry: &Entry,
+        known: &Known<'_>,
+        day: &mut Day,
+    ) -> Option<Verdict> {
+        let relative = join(&place.directory, &entry.name);
+        let is_directory = entry.stat.kind == EntryKind::Directory;
+        day.counts.dirs_seen += u64::from(is_directory);
+        day.counts.files_seen += u64::from(!is_directory);
+        if self
+            .filter
+            .excludes(&self.spec.absolute(&relative), entry.stat.kind)
+        {
+            day.counts.excluded += 1;
+            return None;
+        }
+        let name = self.name(&place.directory, &entry.name);
+        if is_directory {
+            day.below
+                .push(self.below(place, &entry.name, &name, known.holding));
+            return None;
+        }
+        let verdict = match known.names {
+            Some(names) => {
+                let physical = naming::physical_path(
+                    &self.spec.absolute(&join(&place.directory, &entry.name)),
+                );
+                with_catalog(entry, &name, &physical, names, self.spec.options.operation).0
+            }
+            None => with_record(entry, known.record, self.options()),
+        };
+        if verdict == Verdict::Unchanged {
+            day.counts.skipped_unchanged += 1;
+            return None;
+        }
+        Some(verdict)
+    }
+
+    /// Of each file, what would keep it from being read.
+    async fn hindrances(
+        &self,
+        place: &Place,
+        files: &[(&Entry, Verdict)],
+    ) -> Result<Vec<Hindrance>, SurveyError> {
+        let directory = relative_path(&place.directory);
+        let operation = self.spec.options.operation;
+        let names: Vec<BString> = files.iter().map(|(entry, _)| entry.name.clone()).collect();
+        self.at_source(move |source| {
+            let hindrance = |name: &BString| match source.look(&directory, name, operation.links())
+            {
+                Err(error) => Hindrance::Look(error.to_string()),
+                Ok(look) if !look.readable => Hindrance::Look("it is not readable".to_owned()),
+                Ok(_) if operation.uploads() => match source.open(&directory, name, 0) {
+                    Err(error) => Hindrance::Open(error.to_string()),
+                    Ok(_) => Hindrance::None,
+                },
+                Ok(_) => Hindrance::None,
+            };
+            names.iter().map(hindrance).collect()
+        })
+        .await
+    }
+
+    fn foresee_file(
+        &self,
+        place: &Place,
+        entry: &Entry,
+        verdict: Verdict,
+        hindrance: Hindrance,
+        holding: &Holding,
+        day: &mut Day,
+    ) {
+        let relative = join(&place.directory, &entry.name);
+        let operation = self.spec.options.operation;
+        let physical = naming::physical_path(&self.spec.absolute(&relative));
+        let state = holding.state(&self.name(&place.directory, &entry.name));
+        let facts = FileFacts {
+            operation,
+            stat: &entry.stat,
+            verdict,
+            catalog: &CatalogState::Unknown,
+            checksums: Checksums::Unknown,
+            physical_path: &physical,
+            resource: self.spec.options.resource.as_deref(),
+            options: self.options(),
+        };
+        let checked = naming::check_entry(&self.spec.logical(&relative), &physical, operation);
+        let what = match (checked, hindrance) {
+            (Err(error), _) => Doing::Fail(error.to_string()),
+            (_, Hindrance::Look(why)) => Doing::Fail(why),
+            (_, hindrance) => as_executed(&facts, &state, hindrance),
+        };
+        day.counts += outcome(&what, &entry.stat, operation);
+        if !matches!(what, Doing::Decided(Decision::Skip(_))) {
+            day.foreseen.push(self.foreseen(&relative, what));
+        }
+    }
+
+    /// What the zone has and the source has not.
+    async fn deletions(
+        &self,
+        place: &Place,
+        record: &Record,
+        listing: &Listing,
+        holding: &Holding,
+        day: &mut Day,
+    ) -> Result<(), SurveyError> {
+        let present: HashSet<BString> = listing
+            .names()
+            .map(|entry| self.name(&place.directory, entry))
+            .collect();
+        let gone = |name: &&BString| !present.contains(*name);
+        let objects: Vec<&BString> = holding.objects.keys().filter(gone).collect();
+        let collections: Vec<&BString> = holding.collections.iter().filter(gone).collect();
+        if objects.is_empty() && collections.is_empty() {
+            return Ok(());
+        }
+        let directory = relative_path(&place.directory);
+        let now = self
+            .at_source(move |source| source.mount_facts(&directory))
+            .await?
+            .ok();
+        let before = record.was_mount_point().then_some(MountFacts {
+            dev: 0,
+            is_mount_point: true,
+        });
+        let allowed = match place.directory.is_empty() {
+            true => guard::check_root(before, None, now, present.is_empty()),
+            false => guard::check_directory(before, None, now, true),
+        };
+        let collection = self.spec.logical(&place.directory);
+        for name in objects.iter().chain(&collections) {
+            let target = naming::join(&collection, &name.to_string());
+            let entry = naming::source_name(&name.to_string()).unwrap_or_else(|| name.to_vec());
+            let what = match allowed {
+                Ok(()) => Doing::Delete,
+                Err(why) => Doing::Keep(why),
+            };
+            day.foreseen.push(Foreseen {
+                path: self.spec.absolute(&join(&place.directory, &entry)),
+                target,
+                what,
+            });
+        }
+        if allowed.is_err() {
+            // The job says so in the ledger.
+            day.counts.failed += 1;
+            return Ok(());
+        }
+        day.counts.deleted += objects.len() as u64;
+        let mut left: Vec<String> = collections
+            .iter()
+            .map(|name| naming::join(&collection, &name.to_string()))
+            .collect();
+        let mut zone = self.zone.get().await?;
+        while let Some(collection) = left.pop() {
+            day.counts.deleted += 1 + zone.list_data_objects(&collection).await?.len() as u64;
+            let below = zone.list_subcollections(&collection).await?;
+            left.extend(
+                below
+                    .iter()
+                    .map(|name| naming::join(&collection, &name.to_string())),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What is foreseen of one directory.
+#[derive(Debug, Default)]
+struct Day {
+    below: Vec<Place>,
+    counts: Counts,
+    foreseen: Vec<Foreseen>,
+}
+
+/// What decides, besides the entries.
+struct Known<'a> {
+    record: &'a Record,
+    /// The catalog, where it is what is compared with.
+    names: Option<&'a CatalogNames>,
+    holding: &'a Holding,
+}
+
+/// What keeps a file from being read.
+enum Hindrance {
+    None,
+    /// It cannot be looked at, which is done first.
+    Look(String),
+    /// It cannot be opened, which an upload does before it calls the zone.
+    Open(String),
+}
+
+/// What is done in the end. A call that finds the name taken is followed by another decision; here it is known beforehand
+/// that it would.
+fn as_executed(facts: &FileFacts<'_>, state: &CatalogState, hindrance: Hindrance) -> Doing {
+    let taken = matches!(
+        state,
+        CatalogState::DataObject(_) | CatalogState::Collection
+    );
+    let known = FileFacts {
+        catalog: state,
+        ..*facts
+    };
+    let hinders = |decision: Decision| match decision {
+        Decision::CompareChecksums => true,
+        Decision::Act { effect, .. } => matches!(
+            effect,
+            Effect::PutNew | Effect::PutOver | Effect::Append { .. }
+        ),
+        _ => false,
+    };
+    let first = decide_file(facts);
+    let decision = match (first, &hindrance) {
+        (decision, Hindrance::Open(why)) if hinders(decision) => return Doing::Fail(why.clone()),
+        (Decision::Look, _) => decide_file(&known),
+        (Decision::Act { effect, .. }, _)
+            if taken && matches!(effect, Effect::Register | Effect::PutNew) =>
+        {
+            decide_file(&known)
+        }
+        (decision, _) => decision,
+    };
+    match hindrance {
+        Hindrance::Open(why) if hinders(decision) => Doing::Fail(why),
+        _ => Doing::Decided(decision),
+    }
+}
+
+/// What the pass would count for an entry.
+fn outcome(what: &Doing, stat: &Stat, operation: Operation) -> Counts {
+    let mut counts = Counts::default();
+    match what {
+        Doing::Decided(Decision::Act { effect, .. }) => match *effect {
+            Effect::Register | Effect::RegisterReplica => {
+                counts.registered = 1;
+                counts.bytes_registered = stat.size;
+            }
+            Effect::UpdateReplica { .. } => counts.updated = 1,
+            Effect::PutNew | Effect::PutOver => {
+                counts.uploaded = 1;
+                counts.bytes_uploaded = stat.size;
+            }
+            Effect::Append { from } => {
+                counts.appended = 1;
+                counts.bytes_uploaded = stat.size.saturating_sub(from);
+            }
+            Effect::Nothing => counts.metadata_only = u64::from(operation != Operation::NoOp),
+            Effect::CreateCollection => counts.collections_created = 1,
+        },
+        Doing::Decided(Decision::Skip(Reason::NoOp)) => {}
+        Doing::Decided(Decision::Skip(_)) => counts.skipped_unchanged = 1,
+        Doing::Decided(Decision::CompareChecksums) => {
+            counts.uploaded = 1;
+            counts.bytes_uploaded = stat.size;
+        }
+        Doing::Decided(Decision::Look) => {}
+        Doing::Decided(Decision::Refuse(_)) | Doing::Fail(_) => counts.failed = 1,
+        Doing::Delete | Doing::Keep(_) => {}
+    }
+    counts
+}
+
+impl Holding {
+    /// As comparing with the catalog wants it.
+    fn names(&self, resource: Option<&str>) -> CatalogNames {
+        let mut names = CatalogNames::new(resource);
+        for (name, replicas) in &self.objects {
+            for replica in replicas {
+                names.add_replica(name, &sync_irods::replica(replica.clone()));
+            }
+        }
+        for name in &self.collections {
+            names.add_collection(name);
+        }
+        names
+    }
+
+    /// As a decision wants it.
+    fn state(&self, name: &BString) -> CatalogState {
+        match self.objects.get(name.as_bstr()) {
+            Some(replicas) => CatalogState::DataObject(
+                replicas.iter().cloned().map(sync_irods::replica).collect(),
+            ),
+            None if self.collections.contains(name) => CatalogState::Collection,
+            None => CatalogState::Absent,
+        }
+    }
+}

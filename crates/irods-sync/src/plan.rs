@@ -1,0 +1,57 @@
+//! `plan`: what `start` would do, and nothing done.
+
+use ingest::survey::Survey;
+use ingest::survey::forecast::{Doing, Foreseen};
+use ingest::sync_task::job;
+
+use crate::args::PlanArgs;
+use crate::config::Config;
+use crate::exit::{Exit, Result};
+use crate::start;
+use crate::ui::json::{self, ForeseenJson, TotalsJson};
+use crate::ui::{self, summary};
+use crate::zone_access::{Joining, ZoneAccess};
+
+/// Prints each entry that something would be done with, then the totals.
+///
+/// # Errors
+/// As `start` would have before it queues anything.
+pub async fn handle_plan(config: &Config, args: PlanArgs) -> Result<Exit> {
+    let start = &args.start;
+    start::check_here(start)?;
+    let broker = config.broker.open_existing().await?;
+    let at_once = start.worker.concurrency();
+    let signals = crate::signals::listen("")?;
+    let zone = ZoneAccess::open(&start.zone, at_once, Joining::UntilDone).await?;
+    let spec = job::check(&zone.pool, &start::request(start, None)).await?;
+    let survey = Survey::new(spec, zone.pool.clone(), at_once)?;
+    let counts = survey
+        .forecast(broker, |foreseen| ui::say(&line(&foreseen, args.json)))
+        .await;
+    zone.close(&signals.shutdown).await;
+    let counts = counts?;
+    match args.json {
+        true => ui::say(&json::line(&TotalsJson { totals: counts })),
+        false => {
+            let mut lines = vec!["a pass would end with".to_owned()];
+            lines.extend(summary::totals(&counts));
+            ui::say(&lines.join("\n"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn line(foreseen: &Foreseen, json: bool) -> String {
+    if json {
+        return json::line(&ForeseenJson::new(foreseen));
+    }
+    let shown = match foreseen.what {
+        Doing::Delete | Doing::Keep(_) => foreseen.target.as_bytes(),
+        _ => &foreseen.path,
+    };
+    format!(
+        "{}: {}",
+        ui::plain(foreseen.what.to_string().as_bytes()),
+        ui::plain(shown)
+    )
+}
