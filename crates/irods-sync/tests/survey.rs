@@ -27,10 +27,7 @@ fn a_plan_leaves_no_trace_and_the_job_does_as_it_says() {
         .iter()
         .map(|line| line["what"].as_str().unwrap())
         .collect();
-    assert_eq!(
-        what.iter().filter(|w| **w == "create: register").count(),
-        3
-    );
+    assert_eq!(what.iter().filter(|w| **w == "create: register").count(), 3);
     let totals = &planned.last().unwrap()["totals"];
     assert_eq!(totals["registered"], 3);
     site.start("--synchronous --job_name j --broker sqlite:b.db")
@@ -43,7 +40,10 @@ fn a_plan_leaves_no_trace_and_the_job_does_as_it_says() {
     let again = site
         .run(&format!("plan {ARGUMENTS} --broker sqlite:b.db"))
         .expect(0);
-    assert!(again.out.starts_with("a pass would end with\n"), "{again:?}");
+    assert!(
+        again.out.starts_with("a pass would end with\n"),
+        "{again:?}"
+    );
     assert_eq!(again.number("skipped"), 3);
 }
 
@@ -52,17 +52,25 @@ fn verify_exits_with_one_where_source_and_zone_differ() {
     let site = Site::new();
     site.files(3);
     site.start("--synchronous").expect(0);
-    let same = site.run(&format!("verify {ARGUMENTS} --checksum")).expect(0);
+    let same = site
+        .run(&format!("verify {ARGUMENTS} --checksum"))
+        .expect(0);
     assert!(same.out.starts_with("0 differences in 3 files"), "{same:?}");
     site.file("d0/new", b"new");
     let differ = site.run(&format!("verify {ARGUMENTS}")).expect(1);
     assert!(differ.out.starts_with("missing   /"), "{differ:?}");
-    let differ = lines(&site.run(&format!("verify {ARGUMENTS} --json")).expect(1).out);
+    let differ = lines(
+        &site
+            .run(&format!("verify {ARGUMENTS} --json"))
+            .expect(1)
+            .out,
+    );
     assert_eq!(differ[0]["what"], "missing");
     assert_eq!(differ[0]["target"], "/tempZone/home/rods/t/d0/new");
     assert_eq!(differ[1]["totals"]["differences"], 1);
     let left_out = "--exclude_file_name .*/new";
-    site.run(&format!("verify {ARGUMENTS} {left_out}")).expect(0);
+    site.run(&format!("verify {ARGUMENTS} {left_out}"))
+        .expect(0);
 }
 
 #[test]
@@ -72,7 +80,8 @@ fn what_makes_no_sense_is_said() {
         .run(&format!("verify {ARGUMENTS} --operation NO_OP"))
         .expect(2);
     assert!(
-        ran.err.contains("NO_OP leaves nothing in the zone that could be compared"),
+        ran.err
+            .contains("NO_OP leaves nothing in the zone that could be compared"),
         "{ran:?}"
     );
     for command in ["plan", "verify"] {
