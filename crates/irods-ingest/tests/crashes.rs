@@ -1,22 +1,24 @@
 //! A worker that dies at every call there is: before or after each call to the broker, and before or after each message to the
-//! zone. Whichever it was, another worker ends the job, the target is the source, and the totals are exact.
+//! zone. Whichever it was, another worker ends the job, the target is the source, and the totals are exact. The hooks of files run at
+//! least once, those around passes at most once, and where nobody knows whether they ran, that is said.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ingest::broker::{
-    Begun, Broker, Completion, Created, Departure, Extended, FailureFilter, FailurePage, Job,
-    JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob, NewTask, Result,
-    Retried, Segment, Spawned, Worker as Working, WorkerId, WorkerInfo,
+    Begun, Broker, Completion, Created, Departure, Extended, FailureFilter, FailurePage,
+    FailureRecord, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob,
+    NewTask, Result, Retried, Segment, Spawned, Worker as Working, WorkerId, WorkerInfo,
 };
-use ingest::core::{JobHooks, NoHandler};
+use ingest::core::{Event, EventHandler, HookError, JobHooks, JobPass, NoHandler, Subject};
 use ingest::plan::Operation;
 use ingest::shutdown::shutdown;
 use ingest::sync_task::job::{JobRequest, start_synchronization};
@@ -163,6 +165,88 @@ impl Broker for Deadly {
     }
 }
 
+/// Counts hooks.
+#[derive(Debug, Default)]
+struct Tally {
+    pre_job: AtomicU64,
+    post_job: AtomicU64,
+    /// By path in the zone: how often before an object came into being, how often after.
+    objects: Mutex<BTreeMap<String, (u32, u32)>>,
+}
+
+#[async_trait]
+impl EventHandler for Tally {
+    fn has_hooks(&self, event: Event) -> bool {
+        event == Event::DataObjCreate
+    }
+
+    async fn pre(&self, _: Event, subject: Subject<'_>) -> std::result::Result<(), HookError> {
+        let mut objects = self.objects.lock().unwrap();
+        objects.entry(subject.target.to_owned()).or_default().0 += 1;
+        Ok(())
+    }
+
+    async fn post(&self, _: Event, subject: Subject<'_>) -> std::result::Result<(), HookError> {
+        let mut objects = self.objects.lock().unwrap();
+        objects.entry(subject.target.to_owned()).or_default().1 += 1;
+        Ok(())
+    }
+
+    fn job_hooks(&self) -> JobHooks {
+        JobHooks {
+            pre_job: true,
+            post_job: true,
+        }
+    }
+
+    async fn pre_job(&self, _: JobPass<'_>) -> std::result::Result<(), HookError> {
+        self.pre_job.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn post_job(&self, _: JobPass<'_>) -> std::result::Result<(), HookError> {
+        self.post_job.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Tally {
+    /// Fails unless the hooks were run as often as is promised. `crashed`: a worker was lost.
+    fn check(&self, name: &str, job: &Job, failures: &[FailureRecord], crashed: bool) {
+        let [pre, post] = [&self.pre_job, &self.post_job].map(|count| count.load(Ordering::SeqCst));
+        assert!(pre <= 1 && post <= 1, "{name}: {pre} {post}");
+        if job.state == JobState::Failed {
+            let why = job.failed.as_deref().unwrap();
+            assert!(
+                why.contains("pre_job: its outcome is unknown"),
+                "{name}: {why}"
+            );
+            assert!(crashed && post == 0 && job.totals.files_seen == 0, "{name}");
+            return;
+        }
+        assert_eq!(pre, 1, "{name}");
+        let unknown = |record: &FailureRecord| {
+            record.failure.operation == "post_job" && record.failure.code_name == "OUTCOME_UNKNOWN"
+        };
+        match failures {
+            [] => assert_eq!(post, 1, "{name}"),
+            [one] if unknown(one) => assert!(crashed, "{name}"),
+            _ => panic!("{name}: {failures:?}"),
+        }
+        let objects = self.objects.lock().unwrap();
+        assert_eq!(objects.len() as u64, FILES, "{name}");
+        for (object, counts) in objects.iter() {
+            match crashed {
+                true => assert!(
+                    counts.0 >= 1 && counts.1 >= 1,
+                    "{name}: {object} {counts:?}"
+                ),
+                false => assert_eq!(*counts, (1, 1), "{name}: {object}"),
+            }
+        }
+    }
+}
+
 /// The number after `<name>` in the XML of a message's header.
 fn length(header: &str, name: &str) -> u64 {
     let (_, rest) = header.split_once(&format!("<{name}>")).unwrap();
@@ -220,6 +304,7 @@ fn work(
     environment: Environment,
     job: JobId,
     name: String,
+    handler: Arc<dyn EventHandler>,
     crash: Option<Arc<Crash>>,
 ) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -244,8 +329,7 @@ fn work(
             PoolOptions::default(),
         );
         let (_told, shutdown) = shutdown();
-        let (handler, watcher) = (Arc::new(NoHandler), Arc::new(LogTasks));
-        let worker = Worker::new(broker, pool, handler, watcher, options, shutdown);
+        let worker = Worker::new(broker, pool, handler, Arc::new(LogTasks), options, shutdown);
         tokio::select! {
             done = worker.run() => {
                 done.unwrap();
@@ -278,10 +362,15 @@ async fn job_with_a_crash(
     operation: Operation,
     place: Place,
     crash: Arc<Crash>,
+    tally: Option<Arc<Tally>>,
 ) -> bool {
     let name = format!("{operation}-{place:?}-{:?}-{}", crash.side, crash.at);
     let target = format!("{TARGET}/{name}");
     let broker: Arc<dyn Broker> = site.broker.clone();
+    let handler: Arc<dyn EventHandler> = match &tally {
+        Some(tally) => tally.clone(),
+        None => Arc::new(NoHandler),
+    };
     let request = JobRequest {
         name: Some(name.clone()),
         source: &site.source(),
@@ -293,7 +382,7 @@ async fn job_with_a_crash(
         },
         interval: None,
         owner: None,
-        hooks: JobHooks::default(),
+        hooks: handler.job_hooks(),
     };
     let created = start_synchronization(&*broker, &site.pool, request).await;
     let job = created.unwrap().job().id;
@@ -310,8 +399,9 @@ async fn job_with_a_crash(
     };
     let dies = format!("{name}: dies");
     let death = {
-        let (dies, crash) = (dies.clone(), crash.clone());
-        tokio::task::spawn_blocking(move || work(first, environment, job, dies, Some(crash)))
+        let (dies, crash, handler) = (dies.clone(), crash.clone(), handler.clone());
+        let crash = Some(crash);
+        tokio::task::spawn_blocking(move || work(first, environment, job, dies, handler, crash))
     };
     let died = !death.await.unwrap();
     broker
@@ -322,12 +412,18 @@ async fn job_with_a_crash(
     let lives = format!("{name}: lives");
     let ends = {
         let broker = broker.clone();
-        tokio::task::spawn_blocking(move || work(broker, environment, job, lives, None))
+        tokio::task::spawn_blocking(move || work(broker, environment, job, lives, handler, None))
     };
     assert!(ends.await.unwrap(), "{name}");
 
     let ended = broker.job(job).await.unwrap();
     let totals = ended.totals;
+    if let Some(tally) = &tally {
+        tally.check(&name, &ended, &site.failures(&ended).await, died);
+        if ended.state == JobState::Failed {
+            return died;
+        }
+    }
     assert_eq!(ended.state, JobState::Finished, "{name}");
     assert_eq!((totals.files_seen, totals.dirs_seen), (FILES, 3), "{name}");
     assert_eq!(
@@ -364,7 +460,7 @@ async fn job_with_a_crash(
     died
 }
 
-async fn everywhere(operation: Operation, place: Place) {
+async fn everywhere(operation: Operation, place: Place, hooks: bool) {
     let site = Site::new().await;
     for n in 0..FILES {
         let directory = match n {
@@ -382,7 +478,8 @@ async fn everywhere(operation: Operation, place: Place) {
         while survived < 3 {
             at += 1;
             let crash = Crash::new(at, side);
-            match job_with_a_crash(&site, operation, place, crash).await {
+            let tally = hooks.then(Arc::default);
+            match job_with_a_crash(&site, operation, place, crash, tally).await {
                 true => crashes += 1,
                 false => survived += 1,
             }
@@ -394,20 +491,25 @@ async fn everywhere(operation: Operation, place: Place) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registering_worker_may_die_at_any_call_to_the_broker() {
-    everywhere(Operation::RegisterSync, Place::Broker).await;
+    everywhere(Operation::RegisterSync, Place::Broker, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_uploading_worker_may_die_at_any_call_to_the_broker() {
-    everywhere(Operation::PutSync, Place::Broker).await;
+    everywhere(Operation::PutSync, Place::Broker, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registering_worker_may_die_at_any_message_to_the_zone() {
-    everywhere(Operation::RegisterSync, Place::Zone).await;
+    everywhere(Operation::RegisterSync, Place::Zone, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_uploading_worker_may_die_at_any_message_to_the_zone() {
-    everywhere(Operation::PutSync, Place::Zone).await;
+    everywhere(Operation::PutSync, Place::Zone, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_are_run_or_reported_wherever_a_worker_dies() {
+    everywhere(Operation::RegisterSync, Place::Broker, true).await;
 }

@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ingest::broker::{Broker, JobState, NewJob, NewTask, Queues, TaskClass};
@@ -89,6 +90,39 @@ async fn who_watches_tasks_is_told_in_order() {
         "after_return sync_files",
     ];
     assert_eq!(*watcher.0.lock().unwrap(), calls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_waits_for_its_delay_and_holds_nobody_up() {
+    let site = Site::new().await;
+    site.write("bad", "x");
+    for n in 0..3 {
+        site.write(format!("good{n}"), "x");
+    }
+    let options = JobOptions {
+        max_retries: 5,
+        delay: 3600,
+        ..JobOptions::default()
+    };
+    let job = site.start("waits", options).await;
+    let (worker, told) = site.worker(job.id, 2, Arc::new(Refuses("/bad")));
+    let running = tokio::spawn(worker.run());
+    let waiting = loop {
+        let now = site.broker.job(job.id).await.unwrap();
+        if now.outstanding.delayed == now.outstanding.total() && now.outstanding.delayed > 0 {
+            break now;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let totals = waiting.totals;
+    assert_eq!((totals.registered, totals.retried), (3, 1));
+    // Whoever does not want to wait for it stops the job; nothing of it remains.
+    let stopped = site.broker.stop(job.id, false).await.unwrap();
+    assert_eq!(stopped, JobState::Stopped);
+    running.await.unwrap().unwrap();
+    drop(told);
+    let ended = site.broker.job(job.id).await.unwrap();
+    assert_eq!(ended.outstanding.total(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -159,6 +159,66 @@ fn who_watches_learns_why_a_worker_refuses() {
     assert_eq!(site.objects("/tempZone/home/rods/t").len(), 3);
 }
 
+#[test]
+fn a_periodic_job_that_is_stopped_between_two_passes_has_no_further_one() {
+    let site = Site::new();
+    site.files(3);
+    site.start("--job_name j --interval 3600").expect(0);
+    let _worker = site.spawn("worker --embedded_zone zone");
+    until("the first pass to end", || {
+        site.status("j")["state"] == "waiting"
+    });
+    let status = site.status("j");
+    assert_eq!(status["pass"], 1);
+    assert!(status["next_pass"].is_string(), "{status}");
+    let list: serde_json::Value = serde_json::from_str(&site.run("list").expect(0).out).unwrap();
+    assert_eq!(list["periodic"][0]["job_name"], "j");
+    assert_eq!(list["periodic"][0]["remaining_tasks"], 0);
+    let mut watch = site.spawn("watch j");
+    let err = watch.0.stderr.take().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(err));
+    assert!(
+        lines
+            .next()
+            .unwrap()
+            .unwrap()
+            .starts_with("waiting: 3 of 3")
+    );
+
+    // Nothing is in hand, so there is nothing to wait for.
+    site.run("stop j").expect(0);
+    assert_eq!(watch.output().code, Some(4));
+    let status = site.status("j");
+    assert_eq!(
+        (&status["state"], &status["next_pass"]),
+        (&"stopped".into(), &().into())
+    );
+    let kinds: Vec<_> = status["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["created", "pass_started", "pass_ended", "stopped"]);
+    let list: serde_json::Value = serde_json::from_str(&site.run("list").expect(0).out).unwrap();
+    assert_eq!(list["stopped"][0]["job_name"], "j");
+    assert_eq!(list["periodic"], serde_json::json!([]));
+    let text = site.run("status j").expect(0).out;
+    assert!(
+        text.contains(" pass_ended\n") && text.contains(" stopped\n"),
+        "{text}"
+    );
+
+    let all = site.run("list --json").expect(0).out;
+    let all: Vec<serde_json::Value> = all
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(all, [status]);
+    site.run("forget j").expect(0);
+    assert_eq!(site.run("list --json").expect(0).out, "");
+}
+
 /// The texts of what workers noted about a job.
 fn notes(site: &Site, job: &str) -> Vec<String> {
     let events = site.status(job)["events"].as_array().unwrap().clone();

@@ -28,6 +28,8 @@ pub struct Rotation {
     pub now: Box<dyn Fn() -> Timestamp + Send>,
 }
 
+type Complain = Box<dyn FnOnce(&str) + Send>;
+
 /// The file.
 pub struct LogFile {
     path: PathBuf,
@@ -38,7 +40,7 @@ pub struct LogFile {
     /// The last line was cut off by an error.
     torn: bool,
     /// How trouble is said, until it has been.
-    complain: Option<Box<dyn FnOnce(&str) + Send>>,
+    complain: Option<Complain>,
 }
 
 impl LogFile {
