@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use ingest::broker::{Broker, FailureFilter, Job, JobState};
 use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::plan::{DeleteMode, Operation};
+use ingest::shutdown::{ShutdownSender, shutdown};
 use ingest::sync_task::{JobOptions, LogTasks};
 use support::{Site, TARGET, assert_registered};
 
@@ -289,5 +290,56 @@ async fn a_deletion_that_fails_is_tried_again_as_often_as_the_job_says() {
     worker.run().await.unwrap();
     let job = site.broker.job(job.id).await.unwrap();
     assert_eq!((job.failures, job.pass_totals.deleted), (0, 4));
+    assert_registered(&site).await;
+}
+
+/// Asks its worker to leave as soon as something is deleted.
+#[derive(Debug)]
+struct LeavesAfterOne(ShutdownSender);
+
+#[async_trait]
+impl EventHandler for LeavesAfterOne {
+    fn has_hooks(&self, event: Event) -> bool {
+        event == Event::DataObjDelete
+    }
+
+    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        self.0.request();
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_leaving_worker_has_not_deleted_is_deleted_by_the_next() {
+    let options = JobOptions {
+        files_per_task: 50,
+        ..with(Operation::RegisterSync, DeleteMode::Unregister)
+    };
+    let site = Site::new().await;
+    for name in ["keep", "a", "b", "c", "d"] {
+        site.write(name, "x");
+    }
+    site.run(options.clone()).await;
+    for name in ["a", "b", "c", "d"] {
+        std::fs::remove_file(site.source().join(name)).unwrap();
+    }
+    let job = site.start("left", options).await;
+    let (sender, told) = shutdown();
+    let leaves = Arc::new(LeavesAfterOne(sender));
+    site.worker_with(job.id, 1, leaves, told)
+        .run()
+        .await
+        .unwrap();
+    let left = site.broker.job(job.id).await.unwrap();
+    assert_eq!((left.totals.deleted, left.outstanding.total()), (1, 1));
+    let (worker, _told) = site.worker(job.id, 1, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    let job = site.broker.job(job.id).await.unwrap();
+    assert_eq!((job.state, job.totals.deleted), (JobState::Finished, 4));
+    site.assert_no_failures(&job).await;
     assert_registered(&site).await;
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bstr::BStr;
+use ingest::broker::Broker;
 use ingest::core::{Event, EventHandler, HookError, Subject};
-use ingest::plan::Operation;
+use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
 use support::{Site, TARGET, let_times_settle};
 
@@ -116,6 +117,48 @@ async fn each_event_has_one_pre_and_one_post() {
         let expected = ["post_data_obj_modify [/d/a]", "pre_data_obj_modify [/d/a]"];
         assert_eq!(recorder.sorted(&site), expected, "{operation}");
     }
+}
+
+/// Tasks that empty a collection together remove it once.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_deletion_has_one_pre_and_one_post() {
+    let site = Site::new().await;
+    let mut gone = Vec::new();
+    for n in 0..12 {
+        gone.push(format!("coll_delete [/gone/d{n}]"));
+        for m in 0..4 {
+            site.write(format!("gone/d{n}/f{m}"), "1");
+            gone.push(format!("data_obj_delete [/gone/d{n}/f{m}]"));
+        }
+    }
+    gone.push("coll_delete [/gone]".to_owned());
+    let last = site.write("kept", "1");
+    let_times_settle(&last).await;
+    let options = JobOptions {
+        delete_mode: DeleteMode::Unregister,
+        files_per_task: 1,
+        ..with(Operation::RegisterSync)
+    };
+    site.run(options.clone()).await;
+    std::fs::remove_dir_all(site.source().join("gone")).unwrap();
+    let recorder = Arc::new(Recorder::default());
+    let job = site.start("gone", options).await;
+    let (worker, _told) = site.worker(job.id, 8, recorder.clone());
+    worker.run().await.unwrap();
+    let job = site.broker.job(job.id).await.unwrap();
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.deleted, gone.len() as u64);
+    let seen = recorder.sorted(&site);
+    let deletions: Vec<_> = seen
+        .iter()
+        .filter(|call| call.contains("_delete"))
+        .collect();
+    let mut expected: Vec<_> = ["post", "pre"]
+        .iter()
+        .flat_map(|when| gone.iter().map(move |what| format!("{when}_{what}")))
+        .collect();
+    expected.sort();
+    assert_eq!(deletions, expected.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,16 +68,22 @@ impl Removals {
 }
 
 /// Takes a collection out of the catalog if nothing is in it; whether it did. The same for all delete modes: what was in it
-/// went its own way before.
+/// went its own way before. `redelivered` if a worker that was lost may have done so.
 pub(crate) async fn delete_collection_if_empty(
     context: &JobContext,
     collection: &str,
+    redelivered: bool,
 ) -> Result<bool, SyncError> {
     let _alone = context.removals.of(collection).await;
     let tried = &AtomicBool::new(false);
     patiently(context, |mut zone, _| async move {
         let zone = zone.as_mut();
         if !is_empty(zone, collection).await? {
+            return Ok(false);
+        }
+        // Another task of this job has removed it, with its hooks; unless an attempt of ours may have, and not come to the last of them.
+        let ours = redelivered || tried.load(Ordering::Relaxed);
+        if !ours && !zone.collection_exists(collection).await? {
             return Ok(false);
         }
         let source = context.spec.source_bytes();

@@ -122,13 +122,15 @@ pub(super) async fn delete(
     };
     match done {
         Ok(()) => Ok(TaskEnd::complete(completion)),
-        Err(SyncError::Drained) if !completion.retries.is_empty() => {
+        Err(SyncError::Job(why)) => {
+            completion.fatal = Some(Fatal::Job(why));
             Ok(TaskEnd::complete(completion))
         }
-        Err(why) if !completion.retries.is_empty() => {
-            Ok(TaskEnd::CompleteInPart(Box::new(completion), why))
-        }
-        Err(why) => Err(why),
+        // What was done counts where what is left is among the retries.
+        Err(why @ SyncError::Broker(_)) => Err(why),
+        Err(why) if completion.retries.is_empty() => Err(why),
+        Err(SyncError::Drained) => Ok(TaskEnd::complete(completion)),
+        Err(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
     }
 }
 
@@ -267,11 +269,11 @@ async fn remove_emptied(
             completion.fatal = Some(Fatal::Job(why));
             return Ok(());
         }
-        let removed = sync_irods::delete_collection_if_empty(context, collection).await;
+        let removed = sync_irods::delete_collection_if_empty(context, collection, task.redelivered).await;
         match removed {
             Ok(true) => completion.counts.deleted += 1,
             Ok(false) => return Ok(()),
-            Err(SyncError::Entry(error)) => {
+            Err(why) => {
                 let what = Deletion::Within {
                     top: top.to_owned(),
                     collection: collection.to_owned(),
@@ -281,10 +283,15 @@ async fn remove_emptied(
                     attempts,
                     ..DeleteTask::new(&task.directory, what)
                 };
+                let SyncError::Entry(error) = why else {
+                    completion
+                        .retries
+                        .extend(Task::Delete(rest).to_new_task().ok());
+                    return Err(why);
+                };
                 failure::deletion(context, rest, &error, completion);
                 return Ok(());
             }
-            Err(why) => return Err(why),
         }
         attempts = 0;
         next = path::parent(collection).filter(|_| collection != top);

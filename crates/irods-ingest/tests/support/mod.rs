@@ -183,7 +183,7 @@ impl Site {
         (self.worker_with(job, concurrency, handler, told), sender)
     }
 
-    fn worker_with(
+    pub fn worker_with(
         &self,
         job: JobId,
         concurrency: usize,
