@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use crate::broker::{Broker, JobId};
 use crate::core::EventHandler;
 use crate::error::SyncError;
@@ -32,9 +34,20 @@ pub struct JobContext {
     pub shutdown: Shutdown,
     /// Removals of collections by this worker.
     pub(crate) removals: Arc<Removals>,
+    /// What people call the job, once somebody has asked.
+    pub(crate) name: Arc<OnceCell<String>>,
 }
 
 impl JobContext {
+    /// What people call the job; its number while the broker does not say.
+    pub(crate) async fn job_name(&self) -> String {
+        let ask = || async { self.broker.job(self.job).await.map(|job| job.name) };
+        match self.name.get_or_try_init(ask).await {
+            Ok(name) => name.clone(),
+            Err(_) => self.job.to_string(),
+        }
+    }
+
     /// Looks at the source, on a thread that may block if it does.
     pub(crate) async fn at_source<T, E>(
         &self,

@@ -298,6 +298,7 @@ impl Worker {
             broker: self.broker.clone(),
             shutdown: self.shutdown.clone(),
             removals: Arc::default(),
+            name: Arc::default(),
         })
     }
 
@@ -306,24 +307,23 @@ impl Worker {
             Ok(task) => task,
             Err(error) => return self.give_up_unreadable(context, leased, &error).await,
         };
-        let (name, path) = (task.name(), task.directory().to_vec());
+        let path = context.absolute(task.directory());
+        let about = (task.name(), path.as_slice());
+        let complete =
+            async |completion: &Completion| self.complete(context, leased, about, completion).await;
         let end = match sync_task::run(context, leased, task).await {
-            Ok(TaskEnd::Complete(completion)) => {
-                self.complete_task(leased, name, &path, &completion).await
-            }
-            Ok(TaskEnd::CompleteInPart(completion, why)) => {
-                match self.complete_task(leased, name, &path, &completion).await {
-                    Ok(()) => return Left::Refused(leased.job, why.to_string()),
-                    failed => failed,
-                }
-            }
+            Ok(TaskEnd::Complete(completion)) => complete(&completion).await,
+            Ok(TaskEnd::CompleteInPart(completion, why)) => match complete(&completion).await {
+                Ok(()) => return Left::Refused(leased.job, why.to_string()),
+                failed => failed,
+            },
             Ok(TaskEnd::Release(delay)) => self.broker.release(leased.lease, delay).await,
             Err(SyncError::Job(why)) => {
                 let completion = Completion {
                     fatal: Some(Fatal::Job(why)),
                     ..Completion::default()
                 };
-                self.complete(leased.lease, &completion).await
+                complete(&completion).await
             }
             Err(SyncError::Broker(error)) => Err(error),
             Err(SyncError::Drained) => self.broker.release(leased.lease, Duration::ZERO).await,
@@ -347,33 +347,31 @@ impl Worker {
     ) -> Left {
         warn!(job = %leased.job, task = %leased.lease.task, %error, "a task is unreadable");
         let completion = sync_task::unreadable(context, leased, error);
-        match self.complete(leased.lease, &completion).await {
+        let about = ("task", context.spec.source_bytes());
+        match self.complete(context, leased, about, &completion).await {
             Ok(()) => Left::Completed(leased.job),
             Err(error) => Left::from(error),
         }
     }
 
-    /// Completes, and tells who watches.
-    async fn complete_task(
+    /// Completes, waiting for a broker that does not answer (the lease may be lost by then, and the task done again), and tells who
+    /// watches. `about` is the name of the task and its directory.
+    async fn complete(
         &self,
+        context: &JobContext,
         leased: &Leased,
-        name: &'static str,
-        path: &[u8],
+        about: (&'static str, &[u8]),
         completion: &Completion,
     ) -> Result<(), BrokerError> {
-        self.complete(leased.lease, completion).await?;
-        sync_task::report(self.watcher.as_ref(), leased.job, name, path, completion);
-        Ok(())
-    }
-
-    /// Completes, waiting for a broker that does not answer; the lease may be lost by then, and the task done again.
-    async fn complete(&self, lease: Lease, completion: &Completion) -> Result<(), BrokerError> {
-        let mut completion = completion.clone();
-        completion.counts.tasks += 1;
+        let mut counted = completion.clone();
+        counted.counts.tasks += 1;
         persist(&self.shutdown, || {
-            self.broker.complete(lease, completion.clone())
+            self.broker.complete(leased.lease, counted.clone())
         })
-        .await
+        .await?;
+        let (watcher, task) = (self.watcher.as_ref(), leased.lease.task);
+        sync_task::report(watcher, context, task, about, completion).await;
+        Ok(())
     }
 
     async fn give_back(&self, lease: Lease) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ingest::broker::{Broker, JobState, NewJob, NewTask, Queues, TaskClass};
 use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
+use ingest::plan::DeleteMode;
 use ingest::sync_task::job::JobRequest;
 use ingest::sync_task::{IrodsTask, JobOptions, TaskReturn, job};
 use support::{Site, TARGET};
@@ -27,7 +28,12 @@ impl Watcher {
 
 impl IrodsTask for Watcher {
     fn on_failure(&self, task: &TaskReturn<'_>) {
-        assert!(task.message.unwrap().contains("not today"));
+        let message = task.message.unwrap();
+        let known = ["not today", "would exceed --max_delete"];
+        assert!(
+            known.iter().any(|known| message.contains(known)),
+            "{message}"
+        );
         self.note("on_failure", task);
     }
     fn on_retry(&self, task: &TaskReturn<'_>) {
@@ -38,6 +44,8 @@ impl IrodsTask for Watcher {
         self.note("on_success", task);
     }
     fn after_return(&self, task: &TaskReturn<'_>) {
+        assert_eq!(task.job_name, "watched");
+        assert!(task.path.ends_with(b"/source"), "{task:?}");
         self.note("after_return", task);
     }
 }
@@ -90,6 +98,32 @@ async fn who_watches_tasks_is_told_in_order() {
         "after_return sync_files",
     ];
     assert_eq!(*watcher.0.lock().unwrap(), calls);
+}
+
+/// What ends the job is a failure as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_tasks_is_told_what_ends_the_job() {
+    let site = Site::new().await;
+    let options = JobOptions {
+        delete_mode: DeleteMode::Unregister,
+        max_delete: Some(0),
+        ..JobOptions::default()
+    };
+    let gone = site.write("gone", "x");
+    site.write("kept", "x");
+    site.run(options.clone()).await;
+    std::fs::remove_file(gone).unwrap();
+    let job = site.start("watched", options).await;
+    let watcher = Arc::new(Watcher::default());
+    site.run_watched(job.id, Arc::new(NoHandler), watcher.clone())
+        .await;
+    let ended = site.broker.job(job.id).await.unwrap();
+    assert_eq!(ended.state, JobState::Failed);
+    let calls = watcher.0.lock().unwrap();
+    assert_eq!(
+        calls[calls.len() - 2..],
+        ["on_failure delete", "after_return delete"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -281,6 +281,7 @@ async fn remove_emptied(
                 };
                 let rest = DeleteTask {
                     attempts,
+                    redelivered: task.redelivered,
                     ..DeleteTask::new(&task.directory, what)
                 };
                 let SyncError::Entry(error) = why else {
