@@ -269,7 +269,8 @@ async fn remove_emptied(
             completion.fatal = Some(Fatal::Job(why));
             return Ok(());
         }
-        let removed = sync_irods::delete_collection_if_empty(context, collection, task.redelivered).await;
+        let removed =
+            sync_irods::delete_collection_if_empty(context, collection, task.redelivered).await;
         match removed {
             Ok(true) => completion.counts.deleted += 1,
             Ok(false) => return Ok(()),
