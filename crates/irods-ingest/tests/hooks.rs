@@ -139,13 +139,10 @@ async fn each_deletion_has_one_pre_and_one_post() {
         files_per_task: 1,
         ..with(Operation::RegisterSync)
     };
-    site.run(options.clone()).await;
+    site.run_well(options.clone()).await;
     std::fs::remove_dir_all(site.source().join("gone")).unwrap();
     let recorder = Arc::new(Recorder::default());
-    let job = site.start("gone", options).await;
-    let (worker, _told) = site.worker(job.id, 8, recorder.clone());
-    worker.run().await.unwrap();
-    let job = site.broker.job(job.id).await.unwrap();
+    let job = site.run_with(options, recorder.clone()).await;
     site.assert_no_failures(&job).await;
     assert_eq!(job.totals.deleted, gone.len() as u64);
     let seen = recorder.sorted(&site);
