@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Queues;
+use crate::core::python::Handler;
 use crate::plan::{DeleteMode, Operation};
 use crate::signature::CacheKey;
 use crate::source::{Filter, FilterError};
@@ -69,6 +70,8 @@ pub struct JobOptions {
     pub delay: u64,
     /// Seconds that one file may take.
     pub timeout: u64,
+    /// An event handler in Python.
+    pub handler: Option<Handler>,
     /// In which queues its tasks are. Like the next one kept by the broker, and not a part of what the job is: another value goes
     /// on with the same job.
     #[serde(skip)]
@@ -96,6 +99,7 @@ impl Default for JobOptions {
             max_retries: 0,
             delay: 0,
             timeout: 3600,
+            handler: None,
             queues: Queues::default(),
             max_in_flight: None,
         }

@@ -18,6 +18,7 @@ use crate::broker::{
 };
 use crate::context::JobContext;
 use crate::core::EventHandler;
+use crate::core::python::{Allowed, Python, PythonHandler};
 use crate::error::SyncError;
 use crate::patience::{Backoff, persist};
 use crate::shutdown::{Shutdown, Urgency};
@@ -76,6 +77,7 @@ pub struct Worker {
     broker: Arc<dyn Broker>,
     zone: Arc<dyn Zone>,
     source: Option<Arc<dyn Source>>,
+    python: Option<(Python, Allowed)>,
     handler: Arc<dyn EventHandler>,
     watcher: Arc<dyn IrodsTask>,
     options: WorkerOptions,
@@ -134,6 +136,7 @@ impl Worker {
             broker,
             zone: Arc::new(zone),
             source: None,
+            python: None,
             handler,
             watcher,
             options,
@@ -145,6 +148,14 @@ impl Worker {
     pub fn with_source(self, source: Arc<dyn Source>) -> Self {
         Worker {
             source: Some(source),
+            ..self
+        }
+    }
+
+    /// The same, and it runs the handlers of jobs that have one in Python, as far as they are allowed.
+    pub fn with_python(self, python: Python, allowed: Allowed) -> Self {
+        Worker {
+            python: Some((python, allowed)),
             ..self
         }
     }
@@ -288,18 +299,39 @@ impl Worker {
             None => Arc::new(FileSystem::at(spec.source())),
         };
         let filter = spec.options.filter().map_err(|error| error.to_string())?;
+        let spec = Arc::new(spec);
         Ok(JobContext {
             job: leased.job,
             source,
             filter: Arc::new(filter),
-            spec: Arc::new(spec),
-            handler: self.handler.clone(),
+            handler: self.handler_of(leased.job, &spec)?,
+            spec,
             zone: self.zone.clone(),
             broker: self.broker.clone(),
             shutdown: self.shutdown.clone(),
             removals: Arc::default(),
             name: Arc::default(),
         })
+    }
+
+    /// The job's own handler, if it has one.
+    fn handler_of(&self, job: JobId, spec: &Arc<JobSpec>) -> Result<Arc<dyn EventHandler>, String> {
+        let Some(handler) = &spec.options.handler else {
+            return Ok(self.handler.clone());
+        };
+        let (python, allowed) = match &self.python {
+            Some((python, allowed)) => (python.clone(), allowed),
+            None => return Err("this worker runs no event handlers".to_owned()),
+        };
+        allowed.check(handler)?;
+        let (spec, broker) = (spec.clone(), self.broker.clone());
+        Ok(Arc::new(PythonHandler::new(
+            python,
+            handler.clone(),
+            job,
+            spec,
+            broker,
+        )))
     }
 
     async fn perform(&self, context: &JobContext, leased: &Leased) -> Left {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ingest::broker::redis::{Address, RedisBroker};
 use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{Broker, BrokerError};
+use ingest::core::python::Store;
 
 use crate::args::BrokerFlags;
 use crate::exit::{Failed, Result};
@@ -191,6 +192,14 @@ impl BrokerInfo {
         match &self.place {
             Place::Sqlite(path) if !path.exists() => Ok(None),
             _ => self.open().await.map(Some),
+        }
+    }
+
+    /// Where event handlers keep what must outlive a call.
+    pub fn handler_store(&self) -> Store {
+        match &self.place {
+            Place::Sqlite(path) => Store::File(path.with_added_extension("handlers")),
+            Place::Redis(address) => Store::Redis(address.host_port_db()),
         }
     }
 

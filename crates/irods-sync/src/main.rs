@@ -13,6 +13,7 @@ mod config;
 mod exit;
 mod failures;
 mod forget;
+mod handler;
 mod jobs;
 mod list;
 mod log;

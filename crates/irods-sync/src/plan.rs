@@ -7,10 +7,10 @@ use ingest::sync_task::job;
 use crate::args::PlanArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Result};
-use crate::start;
 use crate::ui::json::{self, ForeseenJson, TotalsJson};
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
+use crate::{handler, start};
 
 /// Prints each entry that something would be done with, then the totals.
 ///
@@ -23,7 +23,9 @@ pub async fn handle_plan(config: &Config, args: PlanArgs) -> Result<Exit> {
     let at_once = start.worker.concurrency();
     let signals = crate::signals::listen("")?;
     let zone = ZoneAccess::open(&start.zone, at_once, Joining::UntilDone).await?;
-    let spec = job::check(&zone.pool, &start::request(start, None)).await?;
+    let mut request = start::request(start, None);
+    handler::add(config, start, &zone, &mut request).await?;
+    let spec = job::check(&zone.pool, &request).await?;
     let survey = Survey::new(spec, zone.pool.clone(), at_once)?;
     let counts = survey
         .forecast(broker, |foreseen| ui::say(&line(&foreseen, args.json)))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingest::broker::{Broker, BrokerError, Created, Departure, InUse, Job, WorkerInfo};
+use ingest::core::python::Allowed;
 use ingest::core::{EventHandler as _, NoHandler};
 use ingest::naming;
 use ingest::source::FileSystem;
@@ -20,7 +21,7 @@ use crate::signals::Signals;
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
-use crate::{jobs, presence, signals, watch};
+use crate::{handler, jobs, presence, signals, watch};
 
 /// Starts a job.
 ///
@@ -44,7 +45,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
     };
     let zone = ZoneAccess::open(&args.zone, connections, Joining::UntilDone).await?;
     let info = runs_here.then(presence::me);
-    let created = create(&*broker, &zone, &args, info.as_ref()).await?;
+    let created = create(config, &*broker, &zone, &args, info.as_ref()).await?;
     say_what_was_created(&args, &created);
     let job = created.job().clone();
     let exit = match info {
@@ -99,12 +100,14 @@ pub fn request<'a>(args: &'a StartArgs, owner: Option<&WorkerInfo>) -> JobReques
 
 /// Checks and queues the job. With `owner`, that is the process that runs it.
 async fn create(
+    config: &Config,
     broker: &dyn Broker,
     zone: &ZoneAccess,
     args: &StartArgs,
     owner: Option<&WorkerInfo>,
 ) -> Result<Created> {
-    let request = request(args, owner);
+    let mut request = request(args, owner);
+    handler::add(config, args, zone, &mut request).await?;
     let spec = job::check(&zone.pool, &request).await?;
     if let Some(owner) = owner {
         // An owner counts only if it is known to live.
@@ -201,7 +204,7 @@ async fn run_here(
 ) -> Result<Exit> {
     let began = Instant::now();
     let calls_before = zone.pool.counts().requests();
-    let worked = work(args, broker.clone(), zone, info, job, signals).await;
+    let worked = work(config, args, broker.clone(), zone, info, job, signals).await;
     let calls = zone.pool.counts().requests() - calls_before;
     let now = match (broker.job(job.id).await, worked) {
         (Ok(now), Err(error)) if !now.state.has_ended() => return Err(gave_up(&now, error)),
@@ -242,6 +245,7 @@ async fn run_here(
 
 /// Runs a worker for this job alone until the job has ended or a signal arrives.
 async fn work(
+    config: &Config,
     args: &StartArgs,
     broker: Arc<dyn Broker>,
     zone: &ZoneAccess,
@@ -260,6 +264,8 @@ async fn work(
         options,
         signals.shutdown.clone(),
     );
+    // It does this job alone, which this very command started.
+    let worker = worker.with_python(handler::python(config, &args.handler, zone), Allowed::All);
     let mut progress = match args.job.progress {
         true => Progress::shown(),
         false => Progress::silent(),

@@ -10,7 +10,7 @@ use crate::args::{WorkerArgs, WorkerFlags};
 use crate::config::Config;
 use crate::exit::{Exit, Result};
 use crate::zone_access::{Joining, ZoneAccess};
-use crate::{presence, signals, ui};
+use crate::{handler, presence, signals, ui};
 
 impl WorkerFlags {
     /// Tasks at the same time: as given, else the number of cores.
@@ -52,6 +52,8 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
         WorkerOptions::new(info, concurrency),
         signals.shutdown.clone(),
     );
+    let python = handler::python(config, &args.handler, &zone);
+    let worker = worker.with_python(python, handler::allowed(config, args));
     let worked = worker.run().await;
     zone.close(&signals.shutdown).await;
     worked?;

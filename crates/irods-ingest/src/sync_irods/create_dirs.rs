@@ -79,6 +79,7 @@ async fn create_dir(
         path: source,
         target: collection,
         operation: context.spec.options.operation,
+        stat: None,
     };
     on_coll_create(context.handler.as_ref(), subject, async {
         Ok(zone.create_collection(collection).await?)

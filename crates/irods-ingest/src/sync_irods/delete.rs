@@ -122,5 +122,6 @@ fn subject<'a>(context: &JobContext, source: &'a [u8], target: &'a str) -> Subje
         path: source,
         target,
         operation: context.spec.options.operation,
+        stat: None,
     }
 }

@@ -72,6 +72,7 @@ pub(super) async fn sync_dir(
                 path: absolute,
                 target: collection,
                 operation: context.spec.options.operation,
+                stat: None,
             };
             let done = match (event, effect) {
                 (plan::Event::Modify, _) => {

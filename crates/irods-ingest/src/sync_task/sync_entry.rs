@@ -215,6 +215,7 @@ impl File<'_> {
                 path: self.absolute,
                 target: self.logical,
                 operation: self.context.spec.options.operation,
+                stat: Some(&self.look.stat),
             },
             physical: &self.physical,
             stat: &self.look.stat,

@@ -1,5 +1,7 @@
 //! Flags that say what a job is, and what of the source it takes.
 
+use std::path::PathBuf;
+
 use clap::{Args, builder::TypedValueParser};
 use ingest::broker::Queues;
 use ingest::plan::{DeleteMode, Operation};
@@ -38,6 +40,10 @@ pub struct JobFlags {
     /// Resource to register on or upload to [default: the zone chooses]
     #[arg(long, value_name = "RESOURCE")]
     pub resource: Option<String>,
+    /// Python file with a class named event_handler, as the Python tool takes it; what it chooses for the whole job goes
+    /// before the flags
+    #[arg(long, value_name = "FILE")]
+    pub event_handler: Option<PathBuf>,
     /// Run again and again: a pass begins so many seconds after the last one began, or when that has ended
     #[arg(short, long, value_name = "SECONDS", value_parser = at_least_one)]
     pub interval: Option<u64>,

@@ -109,6 +109,16 @@ fn at_least_one(text: &str) -> Result<u64, String> {
     }
 }
 
+/// How event handlers are run.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+#[command(next_help_heading = "Event handlers")]
+pub struct HandlerFlags {
+    /// Interpreter for event handlers, Python 3.8 or later; python-irodsclient is needed by hooks that use their session
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    pub python: PathBuf,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -178,6 +188,9 @@ pub struct StartArgs {
     /// How, if this command does the work.
     #[command(flatten)]
     pub worker: WorkerFlags,
+    /// How its event handler is run.
+    #[command(flatten)]
+    pub handler: HandlerFlags,
 }
 
 /// `list`.
@@ -284,6 +297,21 @@ pub struct WorkerArgs {
     /// How.
     #[command(flatten)]
     pub worker: WorkerFlags,
+    /// How event handlers are run.
+    #[command(flatten)]
+    pub handler: HandlerFlags,
+    /// Run event handlers that come with jobs out of Redis: whoever can write to it can run programs here then. With a broker
+    /// in a file they are run anyway
+    #[arg(long, help_heading = "Event handlers")]
+    pub allow_uploaded_handlers: bool,
+    /// Run those event handlers out of Redis that are, to the byte, a file in DIR
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "allow_uploaded_handlers",
+        help_heading = "Event handlers"
+    )]
+    pub handler_dir: Option<PathBuf>,
 }
 
 /// `retry`.

@@ -32,6 +32,17 @@ fn refused(what: &str) -> BrokerError {
 }
 
 impl Address {
+    /// Host, port and database, for clients that know nothing else; `None` for a socket, which has no host.
+    pub fn host_port_db(&self) -> Option<(String, u16, i64)> {
+        let (host, port) = match self.connection.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                (host.clone(), *port)
+            }
+            _ => return None,
+        };
+        Some((host, port, self.connection.redis_settings().db()))
+    }
+
     /// Whether a text is meant as the address of a Redis.
     pub fn is_meant(url: &str) -> bool {
         matches!(

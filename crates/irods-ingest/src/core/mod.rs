@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use crate::broker::Job;
 use crate::error::{EntryError, SyncError};
 use crate::plan::Operation;
+use crate::source::Stat;
 use crate::spec::JobSpec;
+
+pub mod python;
 
 /// What happens to an entry of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +56,8 @@ pub struct Subject<'a> {
     pub target: &'a str,
     /// The operation of the job.
     pub operation: Operation,
+    /// Facts of the entry, where it is a file that is there.
+    pub stat: Option<&'a Stat>,
 }
 
 /// One pass of a job, as the hooks around it see it.
@@ -233,6 +238,7 @@ mod tests {
         path: b"/data/a",
         target: "/tempZone/a",
         operation: Operation::Put,
+        stat: None,
     };
 
     fn run(recorder: &Recorder, ok: bool) -> (Vec<String>, bool) {

@@ -1,0 +1,194 @@
+//! One Python process that runs a handler's hooks, and the messages to it.
+//!
+//! Messages go over a socket of their own: four bytes of length, most significant first, then JSON; each request has one answer. What
+//! the handler prints goes to the log. The process ends with its [`Host`].
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use super::{Python, Store};
+
+/// Where the modules of the Python tool are, for those that import them.
+const PACKAGE: &str = "irods_capability_automated_ingest";
+
+/// What the interpreter is started with.
+const BOOT: &str = include_str!("shim/boot.py");
+
+/// Longest message. An answer has nothing but a description or a traceback.
+const MAX_MESSAGE: usize = 16 << 20;
+
+/// Longest line that goes to the log as one.
+const MAX_LINE: usize = 16 << 10;
+
+/// The modules that handler files import, by name.
+pub(super) fn modules() -> BTreeMap<String, &'static str> {
+    [
+        ("core", include_str!("shim/core.py")),
+        ("utils", include_str!("shim/utils.py")),
+        ("redis_utils", include_str!("shim/redis_utils.py")),
+        ("redis_key", include_str!("shim/redis_key.py")),
+        ("sync_logging", include_str!("shim/sync_logging.py")),
+        ("_host", include_str!("shim/host.py")),
+    ]
+    .map(|(name, text)| (format!("{PACKAGE}.{name}"), text))
+    .into()
+}
+
+/// Why a host did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HostError {
+    /// The interpreter.
+    #[error("cannot start {0}: {1}")]
+    Start(String, std::io::Error),
+    /// The process ended, by itself or because of what it was given to run.
+    #[error("the Python process of the handler ended")]
+    Ended,
+    /// It took too long.
+    #[error("it took more than {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The handler raised; its words.
+    #[error("{summary}\n{traceback}")]
+    Raised {
+        /// The last line.
+        summary: String,
+        /// The whole.
+        traceback: String,
+    },
+    /// It cannot be used; why.
+    #[error("{0}")]
+    Unsuitable(String),
+    /// An answer that is none.
+    #[error("the Python process of the handler answers nonsense")]
+    Nonsense,
+}
+
+/// A process that has loaded the handler.
+#[derive(Debug)]
+pub(super) struct Host {
+    stream: UnixStream,
+    /// Killed when this is dropped.
+    _process: Child,
+}
+
+impl Host {
+    /// Starts the process and has it load the handler; what the handler is, comes back.
+    pub(super) async fn start(
+        python: &Python,
+        hello: &Value,
+        limit: Duration,
+    ) -> Result<(Self, Value), HostError> {
+        let failed = |error| HostError::Start(python.program.display().to_string(), error);
+        let (ours, theirs) = BlockingStream::pair().map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        let mut command = Command::new(&python.program);
+        command
+            .args(["-X", "utf8", "-c", BOOT])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, value) in &python.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Store::File(path) = &python.store {
+            command.env("IRODS_SYNC_HANDLER_STORE", path);
+        }
+        let mut process = command.spawn().map_err(failed)?;
+        // The child's end of the socket is in the command until here.
+        drop(command);
+        if let Some(out) = process.stdout.take() {
+            tokio::spawn(log_lines(out));
+        }
+        if let Some(err) = process.stderr.take() {
+            tokio::spawn(log_lines(err));
+        }
+        let mut host = Host {
+            stream: UnixStream::from_std(ours).map_err(failed)?,
+            _process: process,
+        };
+        let description = host.call(hello, limit).await?;
+        Ok((host, description))
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(super) async fn call(
+        &mut self,
+        request: &Value,
+        limit: Duration,
+    ) -> Result<Value, HostError> {
+        let answered = tokio::time::timeout(limit, self.exchange(request)).await;
+        let mut answer = match answered {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => return Err(HostError::Ended),
+            Err(_) => return Err(HostError::TimedOut(limit)),
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        match &mut answer {
+            Value::Object(object) => match object.remove("ok") {
+                Some(value) => Ok(value),
+                None => Err(match (object.get("unsuitable"), object.get("error")) {
+                    (Some(why), _) => HostError::Unsuitable(text(why)),
+                    (None, Some(error)) => HostError::Raised {
+                        summary: text(error),
+                        traceback: object.get("traceback").map(text).unwrap_or_default(),
+                    },
+                    (None, None) => HostError::Nonsense,
+                }),
+            },
+            _ => Err(HostError::Nonsense),
+        }
+    }
+
+    async fn exchange(&mut self, request: &Value) -> std::io::Result<Value> {
+        let body = serde_json::to_vec(request)?;
+        let length = u32::try_from(body.len()).map_err(std::io::Error::other)?;
+        self.stream.write_all(&length.to_be_bytes()).await?;
+        self.stream.write_all(&body).await?;
+        let length = self.stream.read_u32().await? as usize;
+        if length > MAX_MESSAGE {
+            return Err(std::io::Error::other("an answer that is too long"));
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// Passes what a handler prints to the log. Lines of the handler's logger begin with their level.
+async fn log_lines(output: impl AsyncRead + Unpin) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut output)
+            .take(MAX_LINE as u64)
+            .read_until(b'\n', &mut line)
+            .await;
+        if !matches!(read, Ok(1..)) {
+            return;
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        let (level, message) = match text.strip_prefix('\u{1}').and_then(|t| t.split_once('\t')) {
+            Some(parts) => parts,
+            None => ("info", text),
+        };
+        match level {
+            "debug" => tracing::debug!(target: "handler", "{message}"),
+            "info" => tracing::info!(target: "handler", "{message}"),
+            "warning" => tracing::warn!(target: "handler", "{message}"),
+            _ => tracing::error!(target: "handler", "{message}"),
+        }
+    }
+}
