@@ -162,7 +162,7 @@ impl Site {
                 options: options.clone(),
                 interval,
                 owner: None,
-                hooks: hooks.clone(),
+                hooks,
             };
             match start_synchronization(broker, &self.pool, request).await {
                 Ok(started) => return started.job().clone(),

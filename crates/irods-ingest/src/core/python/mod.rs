@@ -1,6 +1,6 @@
 //! Event handlers of the Python tool, unmodified: a class named `event_handler` in a file of its own.
 //!
-//! Hooks run in Python processes ([`host`]), one for each task that is in one at the same time, started when first needed. What the
+//! Hooks run in Python processes (`host`), one for each task that is in one at the same time, started when first needed. What the
 //! handler chooses for the whole job (operation, resource, ...) is asked once, when the job is started, and becomes the
 //! job's options. A handler that wants something that this version cannot do (choosing by entry, replacing an action) is
 //! refused then, never ignored.
