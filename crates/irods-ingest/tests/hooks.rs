@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bstr::BStr;
-use ingest::broker::Broker;
 use ingest::core::{Event, EventHandler, HookError, Subject};
 use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
