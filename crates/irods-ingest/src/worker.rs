@@ -86,11 +86,36 @@ pub struct Worker {
 
 /// What the loop and the keeper of leases share.
 #[derive(Debug, Default)]
-struct InHand(Mutex<HashMap<Lease, AbortHandle>>);
+struct InHand(Mutex<HashMap<Lease, Held>>);
+
+/// A task in hand.
+#[derive(Debug)]
+struct Held {
+    task: AbortHandle,
+    /// Its completion is on its way, after which the lease is held no more: that is no reason to drop it.
+    completing: bool,
+}
 
 impl InHand {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, AbortHandle>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn completing(&self, lease: Lease) {
+        if let Some(held) = self.lock().get_mut(&lease) {
+            held.completing = true;
+        }
+    }
+
+    /// Drops the task of a lease that is lost, unless it has come to its end.
+    fn lose(&self, lease: Lease) {
+        let mut held = self.lock();
+        if held.get(&lease).is_some_and(|held| !held.completing)
+            && let Some(lost) = held.remove(&lease)
+        {
+            warn!(task = %lease.task, "a lease was lost; its task is dropped");
+            lost.task.abort();
+        }
     }
 }
 
@@ -275,12 +300,13 @@ impl Worker {
         // The lock is held until the handle is in, so that a task that ends at once finds itself there.
         let mut held = in_hand.lock();
         let done = in_hand.clone();
-        let handle = tasks.spawn(async move {
-            let left = worker.perform(&context, &leased).await;
+        let task = tasks.spawn(async move {
+            let left = worker.perform(&context, &leased, &done).await;
             done.lock().remove(&lease);
             left
         });
-        held.insert(lease, handle);
+        let completing = false;
+        held.insert(lease, Held { task, completing });
         Ok(())
     }
 
@@ -334,15 +360,20 @@ impl Worker {
         )))
     }
 
-    async fn perform(&self, context: &JobContext, leased: &Leased) -> Left {
+    async fn perform(&self, context: &JobContext, leased: &Leased, in_hand: &InHand) -> Left {
         let task = match Task::of(leased) {
             Ok(task) => task,
-            Err(error) => return self.give_up_unreadable(context, leased, &error).await,
+            Err(error) => {
+                in_hand.completing(leased.lease);
+                return self.give_up_unreadable(context, leased, &error).await;
+            }
         };
         let path = context.absolute(task.directory());
         let about = (task.name(), path.as_slice());
-        let complete =
-            async |completion: &Completion| self.complete(context, leased, about, completion).await;
+        let complete = async |completion: &Completion| {
+            in_hand.completing(leased.lease);
+            self.complete(context, leased, about, completion).await
+        };
         let end = match sync_task::run(context, leased, task).await {
             Ok(TaskEnd::Complete(completion)) => complete(&completion).await,
             Ok(TaskEnd::CompleteInPart(completion, why)) => match complete(&completion).await {
@@ -428,7 +459,9 @@ impl Worker {
             Ok(Left::GivenUp) => Ok(()),
             // It panicked. Its lease is extended no more, so it runs out, is counted, and somebody takes the task.
             Err(error) => {
-                in_hand.lock().retain(|_, task| task.id() != error.id());
+                in_hand
+                    .lock()
+                    .retain(|_, held| held.task.id() != error.id());
                 Ok(())
             }
         }
@@ -517,10 +550,7 @@ async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
         match worker.broker.extend(&leases, lease_for).await {
             Ok(extended) => {
                 for lost in extended.lost {
-                    if let Some(task) = in_hand.lock().remove(&lost) {
-                        warn!(task = %lost.task, "a lease was lost; its task is dropped");
-                        task.abort();
-                    }
+                    in_hand.lose(lost);
                 }
             }
             Err(error) => warn!(%error, "leases not extended"),
