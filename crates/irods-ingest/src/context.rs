@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use crate::breaker::Breaker;
 use crate::broker::{Broker, JobId};
 use crate::core::EventHandler;
 use crate::error::SyncError;
+use crate::rate::Throttle;
 use crate::shutdown::Shutdown;
 use crate::source::{Filter, Source};
 use crate::spec::JobSpec;
@@ -30,6 +32,10 @@ pub struct JobContext {
     pub zone: Arc<dyn Zone>,
     /// The queue.
     pub broker: Arc<dyn Broker>,
+    /// Whether the zone is there.
+    pub(crate) breaker: Breaker,
+    /// The bound on the worker's bytes, if it has one.
+    pub(crate) throttle: Option<Arc<Throttle>>,
     /// Whether the worker is leaving.
     pub shutdown: Shutdown,
     /// Removals of collections by this worker.

@@ -6,12 +6,13 @@
 //! calls to the [`zone`] -> [`broker`] takes the completion: counters, signatures, failures and what is tried again, at once.
 //!
 //! [`spec`] is what a job is, [`context`] what everything that is done for it has in common. [`naming`] says what an entry is called in the zone. [`worker`] is the loop that leases tasks and runs them, [`shutdown`] tells
-//! it to leave, [`patience`] waits for what will come back, and [`error`] says how far a failure reaches.
+//! it to leave, [`patience`] waits for what will come back, with [`breaker`] for the zone, and [`error`] says how far a failure reaches.
 //!
 //! # Running a job
 //! [`sync_task::job::start_synchronization`] checks and queues it; a [`worker::Worker`] with `until_ended` does it and
 //! returns; [`broker::Broker::job`] then has its totals, [`broker::Broker::failures`] its ledger.
 
+pub mod breaker;
 pub mod broker;
 mod bytes_text;
 pub mod context;
@@ -20,6 +21,7 @@ pub mod error;
 pub mod naming;
 pub mod patience;
 pub mod plan;
+mod rate;
 pub mod shutdown;
 pub mod signature;
 pub mod source;

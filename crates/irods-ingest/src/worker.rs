@@ -5,6 +5,7 @@
 //! job's log, and taken again when that may have changed (`refusals`).
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +28,11 @@ use crate::spec::JobSpec;
 use crate::sync_task::{self, IrodsTask, Task, TaskEnd};
 use crate::zone::Zone;
 
+mod keeper;
 mod refusals;
+pub mod status;
 
+use keeper::{Shared, keep_alive};
 use refusals::{Hope, Refusals};
 
 /// What a worker needs.
@@ -44,6 +48,10 @@ pub struct WorkerOptions {
     pub until_ended: Option<JobId>,
     /// How long a lease is good for; it is extended well before it runs out.
     pub lease_for: Duration,
+    /// What it is called in lists, if not by its id.
+    pub name: Option<String>,
+    /// The most bytes that it uploads in a second.
+    pub max_rate: Option<NonZeroU64>,
 }
 
 impl WorkerOptions {
@@ -55,6 +63,8 @@ impl WorkerOptions {
             filter: JobFilter::default(),
             until_ended: None,
             lease_for: Duration::from_secs(30),
+            name: None,
+            max_rate: None,
         }
     }
 }
@@ -81,6 +91,7 @@ pub struct Worker {
     handler: Arc<dyn EventHandler>,
     watcher: Arc<dyn IrodsTask>,
     options: WorkerOptions,
+    shared: Arc<Shared>,
     shutdown: Shutdown,
 }
 
@@ -164,6 +175,7 @@ impl Worker {
             python: None,
             handler,
             watcher,
+            shared: Arc::new(Shared::new(options.max_rate)),
             options,
             shutdown,
         }
@@ -223,7 +235,14 @@ impl Worker {
                 return self.drain(tasks, in_hand, &mut known).await;
             }
             let filter = known.refusals.narrow(&self.options.filter, Instant::now());
-            let free = self.options.concurrency.max(1).saturating_sub(tasks.len());
+            // While the zone is away, what is in hand waits for it, and nothing is added.
+            let changed = self.shared.breaker.changed();
+            let away = self.shared.breaker.away().is_some();
+            let most = match away {
+                false => self.options.concurrency.max(1),
+                true => 1,
+            };
+            let free = most.saturating_sub(tasks.len());
             let leased = match free {
                 0 => Vec::new(),
                 free => self.lease(free, &filter, &mut backoff).await?,
@@ -243,6 +262,7 @@ impl Worker {
                     self.settle(left, in_hand, &mut known).await?;
                 }
                 _ = self.broker.wait_for_work(&filter, IDLE), if got < free => {}
+                () = changed, if away => {}
                 () = self.shutdown.wait_for(Urgency::Drain) => {}
             }
         }
@@ -333,6 +353,8 @@ impl Worker {
             handler: self.handler_of(leased.job, &spec)?,
             spec,
             zone: self.zone.clone(),
+            breaker: self.shared.breaker.clone(),
+            throttle: self.shared.throttle.clone(),
             broker: self.broker.clone(),
             shutdown: self.shutdown.clone(),
             removals: Arc::default(),
@@ -370,6 +392,8 @@ impl Worker {
         };
         let path = context.absolute(task.directory());
         let about = (task.name(), path.as_slice());
+        let shared = &self.shared;
+        let _listed = shared.list(leased.lease, leased.job, task.name(), task.directory());
         let complete = async |completion: &Completion| {
             in_hand.completing(leased.lease);
             self.complete(context, leased, about, completion).await
@@ -432,6 +456,7 @@ impl Worker {
             self.broker.complete(leased.lease, counted.clone())
         })
         .await?;
+        self.shared.count(&completion.counts);
         let (watcher, task) = (self.watcher.as_ref(), leased.lease.task);
         sync_task::report(watcher, context, task, about, completion).await;
         Ok(())
@@ -528,32 +553,3 @@ impl Worker {
 
 /// How long an idle worker waits before it looks again by itself.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// Heartbeats and extended leases, three times as often as needed. A lease that is lost ends its task.
-async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
-    let lease_for = worker.options.lease_for;
-    let mut every = tokio::time::interval(lease_for / 3);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        if let Err(error) = worker
-            .broker
-            .heartbeat(&worker.options.info, lease_for)
-            .await
-        {
-            warn!(%error, "no heartbeat");
-        }
-        let leases: Vec<Lease> = in_hand.lock().keys().copied().collect();
-        if leases.is_empty() {
-            continue;
-        }
-        match worker.broker.extend(&leases, lease_for).await {
-            Ok(extended) => {
-                for lost in extended.lost {
-                    in_hand.lose(lost);
-                }
-            }
-            Err(error) => warn!(%error, "leases not extended"),
-        }
-    }
-}

@@ -212,8 +212,10 @@ async fn run_here(
         (Err(_), Err(error)) => return Err(error.into()),
         (Err(error), Ok(())) => return Err(error.into()),
     };
-    let done =
-        summary::files_done(&now.pass_totals).saturating_sub(summary::files_done(&job.pass_totals));
+    let done = now
+        .pass_totals
+        .files_done()
+        .saturating_sub(job.pass_totals.files_done());
     let mut lines = vec![format!(
         "job {}: {}",
         ui::plain(now.name.as_bytes()),

@@ -56,6 +56,24 @@ counts! {
     tasks,
 }
 
+impl Counts {
+    /// Files that are dealt with: done, left as they were, left out, or given up on.
+    pub fn files_done(&self) -> u64 {
+        [
+            self.registered,
+            self.uploaded,
+            self.appended,
+            self.updated,
+            self.metadata_only,
+            self.skipped_unchanged,
+            self.excluded,
+            self.failed,
+        ]
+        .iter()
+        .fold(0, |sum: u64, part| sum.saturating_add(*part))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -15,7 +15,7 @@ use crate::plan::compare::CatalogNames;
 use crate::plan::{CatalogState, Effect, Event, Operation, Replica, ReplicaStatus};
 use crate::shutdown::Urgency;
 use crate::source::Stat;
-use crate::zone::{Session, Zone};
+use crate::zone::Session;
 
 mod annotate;
 mod compare_checksums;
@@ -198,7 +198,7 @@ fn made(action: &FileAction<'_>) -> Counts {
 /// minute; a zone that cannot be connected to at all is waited for without end.
 const MAX_BROKEN: u32 = 13;
 
-/// Does a piece of work on a connection, waiting while the zone is not there. The work is told whether it may have been done
+/// Does a piece of work on a connection, waiting with all others while the zone is not there ([`crate::breaker`]). The work is told whether it may have been done
 /// already, in part or whole.
 pub(crate) async fn patiently<T, F>(
     context: &JobContext,
@@ -212,35 +212,44 @@ where
     // What a transfer left behind is told even if something harmless breaks after it.
     let mut transfer = None;
     loop {
-        let lost = match connection(context.zone.as_ref()).await {
-            Ok(zone) => match work(zone, broken > 0).await {
-                Err(SyncError::Lost(error)) => {
-                    broken += 1;
-                    if matches!(error, irods_client::Error::Transfer { .. }) {
-                        transfer = Some(error.to_string());
-                    }
-                    if broken >= MAX_BROKEN {
-                        let told = transfer.unwrap_or_else(|| error.to_string());
-                        return Err(SyncError::Entry(EntryError::new(
-                            "CONNECTION_BROKEN",
-                            format!("the connection broke {broken} times: {told}"),
-                        )));
-                    }
-                    error
-                }
-                done => return done,
-            },
-            Err(SyncError::Lost(error)) => error,
-            Err(other) => return Err(other),
+        let turn = tokio::select! {
+            turn = context.breaker.turn() => turn,
+            () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
         };
-        tracing::warn!(error = %lost, "waiting for the zone");
+        let zone = match context.zone.get().await.map_err(SyncError::from) {
+            Ok(zone) => {
+                turn.reached();
+                zone
+            }
+            Err(SyncError::Lost(error)) => {
+                turn.lost(&error.to_string());
+                continue;
+            }
+            // A refusal is an answer.
+            Err(other) => {
+                turn.reached();
+                return Err(other);
+            }
+        };
+        let error = match work(zone, broken > 0).await {
+            Err(SyncError::Lost(error)) => error,
+            done => return done,
+        };
+        broken += 1;
+        if matches!(error, irods_client::Error::Transfer { .. }) {
+            transfer = Some(error.to_string());
+        }
+        if broken >= MAX_BROKEN {
+            let told = transfer.unwrap_or_else(|| error.to_string());
+            return Err(SyncError::Entry(EntryError::new(
+                "CONNECTION_BROKEN",
+                format!("the connection broke {broken} times: {told}"),
+            )));
+        }
+        tracing::warn!(%error, "a connection to the zone broke");
         tokio::select! {
             () = backoff.wait() => {}
             () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
         }
     }
-}
-
-async fn connection(zone: &dyn Zone) -> Result<Box<dyn Session>, SyncError> {
-    Ok(zone.get().await?)
 }

@@ -11,7 +11,9 @@ use irods_client::transfer::{Put, PutChecksum};
 
 use super::{FileAction, made};
 use crate::broker::Counts;
+use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
+use crate::rate::Wanted;
 use crate::source::{Source, Stat};
 use crate::zone::Session;
 
@@ -38,6 +40,7 @@ pub(super) async fn upload_file(
         ..Put::default()
     };
     let size = action.stat.size;
+    let (file, _wanted) = throttled(action.context, file);
     zone.put(action.subject.target, file, size, &how).await?;
     Ok(made(action))
 }
@@ -57,9 +60,24 @@ pub(super) async fn append(
         .map(Target::Resource);
     let file = open(action, from).await?;
     let size = action.stat.size.saturating_sub(from);
+    let (file, _wanted) = throttled(action.context, file);
     zone.append(action.subject.target, file, size, from, target.as_ref())
         .await?;
     Ok(size)
+}
+
+/// The file, read no faster than this worker may upload; its waiting ends with what it is returned with.
+fn throttled(
+    context: &JobContext,
+    file: Box<dyn Read + Send>,
+) -> (Box<dyn Read + Send>, Option<Wanted>) {
+    match &context.throttle {
+        None => (file, None),
+        Some(throttle) => {
+            let (reader, wanted) = throttle.reader(file);
+            (Box::new(reader), Some(wanted))
+        }
+    }
 }
 
 /// Opens the file for reading from an offset on, if it still is what was looked at.

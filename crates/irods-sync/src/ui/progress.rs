@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::broker::{Job, JobState};
 
-use super::summary::files_done;
 use super::{BARS, note, seconds, thousands};
 
 /// Between two lines where there is no terminal.
@@ -47,7 +46,7 @@ impl Progress {
 
     /// Shows the job as it is now.
     pub fn show(&mut self, job: &Job) {
-        let done = files_done(&job.pass_totals);
+        let done = job.pass_totals.files_done();
         let (since, before) = *self.first.get_or_insert((Instant::now(), done));
         let seconds = since.elapsed().as_secs_f64();
         let rate = done.saturating_sub(before) as f64 / seconds.max(0.1);

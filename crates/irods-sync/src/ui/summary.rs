@@ -6,22 +6,6 @@ use ingest::broker::Counts;
 
 use super::{bytes, seconds, thousands};
 
-/// Files that are dealt with: done, left as they were, left out, or given up on.
-pub fn files_done(counts: &Counts) -> u64 {
-    [
-        counts.registered,
-        counts.uploaded,
-        counts.appended,
-        counts.updated,
-        counts.metadata_only,
-        counts.skipped_unchanged,
-        counts.excluded,
-        counts.failed,
-    ]
-    .iter()
-    .fold(0, |sum: u64, part| sum.saturating_add(*part))
-}
-
 /// The totals of a pass, a line for each kind of thing.
 pub fn totals(counts: &Counts) -> Vec<String> {
     let mut files = format!(

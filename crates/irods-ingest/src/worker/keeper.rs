@@ -1,0 +1,161 @@
+//! What goes on beside the tasks of a worker: heartbeats that say how it is, and leases that are extended in time.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::warn;
+
+use super::status::{Doing, Meter, Waiting, WorkerStatus, shown};
+use super::{InHand, Worker};
+use crate::breaker::Breaker;
+use crate::broker::{Counts, JobId, Lease, WorkerInfo};
+use crate::rate::Throttle;
+use crate::shutdown::Urgency;
+
+/// How often a worker says how it is, if leases do not ask for more. What changes at once is said at once.
+const REPORT: Duration = Duration::from_secs(2);
+
+/// What the tasks of a worker share, and what it says of itself.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Whether the zone is there.
+    pub(super) breaker: Breaker,
+    /// The bound on its bytes.
+    pub(super) throttle: Option<Arc<Throttle>>,
+    meter: Mutex<Meter>,
+    doing: Mutex<HashMap<Lease, (JobId, &'static str, String, Instant)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A task is listed as long as this lives.
+#[must_use]
+pub(super) struct Listed<'a>(&'a Shared, Lease);
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.doing).remove(&self.1);
+    }
+}
+
+impl Shared {
+    pub(super) fn new(max_rate: Option<NonZeroU64>) -> Self {
+        Shared {
+            breaker: Breaker::default(),
+            throttle: max_rate.map(|rate| Arc::new(Throttle::new(rate))),
+            meter: Mutex::default(),
+            doing: Mutex::default(),
+        }
+    }
+
+    /// Lists a task that is begun.
+    pub(super) fn list(
+        &self,
+        lease: Lease,
+        job: JobId,
+        what: &'static str,
+        path: &[u8],
+    ) -> Listed<'_> {
+        let doing = (job, what, shown(path), Instant::now());
+        lock(&self.doing).insert(lease, doing);
+        Listed(self, lease)
+    }
+
+    /// Counts what was done.
+    pub(super) fn count(&self, counts: &Counts) {
+        lock(&self.meter).add(counts);
+    }
+}
+
+impl Worker {
+    /// Who it is, and how it is now.
+    fn report(&self) -> WorkerInfo {
+        let (files_per_second, bytes_per_second) = lock(&self.shared.meter).rates(Instant::now());
+        let away = self.shared.breaker.away();
+        let mut status = WorkerStatus {
+            name: self.options.name.clone(),
+            queues: self.options.filter.queues.clone(),
+            only: self.options.filter.only,
+            concurrency: self.options.concurrency,
+            draining: self.shutdown.requested(),
+            waiting_for_zone: away.map(|(time, why)| Waiting {
+                seconds: time.as_secs_f64(),
+                why: shown(why.as_bytes()),
+            }),
+            files_per_second,
+            bytes_per_second,
+            ..WorkerStatus::default()
+        };
+        let doing = lock(&self.shared.doing);
+        let tasks = doing.values().map(|(job, what, path, since)| Doing {
+            job: *job,
+            what: (*what).to_owned(),
+            path: path.clone(),
+            seconds: since.elapsed().as_secs_f64(),
+        });
+        status.list(tasks.collect());
+        WorkerInfo {
+            // All of it has a JSON form.
+            status: serde_json::to_string(&status).unwrap_or_default(),
+            ..self.options.info.clone()
+        }
+    }
+}
+
+/// Heartbeats and extended leases, three times as often as needed. A lease that is lost ends its task.
+pub(super) async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
+    let lease_for = worker.options.lease_for;
+    let mut every = tokio::time::interval((lease_for / 3).min(REPORT));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut extended = Instant::now();
+    let mut drains = false;
+    loop {
+        let before = worker.shared.breaker.away().is_some();
+        let turned = async {
+            loop {
+                let changed = worker.shared.breaker.changed();
+                if worker.shared.breaker.away().is_some() != before {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::select! {
+            _ = every.tick() => {}
+            () = turned => {}
+            () = worker.shutdown.wait_for(Urgency::Drain), if !drains => drains = true,
+        }
+        let heartbeat = worker.broker.heartbeat(&worker.report(), lease_for).await;
+        if let Err(error) = heartbeat {
+            warn!(%error, "no heartbeat");
+        }
+        if extended.elapsed() >= lease_for / 3 - every.period() / 2 {
+            extended = Instant::now();
+            extend(&worker, &in_hand).await;
+        }
+    }
+}
+
+async fn extend(worker: &Worker, in_hand: &InHand) {
+    let leases: Vec<Lease> = in_hand.lock().keys().copied().collect();
+    if leases.is_empty() {
+        return;
+    }
+    match worker
+        .broker
+        .extend(&leases, worker.options.lease_for)
+        .await
+    {
+        Ok(extended) => {
+            for lost in extended.lost {
+                in_hand.lose(lost);
+            }
+        }
+        Err(error) => warn!(%error, "leases not extended"),
+    }
+}
