@@ -1,15 +1,21 @@
 //! What commands about jobs have in common: finding one by name, its exit code, following it to its end.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use ingest::broker::{Broker, BrokerError, EventKind, Job, JobEvent, JobId, JobState};
+use ingest::broker::{
+    Broker, BrokerError, EventKind, Job, JobEvent, JobId, JobState, Queues, WorkerId,
+};
 
 use crate::exit::{Exit, Result};
 use crate::ui;
 use crate::ui::progress::Progress;
+use crate::workers;
 
 /// How often a job is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often its workers are looked at.
+const WORKERS_EVERY: Duration = Duration::from_secs(2);
 
 /// The job of that name.
 ///
@@ -43,8 +49,9 @@ pub async fn follow(
     progress: &mut Progress,
 ) -> Result<Option<Job>> {
     let mut last: Option<JobEvent> = None;
+    let mut outages = Outages::default();
     loop {
-        match look(broker, id, &mut last).await {
+        match look(broker, id, &mut last, &mut outages).await {
             Ok(job) => {
                 progress.show(&job);
                 if job.state.has_ended() {
@@ -66,6 +73,7 @@ async fn look(
     broker: &dyn Broker,
     id: JobId,
     last: &mut Option<JobEvent>,
+    outages: &mut Outages,
 ) -> Result<Job, BrokerError> {
     // There may be no worker to do it.
     broker.tick().await?;
@@ -76,6 +84,7 @@ async fn look(
             ui::note(&ui::plain(event.text.as_bytes()));
         }
     }
+    outages.look(broker, id).await?;
     if let Some(event) = events.into_iter().next_back() {
         *last = Some(event);
     }
@@ -93,11 +102,64 @@ fn after<'a>(events: &'a [JobEvent], last: Option<&JobEvent>) -> &'a [JobEvent] 
 ///
 /// # Errors
 /// Those of the broker.
-pub async fn hint_at_worker(broker: &dyn Broker, flag: &str) -> Result<()> {
-    if broker.workers().await?.is_empty() {
+pub async fn hint_at_worker(broker: &dyn Broker, job: &Job, flag: &str) -> Result<()> {
+    let living = broker.workers().await?;
+    if living.is_empty() {
+        let queues = queues_flag(job);
         ui::note(&format!(
-            "no worker is running; start one with: irods_sync worker{flag}"
+            "no worker is running; start one with: irods_sync worker{queues}{flag}"
         ));
+    } else if let Some(why) = workers::unserved_queues(job, &living) {
+        ui::note(&why);
     }
     Ok(())
+}
+
+/// What a worker needs to serve the queues of a job: nothing, or a space and the flag.
+pub fn queues_flag(job: &Job) -> String {
+    if job.queues == Queues::default() {
+        return String::new();
+    }
+    let mut names = vec![&job.queues.file, &job.queues.path, &job.queues.restart];
+    names.dedup();
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    format!(" -Q {}", ui::shell_word(names.join(",").as_bytes()))
+}
+
+/// Which workers of a job wait for the zone; that is said when it changes.
+#[derive(Debug, Default)]
+struct Outages {
+    looked: Option<Instant>,
+    waiting: BTreeSet<WorkerId>,
+}
+
+impl Outages {
+    async fn look(&mut self, broker: &dyn Broker, job: JobId) -> Result<(), BrokerError> {
+        if self.looked.is_some_and(|at| at.elapsed() < WORKERS_EVERY) {
+            return Ok(());
+        }
+        self.looked = Some(Instant::now());
+        let living = broker.workers().await?;
+        let mut waiting = BTreeSet::new();
+        for worker in &living {
+            let told = workers::waiting_for_zone(job, std::slice::from_ref(worker));
+            for line in told {
+                if !self.waiting.contains(&worker.info.id) {
+                    ui::note(&line);
+                }
+                waiting.insert(worker.info.id.clone());
+            }
+        }
+        for worker in living
+            .iter()
+            .filter(|worker| self.waiting.contains(&worker.info.id))
+        {
+            if !waiting.contains(&worker.info.id) {
+                let name = workers::name_of(worker);
+                ui::note(&format!("{} goes on", ui::plain(name.as_bytes())));
+            }
+        }
+        self.waiting = waiting;
+        Ok(())
+    }
 }

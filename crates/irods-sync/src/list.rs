@@ -10,6 +10,7 @@ use crate::args::ListArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
 use crate::ui::{self, json::StatusJson};
+use crate::workers;
 
 /// All jobs that have not finished. The order of the fields is part of the shape.
 #[derive(Debug, Default, Serialize)]
@@ -36,7 +37,11 @@ struct JobJson {
 /// Those of the broker.
 pub async fn handle_list(config: &Config, args: &ListArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
+    if args.workers {
+        return workers::list_workers(&*broker, args.json).await;
+    }
     let jobs = broker.jobs().await?;
+    let living = broker.workers().await?;
     if args.json {
         for job in &jobs {
             let events = match broker.events(job.id).await {
@@ -44,7 +49,7 @@ pub async fn handle_list(config: &Config, args: &ListArgs) -> Result<Exit> {
                 Err(BrokerError::UnknownJob { .. }) => continue,
                 events => events?,
             };
-            let line = serde_json::to_string(&StatusJson::new(job, &events));
+            let line = serde_json::to_string(&StatusJson::new(job, &events, &living));
             ui::say(&line.map_err(Failed::could_not_run)?);
         }
         return Ok(Exit::Done);
@@ -52,6 +57,12 @@ pub async fn handle_list(config: &Config, args: &ListArgs) -> Result<Exit> {
     let line =
         ui::json::python_line(&list(&jobs, SystemTime::now())).map_err(Failed::could_not_run)?;
     ui::say(&line);
+    for job in &jobs {
+        if let Some(why) = workers::unserved_queues(job, &living) {
+            let name = ui::plain(job.name.as_bytes());
+            ui::note(&format!("job {name} waits: {why}"));
+        }
+    }
     Ok(Exit::Done)
 }
 

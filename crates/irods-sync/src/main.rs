@@ -28,6 +28,7 @@ mod ui;
 mod verify;
 mod watch;
 mod worker;
+mod workers;
 mod zone;
 mod zone_access;
 

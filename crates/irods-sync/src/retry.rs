@@ -42,7 +42,7 @@ pub async fn handle_retry(config: &Config, args: RetryArgs) -> Result<Exit> {
         ));
     }
     if retried.queued > 0 {
-        jobs::hint_at_worker(&*broker, &config.broker.flag()).await?;
+        jobs::hint_at_worker(&*broker, &job, &config.broker.flag()).await?;
     }
     Ok(Exit::Done)
 }

@@ -21,7 +21,7 @@ use crate::signals::Signals;
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
-use crate::{handler, jobs, presence, signals, watch};
+use crate::{handler, jobs, presence, signals, watch, workers};
 
 /// Starts a job.
 ///
@@ -39,7 +39,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
     presence::bury_the_dead(&*broker).await?;
     let connections = if runs_here {
-        args.worker.concurrency()
+        args.worker.connections()
     } else {
         1
     };
@@ -155,11 +155,15 @@ async fn queued(config: &Config, args: &StartArgs, broker: &dyn Broker, job: &Jo
     ui::say(&ui::plain(job.name.as_bytes()));
     let name = ui::shell_word(job.name.as_bytes());
     let broker_flag = config.broker.flag();
-    if broker.workers().await?.is_empty() {
+    let living = broker.workers().await?;
+    if living.is_empty() {
         let zone_flag = zone_flag(args.zone.embedded_zone.as_deref());
+        let queues = jobs::queues_flag(job);
         ui::note(&format!(
-            "queued; to run it: irods_sync worker{zone_flag}{broker_flag}"
+            "queued; to run it: irods_sync worker{queues}{zone_flag}{broker_flag}"
         ));
+    } else if let Some(why) = workers::unserved_queues(job, &living) {
+        ui::note(&format!("queued, but {why}"));
     }
     ui::note(&format!(
         "to follow it:      irods_sync watch {name}{broker_flag}"
@@ -258,6 +262,7 @@ async fn work(
     let mut options = WorkerOptions::new(info, args.worker.concurrency());
     options.filter.only = Some(job.id);
     options.until_ended = Some(job.id);
+    options.max_rate = args.worker.max_rate;
     let worker = Worker::new(
         broker.clone(),
         zone.pool.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use ingest::broker::{Job, JobEvent, Timestamp};
+use ingest::broker::{Job, JobEvent, Queues, Timestamp, Worker};
 use ingest::sync_task::JobSpec;
 
 use crate::args::JobOutputArgs;
@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failed, Result};
 use crate::jobs;
 use crate::ui::json::{StatusJson, latest, rfc3339};
 use crate::ui::{self, summary};
+use crate::workers;
 
 /// Prints the state of a job.
 ///
@@ -20,11 +21,11 @@ pub async fn handle_status(config: &Config, args: &JobOutputArgs) -> Result<Exit
     let broker = config.broker.open().await?;
     let job = jobs::find(&*broker, &args.job).await?;
     let events = broker.events(job.id).await?;
+    let living = broker.workers().await?;
     let text = match args.json {
-        true => {
-            serde_json::to_string(&StatusJson::new(&job, &events)).map_err(Failed::could_not_run)?
-        }
-        false => describe(&job, &events, &config.broker.flag()).join("\n"),
+        true => serde_json::to_string(&StatusJson::new(&job, &events, &living))
+            .map_err(Failed::could_not_run)?,
+        false => describe(&job, &events, &living, &config.broker.flag()).join("\n"),
     };
     ui::say(&text);
     Ok(Exit::Done)
@@ -33,7 +34,7 @@ pub async fn handle_status(config: &Config, args: &JobOutputArgs) -> Result<Exit
 /// Lines of the job's log that people are shown: the latest.
 const MAX_EVENTS: usize = 10;
 
-fn describe(job: &Job, events: &[JobEvent], flag: &str) -> Vec<String> {
+fn describe(job: &Job, events: &[JobEvent], living: &[Worker], flag: &str) -> Vec<String> {
     let name = ui::plain(job.name.as_bytes());
     let mut lines = vec![format!("job {name}: {}", job.state.name())];
     if let Some(why) = &job.failed {
@@ -83,6 +84,26 @@ fn describe(job: &Job, events: &[JobEvent], flag: &str) -> Vec<String> {
             ui::thousands(left.leased)
         ));
     }
+    if let Some(cap) = job.max_in_flight {
+        lines.push(format!("  in flight    at most {cap} tasks of files"));
+    }
+    if job.queues != Queues::default() {
+        let Queues {
+            file,
+            path,
+            restart,
+        } = &job.queues;
+        let names = ui::plain(format!("{file}, {path}, {restart}").as_bytes());
+        lines.push(format!("  queues       {names}"));
+    }
+    if let Some(why) = workers::unserved_queues(job, living) {
+        lines.push(format!("  waits        {why}"));
+    }
+    lines.extend(
+        workers::waiting_for_zone(job.id, living)
+            .into_iter()
+            .map(|line| format!("  zone         {line}")),
+    );
     for (number, event) in latest(events, MAX_EVENTS).enumerate() {
         let label = if number == 0 { "log" } else { "" };
         let text = match event.text.is_empty() {

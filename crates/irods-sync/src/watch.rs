@@ -33,7 +33,7 @@ pub async fn to_the_end(
     signals: &Signals,
 ) -> Result<Exit> {
     if !job.state.has_ended() {
-        jobs::hint_at_worker(broker, &config.broker.flag()).await?;
+        jobs::hint_at_worker(broker, job, &config.broker.flag()).await?;
     }
     let ended = tokio::select! {
         ended = jobs::follow(broker, job.id, &mut progress) => ended,

@@ -20,6 +20,12 @@ impl WorkerFlags {
             None => std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
+
+    /// Connections at the same time: as given, else one for each task.
+    pub fn connections(&self) -> usize {
+        self.max_connections
+            .map_or_else(|| self.concurrency(), usize::from)
+    }
 }
 
 /// Works until a signal arrives.
@@ -31,17 +37,21 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
     presence::bury_the_dead(&*broker).await?;
     let concurrency = args.worker.concurrency();
-    let zone = ZoneAccess::open(&args.zone, concurrency, Joining::WhileServed).await?;
+    let zone =
+        ZoneAccess::open(&args.zone, args.worker.connections(), Joining::WhileServed).await?;
     // A zone that cannot be reached, or refuses us, is said now rather than at the first task.
     let user = {
         let connection = zone.pool.get().await?;
         let identity = connection.identity();
         format!("{}#{}", identity.user, identity.zone)
     };
-    let info = presence::me();
+    let mut options = WorkerOptions::new(presence::me(), concurrency);
+    options.name = args.fleet.name.clone();
+    options.max_rate = args.worker.max_rate;
+    options.filter.queues = Some(args.fleet.queues.clone());
     ui::note(&format!(
         "worker {} takes tasks, as {user} at {}",
-        info.id,
+        options.name.as_deref().unwrap_or(&options.info.id.0),
         zone.pool.environment().peer()
     ));
     let worker = Worker::new(
@@ -49,7 +59,7 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
         zone.pool.clone(),
         Arc::new(NoHandler),
         Arc::new(LogTasks),
-        WorkerOptions::new(info, concurrency),
+        options,
         signals.shutdown.clone(),
     );
     let python = handler::python(config, &args.handler, &zone);

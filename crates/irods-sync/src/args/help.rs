@@ -56,6 +56,8 @@ Exit codes: 0 the same; 1 they differ; 2 wrong usage; 3 could not be compared.";
 pub const WORKER_EXAMPLES: &str = "\
 Examples:
   irods_sync worker --concurrency 8
+  irods_sync worker --concurrency 32 --max_connections 16 --max_rate 100MiB
+  irods_sync worker -Q large,path --name bigmem1
   irods_sync worker --embedded_zone demo-zone";
 
 pub const ZONE_EXAMPLES: &str = "\

@@ -2,9 +2,11 @@
 //!
 //! Flags are spelled with underscores, as people who come from the Python tool type them; hyphens work too (see [`argv`]).
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ingest::broker::Queues;
 use ingest::plan::Operation;
 
 pub mod argv;
@@ -99,6 +101,18 @@ pub struct WorkerFlags {
     /// Tasks at the same time, each on a connection of its own [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: Option<u16>,
+    /// Connections to the zone at the same time; tasks that find none free wait [default: as many as tasks]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub max_connections: Option<u16>,
+    /// Bytes that this process may upload in a second, over all its connections: 100MiB, 64K, 1GB
+    #[arg(long, value_name = "BYTES", value_parser = bytes_a_second)]
+    pub max_rate: Option<NonZeroU64>,
+}
+
+fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = text.strip_suffix("/s").unwrap_or(text);
+    let bytes = crate::ui::text::parse_bytes(bytes)?;
+    NonZeroU64::new(bytes).ok_or_else(|| "1 byte a second is the least".to_owned())
 }
 
 /// A whole number from 1 on.
@@ -130,7 +144,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Stop a job: nothing new is begun, what is in flight finishes; exits when it has
     Stop(StopArgs),
-    /// List jobs as one line of JSON: periodic, singlepass, stopped
+    /// List jobs as one line of JSON: periodic, singlepass, stopped; with --workers: the workers and what they do
     List(ListArgs),
     /// Follow a job until it ends; the exit code is the job's
     Watch(JobArg),
@@ -197,7 +211,10 @@ pub struct StartArgs {
 #[derive(Debug, Args)]
 #[command(rename_all = "snake_case")]
 pub struct ListArgs {
-    /// All jobs that are kept, those that have finished too, one a line, each as status --json shows it
+    /// The workers instead of the jobs: who they are, what each does, how fast, and whether it waits
+    #[arg(long)]
+    pub workers: bool,
+    /// All jobs that are kept, those that have finished too, one a line, each as status --json shows it; or all workers so
     #[arg(long)]
     pub json: bool,
 }
@@ -297,6 +314,9 @@ pub struct WorkerArgs {
     /// How.
     #[command(flatten)]
     pub worker: WorkerFlags,
+    /// What from, and as whom.
+    #[command(flatten)]
+    pub fleet: FleetFlags,
     /// How event handlers are run.
     #[command(flatten)]
     pub handler: HandlerFlags,
@@ -312,6 +332,20 @@ pub struct WorkerArgs {
         help_heading = "Event handlers"
     )]
     pub handler_dir: Option<PathBuf>,
+}
+
+/// A worker among others.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+#[command(next_help_heading = "Worker")]
+pub struct FleetFlags {
+    /// Queues that it takes tasks from, with commas between; see --file_queue and its like of start
+    #[arg(short = 'Q', long, value_name = "NAMES", value_delimiter = ',', default_values = Queues::DEFAULT,
+        value_parser = job::queue_name)]
+    pub queues: Vec<String>,
+    /// What it is called in list --workers [default: host and process number]
+    #[arg(long, value_name = "NAME", value_parser = job::queue_name)]
+    pub name: Option<String>,
 }
 
 /// `retry`.

@@ -2,12 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ingest::broker::{Counts, FailureRecord, Job, JobEvent, Outstanding, Timestamp};
+use ingest::broker::{Counts, FailureRecord, Job, JobEvent, Outstanding, Timestamp, Worker};
 use ingest::survey::forecast::Foreseen;
 use ingest::survey::verify::Difference;
 use ingest::sync_task::JobSpec;
+use ingest::worker::status::unserved;
 use serde::Serialize;
 use serde_json::ser::Formatter;
+
+use crate::workers;
 
 /// Events that are shown of a job: the latest.
 const MAX_EVENTS: usize = 100;
@@ -36,6 +39,14 @@ pub struct StatusJson<'a> {
     /// Entries of the ledger.
     failures: u64,
     failures_not_listed: u64,
+    /// In which queues its tasks of files, its directories and the beginnings of its passes are.
+    queues: [&'a str; 3],
+    /// Of these, those that no living worker serves.
+    unserved_queues: Vec<&'a str>,
+    /// The most tasks of files in hand.
+    max_in_flight: Option<u32>,
+    /// Workers with tasks of this job that wait for the zone, a line each.
+    waiting_for_zone: Vec<String>,
     /// Of the present or last pass.
     totals: &'a Counts,
     /// Since the job was created.
@@ -63,8 +74,8 @@ impl<'a> EventJson<'a> {
 }
 
 impl<'a> StatusJson<'a> {
-    /// Of a job and its log.
-    pub fn new(job: &'a Job, events: &'a [JobEvent]) -> Self {
+    /// Of a job, its log, and the workers that live.
+    pub fn new(job: &'a Job, events: &'a [JobEvent], living: &[Worker]) -> Self {
         let spec: Option<JobSpec> = serde_json::from_slice(&job.spec).ok();
         Self {
             name: &job.name,
@@ -86,6 +97,10 @@ impl<'a> StatusJson<'a> {
             outstanding: job.outstanding,
             failures: job.failures,
             failures_not_listed: job.failures_not_listed,
+            queues: [&job.queues.file, &job.queues.path, &job.queues.restart],
+            unserved_queues: unserved(job, living),
+            max_in_flight: job.max_in_flight,
+            waiting_for_zone: workers::waiting_for_zone(job.id, living),
             totals: &job.pass_totals,
             totals_of_all_passes: &job.totals,
             events: latest(events, MAX_EVENTS).map(EventJson::new).collect(),
