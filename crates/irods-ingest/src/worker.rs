@@ -412,6 +412,14 @@ impl Worker {
                 };
                 complete(&completion).await
             }
+            // It goes back as soon as that can be said, and counts nothing: left alone, its lease would run out.
+            Err(SyncError::Broker(error)) if error.is_unavailable() => {
+                warn!(%error, "waiting for the broker");
+                persist(&self.shutdown, || {
+                    self.broker.release(leased.lease, BROKER_AWAY)
+                })
+                .await
+            }
             Err(SyncError::Broker(error)) => Err(error),
             Err(SyncError::Drained) => self.broker.release(leased.lease, Duration::ZERO).await,
             Err(error) => {
@@ -551,5 +559,7 @@ impl Worker {
     }
 }
 
+/// How long a task rests that met a broker which could not serve.
+const BROKER_AWAY: Duration = Duration::from_secs(1);
 /// How long an idle worker waits before it looks again by itself.
 const IDLE: Duration = Duration::from_secs(1);

@@ -80,7 +80,7 @@ pub enum BrokerError {
     },
     /// The broker cannot serve now; the same call may succeed later. A broker over a network may have done what was asked before
     /// the connection broke: the same call, repeated on the same value, does nothing twice.
-    #[error("{broker} does not answer: {detail}")]
+    #[error("{broker} cannot serve now: {detail}")]
     Unavailable {
         /// The engine and its address.
         broker: String,

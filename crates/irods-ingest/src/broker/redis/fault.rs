@@ -29,6 +29,14 @@ impl From<BrokerError> for Fault {
     }
 }
 
+/// How Redis says that a user lacks a right; from 7 on it has sentences of its own for what a script may not do.
+const NO_RIGHT: [&str; 4] = [
+    "NOPERM",
+    "no permissions",
+    "can't run this command",
+    "can't access at least one",
+];
+
 /// What an error means for the caller.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
@@ -50,7 +58,7 @@ fn meaning(kind: ErrorKind, text: &str) -> Meaning {
             | ServerErrorKind::Ask
             | ServerErrorKind::CrossSlot,
         ) => Meaning::Stays,
-        _ if says(&["NOAUTH", "WRONGPASS", "NOPERM", "non local key"]) => Meaning::Stays,
+        _ if says(&["NOAUTH", "WRONGPASS", "non local key"]) || says(&NO_RIGHT) => Meaning::Stays,
         ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::Extension => {
             let passes = [
                 "OOM ",
@@ -73,6 +81,25 @@ fn meaning(kind: ErrorKind, text: &str) -> Meaning {
     }
 }
 
+/// What an operator can make of an error, before what Redis itself says.
+fn explained(text: &str, detail: String) -> String {
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let meaning = if says(&["WRONGPASS", "NOAUTH", "AuthenticationFailed"]) {
+        "it refuses the user or the password"
+    } else if says(&NO_RIGHT) {
+        "it does not let this user do what is needed"
+    } else if says(&["OOM "]) {
+        "its memory is full: give it more (maxmemory), or let workers empty its queue"
+    } else if says(&["READONLY"]) {
+        "it is a replica, which takes no changes: the address must be that of the primary"
+    } else if says(&["MISCONF"]) {
+        "it cannot write to its disk, and takes no changes"
+    } else {
+        return detail;
+    };
+    format!("{meaning} ({detail})")
+}
+
 impl Fault {
     pub(super) fn corrupt(detail: impl Into<String>) -> Self {
         Self::Corrupt(detail.into())
@@ -86,6 +113,7 @@ impl Fault {
             Self::Redis(error) => {
                 let detail = error.to_string();
                 let text = format!("{} {detail}", error.code().unwrap_or_default());
+                let detail = explained(&text, detail);
                 match meaning(error.kind(), &text) {
                     Meaning::Passes => BrokerError::Unavailable { broker, detail },
                     Meaning::Stays => BrokerError::Unusable { broker, detail },
@@ -119,6 +147,10 @@ mod tests {
         );
         assert_eq!(old("WRONGTYPE Operation against a key"), Meaning::Damage);
         assert_eq!(old("NOPERM this user has no permissions"), Meaning::Stays);
+        assert_eq!(
+            old("The user executing the script can't run this command or subcommand"),
+            Meaning::Stays
+        );
         assert_eq!(meaning(ErrorKind::Io, "broken pipe"), Meaning::Passes);
     }
 }

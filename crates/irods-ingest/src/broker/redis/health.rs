@@ -53,6 +53,11 @@ fn judge(info: &str, broker: &str) -> Tried<Vec<String>> {
         }
     }
     let mut warnings = Vec::new();
+    if value("role") == Some("slave") {
+        warnings.push(format!(
+            "{broker} is a replica: unless it is a writable one, nothing can be queued or done before it is made the primary"
+        ));
+    }
     if value("aof_enabled") == Some("0") {
         warnings.push(format!(
             "{broker} has appendonly no: when it is restarted, jobs go back to its last snapshot or are gone"
@@ -95,5 +100,7 @@ mod tests {
             assert!(judge(&info(version, 1, "noeviction"), "b").is_err());
         }
         assert!(judge("", "b").unwrap().is_empty());
+        let replica = format!("role:slave\r\n{}", info("7.0.15", 1, "noeviction"));
+        assert_eq!(judge(&replica, "b").unwrap().len(), 1);
     }
 }

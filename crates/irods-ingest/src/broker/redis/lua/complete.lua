@@ -36,7 +36,7 @@ function ops.complete()
     if call('LPOS', P .. 'done', request) then return { 'ok' } end
     return stale(job, number)
   end
-  local kind = string.sub(call('HGET', of('task', job), number), 1, 1)
+  local kind = string.sub(call('HGET', of('task', job), number) or '0', 1, 1)
   erase(job, number)
   remember(request)
   for _ = 1, num() do
