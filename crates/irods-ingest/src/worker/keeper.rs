@@ -26,7 +26,16 @@ pub(super) struct Shared {
     /// The bound on its bytes.
     pub(super) throttle: Option<Arc<Throttle>>,
     meter: Mutex<Meter>,
-    doing: Mutex<HashMap<Lease, (JobId, &'static str, String, Instant)>>,
+    doing: Mutex<HashMap<Lease, Begun>>,
+}
+
+/// A task that was begun.
+#[derive(Debug)]
+struct Begun {
+    job: JobId,
+    what: &'static str,
+    path: String,
+    since: Instant,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,8 +70,13 @@ impl Shared {
         what: &'static str,
         path: &[u8],
     ) -> Listed<'_> {
-        let doing = (job, what, shown(path), Instant::now());
-        lock(&self.doing).insert(lease, doing);
+        let begun = Begun {
+            job,
+            what,
+            path: shown(path),
+            since: Instant::now(),
+        };
+        lock(&self.doing).insert(lease, begun);
         Listed(self, lease)
     }
 
@@ -92,11 +106,11 @@ impl Worker {
             ..WorkerStatus::default()
         };
         let doing = lock(&self.shared.doing);
-        let tasks = doing.values().map(|(job, what, path, since)| Doing {
-            job: *job,
-            what: (*what).to_owned(),
-            path: path.clone(),
-            seconds: since.elapsed().as_secs_f64(),
+        let tasks = doing.values().map(|begun| Doing {
+            job: begun.job,
+            what: begun.what.to_owned(),
+            path: begun.path.clone(),
+            seconds: begun.since.elapsed().as_secs_f64(),
         });
         status.list(tasks.collect());
         WorkerInfo {
