@@ -613,6 +613,54 @@ async fn replicas_are_made_updated_and_trimmed() {
 }
 
 #[tokio::test]
+async fn a_registered_replica_that_differs_is_the_good_one() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    let vault = f.dir.path().join("second");
+    let place = format!("localhost:{}", vault.display());
+    rods.admin(&["add", "resource", "second", "unixfilesystem", &place])
+        .await;
+    let file = f.dir.path().join("file");
+    let both_good = [("0".into(), "1".into()), ("1".into(), "1".into())];
+    let second_good = [("0".into(), "0".into()), ("1".into(), "1".into())];
+    let none = KeyValPair::new();
+    // What is there, its checksum or none, the file, what the client says of it, and whether that makes it another content.
+    for (name, summed, content, said, differs) in [
+        ("equal", false, "one", none.clone(), false),
+        ("size", false, "longer", none.clone(), true),
+        // Not compared, since there is nothing to compare with.
+        ("bytes", false, "two", none.clone(), false),
+        ("equal sum", true, "one", none.clone(), false),
+        ("sum", true, "two", none.clone(), true),
+        // A size that is said is believed, and counts as another.
+        ("said", false, "one", wish(keywords::DATA_SIZE, "3"), true),
+    ] {
+        let path = path(name);
+        std::fs::write(&file, content).unwrap();
+        rods.put(&path, b"one").await;
+        if summed {
+            let sum = rods.call(api::DATA_OBJ_CHKSUM, &object(&path)).await;
+            assert_eq!(sum.code, 0);
+        }
+        let wishes = said
+            .with(keywords::FILE_PATH, file.to_str().unwrap())
+            .with(keywords::DEST_RESC_NAME, "second")
+            .with(keywords::DATA_MODIFY, "1400000000")
+            .with(keywords::REG_REPL, "");
+        let input = DataObjInp {
+            cond_input: wishes,
+            ..object(&path)
+        };
+        assert_eq!(rods.call(api::PHY_PATH_REG, &input).await.code, 0, "{name}");
+        let expected = match differs {
+            true => &second_good,
+            false => &both_good,
+        };
+        assert_eq!(rods.states(&path).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_replication_resource_copies_by_itself() {
     let f = Fixture::new().await;
     let mut rods = f.rods().await;

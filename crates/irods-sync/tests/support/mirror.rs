@@ -33,8 +33,13 @@ pub fn tree(root: &Path) -> BTreeMap<String, Metadata> {
 }
 
 impl Site {
-    /// Everything below [`TARGET`] by relative path; collections have no replicas. The zone must be running.
+    /// Everything below [`TARGET`]; see [`catalog_of`](Self::catalog_of).
     pub fn catalog(&self) -> BTreeMap<String, Vec<Replica>> {
+        self.catalog_of(TARGET)
+    }
+
+    /// Everything below a collection by relative path; collections have no replicas. The zone must be running.
+    pub fn catalog_of(&self, top: &str) -> BTreeMap<String, Vec<Replica>> {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let environment = environment(&self.path("zone/irods_environment.json"));
@@ -44,7 +49,7 @@ impl Site {
             let mut found = BTreeMap::new();
             let mut left = vec![String::new()];
             while let Some(relative) = left.pop() {
-                let collection = format!("{TARGET}{relative}");
+                let collection = format!("{top}{relative}");
                 let name = |name: &dyn std::fmt::Display| format!("{relative}/{name}");
                 for (object, replicas) in zone.list_data_objects(&collection).await.unwrap() {
                     found.insert(name(&object)[1..].to_owned(), replicas);
@@ -61,8 +66,13 @@ impl Site {
     /// The source is registered where it is, exactly.
     #[track_caller]
     pub fn assert_registered(&self) {
+        self.assert_registered_in(TARGET);
+    }
+
+    #[track_caller]
+    pub fn assert_registered_in(&self, top: &str) {
         let src = self.path("src").canonicalize().unwrap();
-        self.assert_mirror(|name, meta, replica| {
+        self.assert_mirror(top, |name, meta, replica| {
             assert_eq!(replica.path, src.join(name).as_os_str().as_bytes());
             assert_eq!(replica.mtime, meta.mtime(), "{name}");
         });
@@ -72,7 +82,7 @@ impl Site {
     #[track_caller]
     pub fn assert_uploaded(&self) {
         let mut files = BTreeSet::new();
-        self.assert_mirror(|name, _, replica| {
+        self.assert_mirror(TARGET, |name, _, replica| {
             let file = PathBuf::from(std::ffi::OsStr::from_bytes(&replica.path));
             assert!(file.starts_with(self.path("zone")), "{name} is in {file:?}");
             let there = std::fs::read(&file).unwrap();
@@ -92,8 +102,8 @@ impl Site {
     }
 
     #[track_caller]
-    fn assert_mirror(&self, mut file: impl FnMut(&str, &Metadata, &Replica)) {
-        let (source, catalog) = (tree(&self.path("src")), self.catalog());
+    fn assert_mirror(&self, top: &str, mut file: impl FnMut(&str, &Metadata, &Replica)) {
+        let (source, catalog) = (tree(&self.path("src")), self.catalog_of(top));
         let missing: Vec<_> = source
             .keys()
             .filter(|n| !catalog.contains_key(*n))

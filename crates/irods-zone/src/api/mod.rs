@@ -22,6 +22,7 @@ mod pam;
 mod put;
 mod query;
 mod register;
+mod register_replica;
 mod remove_collection;
 mod rename;
 mod replica;

@@ -11,11 +11,11 @@ use std::time::UNIX_EPOCH;
 use irods_protocol::message::{BinBytesBuf, DataObjInfo, DataObjInp, KeyValPair};
 use irods_protocol::{codes, keywords};
 
-use super::{blocking, object_path};
+use super::{blocking, object_path, register_replica};
 use crate::after::{After, Checksum};
 use crate::catalog::replicas::{NewReplica, Replica, Status};
 use crate::catalog::resources::Resource;
-use crate::catalog::{CatalogError, Connection, Identity, access, data_objects, replicas};
+use crate::catalog::{CatalogError, Connection, Identity, data_objects, replicas};
 use crate::checksum::{self, Scheme};
 use crate::placement;
 use crate::reply::{Answer, Failure, Reply, Request};
@@ -80,6 +80,10 @@ async fn run(session: &Session, input: DataObjInp) -> Result<Option<Replica>, Fa
         register_tree(session, who, path, file.into(), resource, &wishes).await?;
         return Ok(None);
     }
+    if wishes.has(keywords::REG_REPL) {
+        let replica = register_replica::register(session, who, path, file, wishes).await?;
+        return Ok(Some(replica));
+    }
     let facts = match given(&wishes)? {
         Some(facts) => facts,
         None => facts(&resource(session, &wishes).await?, &file, &wishes).await?,
@@ -111,13 +115,24 @@ pub(super) fn require_registrar(who: &Identity) -> Result<(), Failure> {
 /// What the client says of the file, if that is enough: then the file is not looked at (server
 /// source 4.3), and the whole call is one transaction.
 fn given(wishes: &KeyValPair) -> Result<Option<Facts>, Failure> {
-    let size = wishes.get(keywords::DATA_SIZE);
     let unchecked = After::of(wishes)?.checksum == Checksum::None;
-    Ok(size.filter(|_| unchecked).map(|text| Facts {
-        size: text.trim().parse().unwrap_or(0).max(0),
+    Ok(given_size(wishes).filter(|_| unchecked).map(|size| Facts {
+        size,
         checksum: String::new(),
         modified: modified(wishes),
     }))
+}
+
+pub(super) fn given_size(wishes: &KeyValPair) -> Option<i64> {
+    wishes
+        .get(keywords::DATA_SIZE)
+        .map(|text| text.trim().parse().unwrap_or(0).max(0))
+}
+
+pub(super) fn size_of(file: &Path) -> Result<i64, Failure> {
+    let found = std::fs::metadata(file)
+        .map_err(|error| Failure::io(codes::UNIX_FILE_STAT_ERR, &error, file.display()))?;
+    Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))
 }
 
 fn modified(wishes: &KeyValPair) -> Option<String> {
@@ -130,21 +145,17 @@ fn modified(wishes: &KeyValPair) -> Option<String> {
 /// Size, time and checksum of a file.
 async fn facts(resource: &Resource, file: &str, wishes: &KeyValPair) -> Result<Facts, Failure> {
     let after = After::of(wishes)?;
-    let given: Option<i64> = wishes
-        .get(keywords::DATA_SIZE)
-        .map(|text| text.trim().parse().unwrap_or(0).max(0));
+    let given = given_size(wishes);
     let modified = modified(wishes);
     let (vault_path, file) = (PathBuf::from(&resource.vault_path), PathBuf::from(file));
     blocking(move || {
-        let found = std::fs::metadata(&file)
-            .map_err(|error| Failure::io(codes::UNIX_FILE_STAT_ERR, &error, file.display()))?;
+        let there = size_of(&file)?;
         let checksum = match &after.checksum {
             Checksum::None => String::new(),
             wanted => checksum_of(&vault_path, &file, wanted)?,
         };
-        let size = given.unwrap_or_else(|| i64::try_from(found.len()).unwrap_or(i64::MAX));
         Ok(Facts {
-            size,
+            size: given.unwrap_or(there),
             checksum,
             modified,
         })
@@ -157,10 +168,7 @@ fn checksum_of(vault_path: &Path, file: &Path, wanted: &Checksum) -> Result<Stri
         Checksum::Verify(expected) => Scheme::of(expected).unwrap_or(Scheme::Sha2),
         _ => Scheme::Sha2,
     };
-    let opened = vault::open(vault_path, file, Access::READ)
-        .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, file.display()))?;
-    let computed = checksum::of_file(scheme, &opened)
-        .map_err(|error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, file.display()))?;
+    let computed = computed(vault_path, file, scheme)?;
     match wanted {
         Checksum::Verify(expected) if *expected != computed => Err(Failure::new(
             codes::USER_CHKSUM_MISMATCH,
@@ -170,8 +178,14 @@ fn checksum_of(vault_path: &Path, file: &Path, wanted: &Checksum) -> Result<Stri
     }
 }
 
-/// Writes the row of a new object, or of one more replica with `regRepl`. Nothing is copied to the rest of a
-/// hierarchy (recorded exchange prc_resources).
+pub(super) fn computed(vault_path: &Path, file: &Path, scheme: Scheme) -> Result<String, Failure> {
+    let opened = vault::open(vault_path, file, Access::READ)
+        .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, file.display()))?;
+    checksum::of_file(scheme, &opened)
+        .map_err(|error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, file.display()))
+}
+
+/// Writes the row of a new object. Nothing is copied to the rest of a hierarchy (recorded exchange prc_resources).
 fn insert(
     conn: &Connection,
     who: &Identity,
@@ -191,24 +205,15 @@ fn insert(
         .get(keywords::DATA_TYPE)
         .unwrap_or_default()
         .to_owned();
-    let (data_id, number) = if wishes.has(keywords::REG_REPL) {
-        let object = data_objects::visible(conn, who, path)?;
-        access::require(conn, who, object.id, access::Level::MODIFY_OBJECT)?;
-        // The content of an additional replica is taken to be the object's.
-        if let Some(best) = object.best() {
-            new.status = best.status;
-            if new.checksum.is_empty() {
-                new.checksum.clone_from(&best.checksum);
-            }
-        }
-        (object.id, replicas::add(conn, object.id, &new)?)
-    } else {
-        (data_objects::create(conn, who, path, &new)?, 0)
-    };
-    replica_of(conn, data_id, number)
+    let data_id = data_objects::create(conn, who, path, &new)?;
+    replica_of(conn, data_id, 0)
 }
 
-fn replica_of(conn: &Connection, data_id: i64, number: i64) -> Result<Replica, CatalogError> {
+pub(super) fn replica_of(
+    conn: &Connection,
+    data_id: i64,
+    number: i64,
+) -> Result<Replica, CatalogError> {
     let all = replicas::list(conn, data_id)?;
     let found = all.into_iter().find(|replica| replica.number == number);
     found.ok_or_else(|| CatalogError::new(codes::SYS_REPLICA_DOES_NOT_EXIST, "the replica is gone"))
