@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Measures how fast the embedded zone answers one client, and writes the tables of docs/performance.md.
+
+    bench/zone.py [--rounds 5] [--large_mib 1024] [--grown 100000] [--work DIR] [--print]
+
+Zone and client are processes of their own on this machine (built if need be: target/release/examples/serve, zone_rates). The
+measurements of a round follow each other, and the rounds each other, so that whatever else the machine does meets all
+of them; medians are shown, with the slowest and fastest. --print writes no file.
+"""
+
+import argparse
+import os
+import pathlib
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs/performance.md"
+BEGIN, END = "<!-- bench/zone.py: begin -->\n", "<!-- bench/zone.py: end -->\n"
+CONNECTIONS = [1, 4, 16]
+# Calls of one measurement, about half a second's worth.
+CALLS = {"stat": 5000, "register": 2500, "put": 2000}
+SAID = {"stat": "stat", "register": "register", "put": "put of 4 KiB"}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--large_mib", type=int, default=1024, help="size of the large file")
+    parser.add_argument("--grown", type=int, default=100_000, help="objects in the catalog for the second table")
+    parser.add_argument("--work", help="where zone and files are made; a temporary directory if not given")
+    parser.add_argument("--print", action="store_true", help="print the tables, leave the page as it is")
+    return parser.parse_args()
+
+
+class Zone:
+    """An embedded zone in a process of its own."""
+
+    def __init__(self, examples, directory):
+        self.examples, self.directory = examples, directory
+        self.process = subprocess.Popen([examples / "serve", directory], stdout=subprocess.PIPE, text=True)
+        for line in self.process.stdout:
+            if line.startswith("IRODS_ENVIRONMENT_FILE="):
+                self.environment = line.strip().split("=", 1)[1]
+                return
+        sys.exit("the zone did not start")
+
+    def seconds(self, collection, what, connections, last):
+        command = [self.examples / "zone_rates", self.environment, f"/tempZone/home/rods/{collection}"]
+        command += [what, str(connections), str(last)]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+
+
+def shown(values, unit=""):
+    middle = statistics.median(values)
+    return f"{middle:,.0f}{unit} ({min(values):,.0f} to {max(values):,.0f})"
+
+
+def small(zone, rounds, label):
+    """Calls a second by (what, connections), of each round."""
+    rates = {(what, n): [] for what in CALLS for n in CONNECTIONS}
+    zone.seconds(f"{label}-asked", "register", 1, 1000)
+    for number in range(rounds):
+        for what, count in CALLS.items():
+            for n in CONNECTIONS:
+                collection = f"{label}-asked" if what == "stat" else f"{label}-{number}-{what}-{n}"
+                rates[what, n].append(count / zone.seconds(collection, what, n, count))
+                print(".", end="", file=sys.stderr, flush=True)
+    return rates
+
+
+def large(zone, rounds, work, mib):
+    """MiB a second by way, of each round."""
+    source, copy = work / "large", work / "copy"
+    with open(source, "wb") as file:
+        for _ in range(mib):
+            file.write(os.urandom(1 << 20))
+    rates = {way: [] for way in ("cp", "put, 1 connection", "put, 4 connections", "get")}
+
+    def copied():
+        began = time.monotonic()
+        subprocess.run(["cp", source, copy], check=True)
+        return time.monotonic() - began
+
+    ways = {
+        "cp": copied,
+        "put, 1 connection": lambda: zone.seconds("large", "put_file", 1, source),
+        "put, 4 connections": lambda: zone.seconds("large", "put_file", 4, source),
+        "get": lambda: zone.seconds("large", "get_file", 1, copy),
+    }
+    zone.seconds("large", "register", 1, 1)
+    for _ in range(rounds):
+        for way, measure in ways.items():
+            # Each begins with nothing of the others left to be written to the disk.
+            copy.unlink(missing_ok=True)
+            os.sync()
+            rates[way].append(mib / measure())
+            print(".", end="", file=sys.stderr, flush=True)
+        if copy.read_bytes() != source.read_bytes():
+            sys.exit("other bytes came back")
+    copy.unlink()
+    source.unlink()
+    return rates
+
+
+def measure(args, examples, work):
+    """The tables, in Markdown."""
+    lines = []
+    zone = Zone(examples, work / "zone")
+    rates = small(zone, args.rounds, "few")
+    lines += ["| calls/s | " + " | ".join(f"{n} connection{'s' * (n > 1)}" for n in CONNECTIONS) + " |", "|---|" + "---|" * len(CONNECTIONS)]
+    lines += [f"| {SAID[what]} | " + " | ".join(shown(rates[what, n]) for n in CONNECTIONS) + " |" for what in CALLS]
+    transfers = large(zone, args.rounds, work, args.large_mib)
+    # A thousand in each collection, as trees have them.
+    for first in range(0, args.grown, 1000):
+        zone.seconds(f"grown/{first}", "register", 4, 1000)
+    grown = small(zone, args.rounds, "many")
+    zone.stop()
+    lines += ["", f"| calls/s, 4 connections | few objects | {args.grown:,} objects more | ratio |", "|---|---|---|---|"]
+    for what in CALLS:
+        few, many = rates[what, 4], grown[what, 4]
+        ratio = statistics.median(many) / statistics.median(few)
+        lines.append(f"| {SAID[what]} | {shown(few)} | {shown(many)} | {ratio:.2f} |")
+    lines += ["", f"| {args.large_mib:,} MiB | MiB/s | of `cp` |", "|---|---|---|"]
+    copied = statistics.median(transfers["cp"])
+    for way, values in transfers.items():
+        lines.append(f"| {way} | {shown(values)} | {statistics.median(values) / copied:.2f} |")
+    return lines
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return f"{os.cpu_count()} cores ({models[0] if models else platform.machine()})"
+
+
+def main():
+    args = arguments()
+    build = ["cargo", "build", "--quiet", "--release", "-p", "irods-zone", "-p", "irods-client", "--example", "serve", "--example", "zone_rates"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    examples = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release/examples"
+    work = pathlib.Path(args.work or tempfile.mkdtemp(prefix="irods-zone-"))
+    load = os.getloadavg()[0]
+    try:
+        lines = measure(args, examples, work)
+    finally:
+        print(file=sys.stderr)
+        if not args.work:
+            shutil.rmtree(work, ignore_errors=True)
+    lines += ["", f"{machine()}, {args.rounds} rounds; the machine's load was {load:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended, of which the "
+              "measurement itself is about 2. In brackets the slowest and the fastest round."]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if args.print:
+        return
+    page = PAGE.read_text()
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(before + BEGIN + text + END + after)
+
+
+if __name__ == "__main__":
+    main()
