@@ -32,8 +32,8 @@ pub(super) async fn register_file(
     Ok(made(action))
 }
 
-/// A server gives a registered replica the size and status of another one (recorded exchange `prc_register_replica`). This one
-/// is what the source holds, so it gets the file's size and time and becomes the good one.
+/// A server gives a registered replica the present time and, if it takes it for equal, the status of another one (server source
+/// 4.3). This one is what the source holds, so it gets the file's size and time and becomes the good one.
 async fn adopt(zone: &mut dyn Session, action: &FileAction<'_>) -> Result<(), SyncError> {
     let replicas = zone.replicas(action.subject.target).await?;
     let ours = replicas
