@@ -56,27 +56,36 @@ class Zone:
         command += [what, str(connections), str(last)]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
+    def cpu(self):
+        """Seconds of processor time that the zone has used."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
 
 
-def shown(values, unit=""):
+def shown(values):
     middle = statistics.median(values)
-    return f"{middle:,.0f}{unit} ({min(values):,.0f} to {max(values):,.0f})"
+    return f"{middle:,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 
 def small(zone, rounds, label):
-    """Calls a second by (what, connections), of each round."""
+    """Calls a second, and microseconds of the zone's processor time a call, by (what, connections), of each round."""
     rates = {(what, n): [] for what in CALLS for n in CONNECTIONS}
+    costs = {(what, n): [] for what in CALLS for n in CONNECTIONS}
     zone.seconds(f"{label}-asked", "register", 1, 1000)
     for number in range(rounds):
         for what, count in CALLS.items():
             for n in CONNECTIONS:
                 collection = f"{label}-asked" if what == "stat" else f"{label}-{number}-{what}-{n}"
+                before = zone.cpu()
                 rates[what, n].append(count / zone.seconds(collection, what, n, count))
+                costs[what, n].append((zone.cpu() - before) / count * 1e6)
                 print(".", end="", file=sys.stderr, flush=True)
-    return rates
+    return rates, costs
 
 
 def large(zone, rounds, work, mib):
@@ -117,20 +126,19 @@ def measure(args, examples, work):
     """The tables, in Markdown."""
     lines = []
     zone = Zone(examples, work / "zone")
-    rates = small(zone, args.rounds, "few")
+    rates, few = small(zone, args.rounds, "few")
     lines += ["| calls/s | " + " | ".join(f"{n} connection{'s' * (n > 1)}" for n in CONNECTIONS) + " |", "|---|" + "---|" * len(CONNECTIONS)]
     lines += [f"| {SAID[what]} | " + " | ".join(shown(rates[what, n]) for n in CONNECTIONS) + " |" for what in CALLS]
     transfers = large(zone, args.rounds, work, args.large_mib)
     # A thousand in each collection, as trees have them.
     for first in range(0, args.grown, 1000):
         zone.seconds(f"grown/{first}", "register", 4, 1000)
-    grown = small(zone, args.rounds, "many")
+    _, many = small(zone, args.rounds, "many")
     zone.stop()
-    lines += ["", f"| calls/s, 4 connections | few objects | {args.grown:,} objects more | ratio |", "|---|---|---|---|"]
+    lines += ["", f"| zone's processor time, µs a call, 4 connections | few objects | {args.grown:,} objects more | ratio |", "|---|---|---|---|"]
     for what in CALLS:
-        few, many = rates[what, 4], grown[what, 4]
-        ratio = statistics.median(many) / statistics.median(few)
-        lines.append(f"| {SAID[what]} | {shown(few)} | {shown(many)} | {ratio:.2f} |")
+        ratio = statistics.median(many[what, 4]) / statistics.median(few[what, 4])
+        lines.append(f"| {SAID[what]} | {shown(few[what, 4])} | {shown(many[what, 4])} | {ratio:.2f} |")
     lines += ["", f"| {args.large_mib:,} MiB | MiB/s | of `cp` |", "|---|---|---|"]
     copied = statistics.median(transfers["cp"])
     for way, values in transfers.items():
