@@ -29,7 +29,7 @@ const ASK_NEGOTIATION: &str = "request_server_negotiation";
 /// How to connect, apart from whom to.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// Wire form of everything after the start-up.
+    /// Wire form of everything after the start-up, unless the environment names one.
     pub form: Form,
     /// The name that `ips` shows for this client.
     pub application: String,
@@ -126,7 +126,7 @@ pub(crate) async fn start(
         connection.violation(Call::Startup, what)
     })?;
     connection.packing = Packing {
-        form: options.form,
+        form: form(environment, options),
         apos_is_apostrophe: connection.server.xml_apostrophe_fixed(),
         access_time: connection.server.data_obj_info_has_access_time(),
     };
@@ -140,6 +140,10 @@ pub(crate) async fn start(
         sent.map_err(|e| connection.failed(Call::Tls, "", e))?;
     }
     Ok(connection)
+}
+
+fn form(environment: &Environment, options: &ConnectOptions) -> Form {
+    environment.form.unwrap_or(options.form)
 }
 
 /// On whose behalf an environment's connections act.
@@ -159,7 +163,7 @@ fn startup_pack(
     negotiate: bool,
 ) -> StartupPack {
     StartupPack {
-        irods_prot: match options.form {
+        irods_prot: match form(environment, options) {
             Form::Native => 0,
             Form::Xml => 1,
         },

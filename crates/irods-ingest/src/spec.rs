@@ -72,6 +72,10 @@ pub struct JobOptions {
     pub timeout: u64,
     /// An event handler in Python.
     pub handler: Option<Handler>,
+    /// Connections that the upload of one large file may take, as far as the worker has some to spare; at least 1, which is not
+    /// written down: so jobs of those who knew no choice read as before.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub transfer_streams: usize,
     /// In which queues its tasks are. Like the next one kept by the broker, and not a part of what the job is: another value goes
     /// on with the same job.
     #[serde(skip)]
@@ -79,6 +83,15 @@ pub struct JobOptions {
     /// The most chunks of files in hand at the same time, over all workers.
     #[serde(skip)]
     pub max_in_flight: Option<u32>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_one(streams: &usize) -> bool {
+    *streams == 1
 }
 
 impl Default for JobOptions {
@@ -100,6 +113,7 @@ impl Default for JobOptions {
             delay: 0,
             timeout: 3600,
             handler: None,
+            transfer_streams: one(),
             queues: Queues::default(),
             max_in_flight: None,
         }

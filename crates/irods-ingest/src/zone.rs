@@ -73,6 +73,19 @@ pub trait Session: Debug + Send {
         how: &Put,
     ) -> Result<()>;
 
+    /// The same over up to `streams` connections where that is possible and worthwhile; the object is not good before the last
+    /// of them is done.
+    async fn put_in_streams(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        how: &Put,
+        _streams: usize,
+    ) -> Result<()> {
+        self.put(object, source, size, how).await
+    }
+
     /// Writes `size` bytes to the end of an object that has `expected` so far.
     async fn append(
         &mut self,
@@ -164,6 +177,18 @@ impl Session for Pooled {
         how: &Put,
     ) -> Result<()> {
         (**self).put(object, source, size, how).await.map(drop)
+    }
+
+    async fn put_in_streams(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        how: &Put,
+        streams: usize,
+    ) -> Result<()> {
+        let stored = Pooled::put_in_streams(self, object, source, size, how, streams);
+        stored.await.map(drop)
     }
 
     async fn append(

@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use ingest::broker::JobState;
 use ingest::plan::Operation;
 use ingest::sync_task::JobOptions;
+use irods_client::protocol::api;
 use support::{Site, TARGET, assert_registered, let_times_settle, tree};
 
 fn with(operation: Operation) -> JobOptions {
@@ -67,19 +68,21 @@ async fn a_tree_is_registered_exactly_and_a_rescan_makes_no_call() {
     // Starting a job looks at the target; everything after that must be nothing.
     let name = "rescan";
     let job = site.start(name, with(Operation::RegisterSync)).await;
-    let before = site.pool.counts().total();
+    // A harsh zone may have ended the connection, so that there is a log-in.
+    let calls = || {
+        let counts = site.pool.counts();
+        let logins = [api::AUTH_REQUEST, api::AUTH_RESPONSE, api::AUTHENTICATION];
+        let logins: u64 = logins.iter().map(|api| counts.of(*api)).sum();
+        counts.total() - logins * u64::from(site.harsh.is_some())
+    };
+    let before = calls();
     let (worker, _told) = site.worker(job.id, 2, std::sync::Arc::new(ingest::core::NoHandler));
     worker.run().await.unwrap();
     let job = ingest::broker::Broker::job(site.broker.as_ref(), job.id)
         .await
         .unwrap();
     assert_eq!(job.totals.skipped_unchanged, files);
-    assert_eq!(
-        site.pool.counts().total() - before,
-        0,
-        "{:?}",
-        site.pool.counts()
-    );
+    assert_eq!(calls() - before, 0, "{:?}", site.pool.counts());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use ingest::core::NoHandler;
 use ingest::sync_task::LogTasks;
 use ingest::worker::{Worker, WorkerOptions};
 
-use crate::args::{WorkerArgs, WorkerFlags};
+use crate::args::{MAX_STREAMS, WorkerArgs, WorkerFlags};
 use crate::config::Config;
 use crate::exit::{Exit, Result};
 use crate::zone_access::{Joining, ZoneAccess};
@@ -21,10 +21,11 @@ impl WorkerFlags {
         }
     }
 
-    /// Connections at the same time: as given, else one for each task.
+    /// Connections at the same time: as given, else one for each task, and further ones for jobs that upload a file over
+    /// several.
     pub fn connections(&self) -> usize {
         self.max_connections
-            .map_or_else(|| self.concurrency(), usize::from)
+            .map_or_else(|| self.concurrency() + MAX_STREAMS - 1, usize::from)
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use irods_protocol::Form;
+
 mod error;
 mod password;
 mod settings;
@@ -46,6 +48,8 @@ pub struct Environment {
     pub tls_settings: TlsSettings,
     /// The zone's checksums, `irods_default_hash_scheme`.
     pub hash_scheme: HashScheme,
+    /// Wire form, `irods_client_packing` (a setting of this client alone); nothing: as [`crate::ConnectOptions`] has it.
+    pub form: Option<Form>,
 }
 
 /// Which checksums a zone computes by default.
@@ -100,6 +104,7 @@ impl Environment {
             tls: TlsPolicy::Off,
             tls_settings: TlsSettings::default(),
             hash_scheme: HashScheme::default(),
+            form: None,
         }
     }
 
@@ -139,6 +144,7 @@ impl Environment {
             tls: settings.tls()?,
             tls_settings: settings.tls_settings()?,
             hash_scheme: settings.hash_scheme()?,
+            form: settings.form()?,
             user,
             zone,
         })
@@ -298,6 +304,22 @@ mod tests {
             let text = settings.unwrap_err().to_string();
             assert!(text.contains(accepted) && text.contains("irods_"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_packing_is_taken_from_file_or_variable() {
+        let read = |keys: &str, vars: &[(&str, &str)]| {
+            let dir = directory(&FULL.replace("\"unknown\":[1]", keys));
+            let vars = [vars, &[("IRODS_PASSWORD", "p")]].concat();
+            read(dir.path(), &vars).map(|e| e.form)
+        };
+        let xml = r#""irods_client_packing":"xml""#;
+        let native = ("IRODS_CLIENT_PACKING", "Native");
+        assert_eq!(read("\"x\":1", &[]).unwrap(), None);
+        assert_eq!(read(xml, &[]).unwrap(), Some(Form::Xml));
+        assert_eq!(read(xml, &[native]).unwrap(), Some(Form::Native));
+        let bad = read(&xml.replace("\"xml", "\"json"), &[]).unwrap_err();
+        assert!(bad.to_string().contains("xml or native"), "{bad}");
     }
 
     #[test]

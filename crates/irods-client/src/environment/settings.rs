@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use irods_protocol::Form;
 use irods_protocol::auth::password_file;
 use serde_json::{Map, Value};
 
@@ -184,6 +185,19 @@ impl<'a> Settings<'a> {
             Some(_) => Err(EnvironmentError::BadValue {
                 place: self.value(key).map_or_else(String::new, |v| v.1),
                 expected: "SHA256 or MD5 (others cannot be computed here)",
+            }),
+        }
+    }
+
+    pub(super) fn form(&self) -> Result<Option<Form>, EnvironmentError> {
+        let key = "irods_client_packing";
+        match self.text(key)?.map(|s| s.to_ascii_lowercase()).as_deref() {
+            None => Ok(None),
+            Some("xml") => Ok(Some(Form::Xml)),
+            Some("native") => Ok(Some(Form::Native)),
+            Some(_) => Err(EnvironmentError::BadValue {
+                place: self.value(key).map_or_else(String::new, |v| v.1),
+                expected: "xml or native",
             }),
         }
     }

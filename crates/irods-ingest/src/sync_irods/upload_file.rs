@@ -39,9 +39,10 @@ pub(super) async fn upload_file(
         single_message_max: SINGLE_MESSAGE_MAX,
         ..Put::default()
     };
-    let size = action.stat.size;
+    let (size, streams) = (action.stat.size, options.transfer_streams);
     let (file, _wanted) = throttled(action.context, file);
-    zone.put(action.subject.target, file, size, &how).await?;
+    zone.put_in_streams(action.subject.target, file, size, &how, streams)
+        .await?;
     Ok(made(action))
 }
 

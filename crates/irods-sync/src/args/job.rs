@@ -62,6 +62,12 @@ pub struct JobFlags {
     /// Seconds that one file may take
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = at_least_one)]
     pub timeout: u64,
+    /// Connections that the upload of one file of 32 MiB or more may take, 1 to 16
+    ///
+    /// They pay where the network takes longer for a block than the server does; on the same machine they gain nothing. Servers before 4.2.9
+    /// get one.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = streams)]
+    pub transfer_streams: usize,
     /// Tasks of files that may be in hand at the same time, over all workers [default: what the workers can do]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_in_flight: Option<u32>,
@@ -75,6 +81,9 @@ pub struct JobFlags {
     #[arg(long, value_name = "NAME", default_value = "restart", value_parser = queue_name)]
     pub restart_queue: String,
 }
+
+/// Most connections for one file.
+pub const MAX_STREAMS: usize = 16;
 
 /// What of the source, and how it is compared.
 #[derive(Debug, Args)]
@@ -138,6 +147,15 @@ pub(super) fn queue_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
+fn streams(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=MAX_STREAMS) => Ok(number),
+        _ => Err(format!(
+            "a whole number from 1 to {MAX_STREAMS} is accepted"
+        )),
+    }
+}
+
 /// The operations by name.
 pub(super) fn operations() -> impl TypedValueParser<Value = Operation> {
     let names = Operation::ALL.map(Operation::name);
@@ -165,6 +183,7 @@ impl StartArgs {
             max_retries: self.job.max_retries,
             delay: self.job.delay,
             timeout: self.job.timeout,
+            transfer_streams: self.job.transfer_streams,
             queues: Queues {
                 file: self.job.file_queue.clone(),
                 path: self.job.path_queue.clone(),

@@ -15,7 +15,7 @@ mod job;
 mod log;
 mod zone;
 
-pub use job::{ExcludeFlags, JobFlags, ScanFlags};
+pub use job::{ExcludeFlags, JobFlags, MAX_STREAMS, ScanFlags};
 pub use log::{LogFlags, LogFormat};
 pub use zone::{TlsFlags, ZoneArgs};
 

@@ -708,6 +708,24 @@ fn recorded_query(xml: &str) -> Option<GenQuery> {
     })
 }
 
+/// A statement that can only be what this crate wrote: one SELECT, with each value bound, and no text in it but our own.
+pub(super) fn assert_one_select(conn: &Connection, compiled: &super::Compiled) {
+    let sql = compiled.sql.as_str();
+    assert!(sql.starts_with("SELECT "), "{sql}");
+    for end in [";", "--", "/*", "\"", "`", "\0"] {
+        assert!(!sql.contains(end), "{end:?} in {sql}");
+    }
+    // Every second piece is within quotes.
+    let quoted = sql.split('\'').skip(1).step_by(2);
+    for text in quoted {
+        let ours = ["", "/", "\\", "access_type", "collection"];
+        assert!(ours.contains(&text), "{text:?} in {sql}");
+    }
+    let statement = conn.prepare(sql).unwrap();
+    assert!(statement.readonly(), "{sql}");
+    assert_eq!(statement.parameter_count(), compiled.values.len(), "{sql}");
+}
+
 fn any_condition() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("="),
@@ -776,11 +794,32 @@ proptest! {
                 prop_assert!(proper.contains(&error.code), "{:?}: {}", ask, error);
             }
             if let Ok(compiled) = super::compile::compile(&who, &ask) {
-                let statement = conn.prepare(&compiled.sql).unwrap();
-                prop_assert!(statement.readonly());
-                prop_assert!(compiled.sql.starts_with("SELECT "));
+                assert_one_select(conn, &compiled);
             }
             Ok(())
         })?;
+    }
+
+    /// The statement is the same whatever the literals are.
+    #[test]
+    fn no_literal_is_in_the_statement(
+        one in any::<String>(),
+        other in any::<String>(),
+        form in 0..6_usize,
+    ) {
+        let form = ["= '_'", "like '_'", "n> '_'", "not like '_'", "begin_of '_'", "<> '_'"][form];
+        let conn = testing::catalog();
+        let sql = |literal: &str| {
+            let text = form.replace('_', literal);
+            let ask = query(&[columns::DATA_NAME], &[(columns::DATA_NAME, &text)]);
+            let compiled = super::compile::compile(&testing::alice(&conn), &ask).ok()?;
+            assert_one_select(&conn, &compiled);
+            // With other pieces of a condition in it, it is another condition.
+            let plain = !literal.contains('\'');
+            plain.then_some(compiled.sql)
+        };
+        if let (Some(one), Some(other)) = (sql(&one), sql(&other)) {
+            prop_assert_eq!(one, other);
+        }
     }
 }
