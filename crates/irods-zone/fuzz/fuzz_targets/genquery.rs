@@ -28,7 +28,7 @@ fn irods_zone_columns() -> Vec<i32> {
 fn catalog() -> (Connection, [Identity; 1]) {
     let path = std::env::temp_dir().join(format!("irods-zone-fuzz-{}", std::process::id()));
     drop(Catalog::open(&path, &Options::default()).expect("a catalog"));
-    let conn = Connection::open(&path).expect("its file");
+    let mut conn = Connection::open(&path).expect("its file");
     let zone = bootstrap::Zone {
         name: "z".to_owned(),
         admin: "rods".to_owned(),
