@@ -88,10 +88,10 @@ async fn a_server_without_replica_tokens_gets_one_connection() {
     assert_whole(&site, &content(2)).await;
 }
 
-/// One call in five loses its connection, before or after it was carried out: hardly an upload gets through at once.
+/// One call in fifty loses its connection, before or after it was carried out; an upload is some twenty calls.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_break_in_the_middle_leave_nothing_good_but_the_whole() {
-    for seed in [1, 2] {
+    for seed in [1, 2, 3] {
         let site = Site::new().await;
         let file = site.write("large", content(3));
         let_times_settle(&file).await;
@@ -102,8 +102,8 @@ async fn connections_that_break_in_the_middle_leave_nothing_good_but_the_whole()
             locale_order: false,
             strict: false,
             locked: 0,
-            lost: 40,
-            cut: 40,
+            lost: 12,
+            cut: 12,
         };
         let site = site.reopened(Some(harsh)).await;
         let upload = site.run(options(3));
