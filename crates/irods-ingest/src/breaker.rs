@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::chance::chance;
 use crate::patience::Backoff;
 
 /// The breaker of a worker. Clones share it.
@@ -83,6 +84,7 @@ impl Breaker {
             match next {
                 None => changed.await,
                 Some(next) => tokio::select! {
+                    biased;
                     () = changed => {}
                     () = tokio::time::sleep_until(next) => {}
                 },
@@ -109,7 +111,7 @@ impl Turn<'_> {
         match guard.as_mut() {
             Some(outage) if self.probes => {
                 outage.why = why.to_owned();
-                outage.next = Instant::now() + outage.backoff.delay(rand::random());
+                outage.next = Instant::now() + outage.backoff.delay(chance());
             }
             // Somebody else has found that out as well, and is at it.
             Some(_) => {}
@@ -119,7 +121,7 @@ impl Turn<'_> {
                 *guard = Some(Outage {
                     began: Instant::now(),
                     why: why.to_owned(),
-                    next: Instant::now() + backoff.delay(rand::random()),
+                    next: Instant::now() + backoff.delay(chance()),
                     backoff,
                     probing: false,
                 });

@@ -1,8 +1,9 @@
 //! What everything that is done for a job has in common.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::breaker::Breaker;
 use crate::broker::{Broker, JobId};
@@ -42,6 +43,39 @@ pub struct JobContext {
     pub(crate) removals: Arc<Removals>,
     /// What people call the job, once somebody has asked.
     pub(crate) name: Arc<OnceCell<String>>,
+    /// The lease of the task that this is for.
+    pub hold: Hold,
+}
+
+/// Until when a lease surely is held, by this process's clock: counted from before it was asked for.
+///
+/// A worker that was frozen, or could not reach the broker, must not begin what somebody else may have done since: it would
+/// come back from the past, and what it leaves half done nobody would do again.
+#[derive(Debug, Clone)]
+pub struct Hold(Arc<Mutex<Instant>>);
+
+impl Hold {
+    /// Held until then.
+    pub fn new(until: Instant) -> Self {
+        Hold(Arc::new(Mutex::new(until)))
+    }
+
+    /// Held until then, as the broker says.
+    pub fn extend(&self, until: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// Whether nobody else can have the task.
+    ///
+    /// # Errors
+    /// [`SyncError::Drained`]: what is left of the task goes back, if it still can.
+    pub fn check(&self) -> Result<(), SyncError> {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match Instant::now() < until {
+            true => Ok(()),
+            false => Err(SyncError::Drained),
+        }
+    }
 }
 
 impl JobContext {

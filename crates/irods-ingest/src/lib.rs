@@ -15,6 +15,7 @@
 pub mod breaker;
 pub mod broker;
 mod bytes_text;
+mod chance;
 pub mod context;
 pub mod core;
 pub mod error;
@@ -24,6 +25,8 @@ pub mod plan;
 mod rate;
 pub mod shutdown;
 pub mod signature;
+#[cfg(test)]
+mod simulation;
 pub mod source;
 pub mod spec;
 pub mod survey;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::broker::BrokerError;
+use crate::chance::chance;
 use crate::shutdown::{Shutdown, Urgency};
 
 const FIRST: Duration = Duration::from_millis(100);
@@ -42,7 +43,7 @@ impl Backoff {
 
     /// Waits for the next delay.
     pub async fn wait(&mut self) {
-        let delay = self.delay(rand::random());
+        let delay = self.delay(chance());
         tokio::time::sleep(delay).await;
     }
 }
@@ -63,6 +64,7 @@ where
         match request().await {
             Err(error) if error.is_unavailable() => {
                 tokio::select! {
+                    biased;
                     () = backoff.wait() => {}
                     () = shutdown.wait_for(Urgency::Now) => return Err(error),
                 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::broker::{
     Broker, BrokerError, Completion, Departure, Fatal, JobFilter, JobId, Lease, LeaseRequest,
     Leased, WorkerId, WorkerInfo,
 };
-use crate::context::JobContext;
+use crate::context::{Hold, JobContext};
 use crate::core::EventHandler;
 use crate::core::python::{Allowed, Python, PythonHandler};
 use crate::error::SyncError;
@@ -97,7 +98,11 @@ pub struct Worker {
 
 /// What the loop and the keeper of leases share.
 #[derive(Debug, Default)]
-struct InHand(Mutex<HashMap<Lease, Held>>);
+struct InHand {
+    tasks: Mutex<HashMap<Lease, Held>>,
+    /// A task was left in the middle whose lease may still be held.
+    abandoned: AtomicBool,
+}
 
 /// A task in hand.
 #[derive(Debug)]
@@ -105,11 +110,12 @@ struct Held {
     task: AbortHandle,
     /// Its completion is on its way, after which the lease is held no more: that is no reason to drop it.
     completing: bool,
+    hold: Hold,
 }
 
 impl InHand {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn completing(&self, lease: Lease) {
@@ -136,6 +142,8 @@ enum Left {
     Completed(JobId),
     /// It is somebody else's.
     GivenUp,
+    /// It will be somebody else's when its lease has run out.
+    Abandoned,
     Refused(JobId, String),
     Broken(BrokerError),
 }
@@ -152,7 +160,7 @@ impl From<BrokerError> for Left {
         match error {
             // Somebody else has the task now, or the job is gone; what we did does not count.
             BrokerError::Stale { .. } | BrokerError::UnknownJob { .. } => Left::GivenUp,
-            error if error.is_unavailable() => Left::GivenUp,
+            error if error.is_unavailable() => Left::Abandoned,
             error => Left::Broken(error),
         }
     }
@@ -213,7 +221,8 @@ impl Worker {
         keeper.abort();
         // Whatever is still in hand is given back at once rather than when its lease runs out. It was left in the middle, so
         // it counts as expired: whoever takes it next must know that some of it may be done.
-        let how = match in_hand.lock().is_empty() {
+        let in_order = in_hand.lock().is_empty() && !in_hand.abandoned.load(Ordering::SeqCst);
+        let how = match in_order {
             true => Departure::Left,
             false => Departure::Died,
         };
@@ -242,6 +251,7 @@ impl Worker {
                 false => self.options.concurrency.max(1),
                 true => 1,
             };
+            let until = Instant::now() + self.options.lease_for;
             let free = most.saturating_sub(tasks.len());
             let leased = match free {
                 0 => Vec::new(),
@@ -249,7 +259,8 @@ impl Worker {
             };
             let got = leased.len();
             for leased in leased {
-                self.begin(leased, &mut known, in_hand, &mut tasks).await?;
+                self.begin(leased, until, &mut known, in_hand, &mut tasks)
+                    .await?;
             }
             if got == free && free > 0 {
                 continue;
@@ -258,6 +269,7 @@ impl Worker {
                 return Ok(());
             }
             tokio::select! {
+                biased;
                 Some(left) = tasks.join_next(), if !tasks.is_empty() => {
                     self.settle(left, in_hand, &mut known).await?;
                 }
@@ -289,6 +301,7 @@ impl Worker {
             Err(error) if error.is_unavailable() => {
                 warn!(%error, "waiting for the broker");
                 tokio::select! {
+                    biased;
                     () = backoff.wait() => {}
                     () = self.shutdown.wait_for(Urgency::Drain) => {}
                 }
@@ -302,6 +315,7 @@ impl Worker {
     async fn begin(
         &self,
         leased: Leased,
+        until: Instant,
         known: &mut Known,
         in_hand: &Arc<InHand>,
         tasks: &mut JoinSet<Left>,
@@ -316,17 +330,29 @@ impl Worker {
                 }
             },
         };
-        let (context, worker, lease) = (context.clone(), self.clone(), leased.lease);
+        let hold = Hold::new(until);
+        let context = JobContext {
+            hold: hold.clone(),
+            ..context.clone()
+        };
+        let (worker, lease) = (self.clone(), leased.lease);
         // The lock is held until the handle is in, so that a task that ends at once finds itself there.
         let mut held = in_hand.lock();
         let done = in_hand.clone();
         let task = tasks.spawn(async move {
             let left = worker.perform(&context, &leased, &done).await;
+            if matches!(left, Left::Abandoned) {
+                done.abandoned.store(true, Ordering::SeqCst);
+            }
             done.lock().remove(&lease);
             left
         });
-        let completing = false;
-        held.insert(lease, Held { task, completing });
+        let held_task = Held {
+            task,
+            completing: false,
+            hold,
+        };
+        held.insert(lease, held_task);
         Ok(())
     }
 
@@ -359,6 +385,7 @@ impl Worker {
             shutdown: self.shutdown.clone(),
             removals: Arc::default(),
             name: Arc::default(),
+            hold: Hold::new(Instant::now()),
         })
     }
 
@@ -489,7 +516,7 @@ impl Worker {
                 known.refusals.lift(job);
                 Ok(())
             }
-            Ok(Left::GivenUp) => Ok(()),
+            Ok(Left::GivenUp | Left::Abandoned) => Ok(()),
             // It panicked. Its lease is extended no more, so it runs out, is counted, and somebody takes the task.
             Err(error) => {
                 in_hand
@@ -547,6 +574,7 @@ impl Worker {
         info!(tasks = tasks.len(), "draining");
         loop {
             tokio::select! {
+                biased;
                 left = tasks.join_next() => match left {
                     Some(left) => self.settle(left, in_hand, known).await?,
                     None => return Ok(()),

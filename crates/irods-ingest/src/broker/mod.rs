@@ -53,7 +53,7 @@ mod failures;
 mod job;
 pub mod limits;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 #[cfg(test)]
 mod random;
 pub mod redis;

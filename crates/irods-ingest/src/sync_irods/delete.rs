@@ -92,7 +92,7 @@ pub(crate) async fn delete_collection_if_empty(
             let tried_before = tried.swap(true, Ordering::Relaxed);
             match zone.remove_empty_collection(collection).await {
                 // By our own attempt whose end nobody saw, or by somebody else.
-                Err(error) if error.is_not_found() => Ok(tried_before),
+                Err(error) if error.is_not_found() => Ok(tried_before || redelivered),
                 done => Ok(done.map(|()| true)?),
             }
         });

@@ -213,6 +213,7 @@ where
     let mut transfer = None;
     loop {
         let turn = tokio::select! {
+            biased;
             turn = context.breaker.turn() => turn,
             () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
         };
@@ -231,6 +232,8 @@ where
                 return Err(other);
             }
         };
+        // Waiting for the connection may have taken longer than the lease.
+        context.hold.check()?;
         let error = match work(zone, broken > 0).await {
             Err(SyncError::Lost(error)) => error,
             done => return done,
@@ -248,6 +251,7 @@ where
         }
         tracing::warn!(%error, "a connection to the zone broke");
         tokio::select! {
+            biased;
             () = backoff.wait() => {}
             () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
         }

@@ -149,9 +149,10 @@ async fn delete_objects(
     let mut again = Vec::new();
     let mut refused = Ok(());
     for (index, name) in objects.iter().enumerate() {
-        let deleted = match context.shutdown.requested() {
-            true => Err(SyncError::Drained),
-            false => delete_one(context, task, collection, name).await,
+        let begun = !context.shutdown.requested();
+        let deleted = match begun {
+            true => delete_one(context, task, collection, name).await,
+            false => Err(SyncError::Drained),
         };
         match deleted {
             // Gone already: by our own attempt whose end nobody saw, or by somebody else.
@@ -164,7 +165,9 @@ async fn delete_objects(
                 failure::deletion(context, single, &error, completion);
             }
             Err(why) => {
-                let rest = Task::Delete(task.with_objects(objects[index..].to_vec()));
+                let mut rest = task.with_objects(objects[index..].to_vec());
+                rest.redelivered |= begun;
+                let rest = Task::Delete(rest);
                 completion.retries.extend(rest.to_new_task().ok());
                 refused = Err(why);
                 break;
@@ -210,14 +213,16 @@ async fn delete_collection(
             format!("{collection} holds a name that is not text"),
         ))),
     };
-    let objects = names
+    let mut objects = names
         .data_objects()
         .map(text)
         .collect::<Result<Vec<_>, _>>()?;
-    let collections = names
+    let mut collections = names
         .collections()
         .map(text)
         .collect::<Result<Vec<_>, _>>()?;
+    objects.sort_unstable();
+    collections.sort_unstable();
     if objects.is_empty() && collections.is_empty() {
         return remove_emptied(context, task, collection, top, completion).await;
     }
@@ -285,14 +290,17 @@ async fn remove_emptied(
                     redelivered: task.redelivered,
                     ..DeleteTask::new(&task.directory, what)
                 };
-                let SyncError::Entry(error) = why else {
-                    completion
-                        .retries
-                        .extend(Task::Delete(rest).to_new_task().ok());
-                    return Err(why);
-                };
-                failure::deletion(context, rest, &error, completion);
-                return Ok(());
+                if let SyncError::Entry(error) = why {
+                    failure::deletion(context, rest, &error, completion);
+                    return Ok(());
+                }
+                // It may have been removed, and nobody has looked at what is above it.
+                let rest = Task::Delete(DeleteTask {
+                    redelivered: true,
+                    ..rest
+                });
+                completion.retries.extend(rest.to_new_task().ok());
+                return Err(why);
             }
         }
         attempts = 0;

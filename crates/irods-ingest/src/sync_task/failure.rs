@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::task::join;
 use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
 use crate::broker::{Completion, Failure, Leased, NewTask};
+use crate::chance::chance;
 use crate::context::JobContext;
 use crate::error::{DELETION_REFUSED, EntryError};
 use crate::naming;
@@ -318,7 +319,7 @@ fn record(
 }
 
 fn delayed(context: &JobContext, task: &Task, attempts: u32) -> Option<NewTask> {
-    let delay = backoff(context.spec.options.delay, attempts, rand::random());
+    let delay = backoff(context.spec.options.delay, attempts, chance());
     task.to_new_task().ok().map(|new| NewTask {
         delay: Some(delay),
         ..new

@@ -206,6 +206,7 @@ pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<Tas
             directory: Vec::new(),
             attempts: 0,
             exists: false,
+            redelivered: false,
             mount: Some(mount),
         });
         let new = task

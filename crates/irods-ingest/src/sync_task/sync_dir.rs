@@ -92,7 +92,7 @@ pub(super) async fn sync_dir(
             };
             match done {
                 Err(SyncError::Entry(error))
-                    if error.is_name_taken() && catalog == CatalogState::Unknown =>
+                    if error.is_name_taken() && catalog != CatalogState::Collection =>
                 {
                     catalog = sync_irods::look(zone, collection).await?;
                 }

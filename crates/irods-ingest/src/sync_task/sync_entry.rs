@@ -174,6 +174,7 @@ impl File<'_> {
                     checksums = sync_irods::compare_checksums(zone, &self.action()).await?;
                 }
                 Decision::Act { event, effect } => {
+                    self.context.hold.check()?;
                     match sync_irods::apply(zone, &self.action(), event, effect).await {
                         Err(SyncError::Entry(error))
                             if error.is_name_taken() && !is_known(&catalog) =>

@@ -55,7 +55,17 @@ pub(super) async fn sync_path(
             failure::directory(context, &task, &error, &mut completion);
             Ok(TaskEnd::complete(completion))
         }
-        Err(SyncError::Drained) => Ok(TaskEnd::Release(Duration::ZERO)),
+        Err(SyncError::Drained) if queued => Ok(TaskEnd::Release(Duration::ZERO)),
+        // The collection may have been made. A task that is given back says nothing of that.
+        Err(SyncError::Drained) => {
+            let rest = Task::SyncPath(PathTask {
+                redelivered: true,
+                ..task
+            });
+            let mut completion = Completion::default();
+            completion.retries.extend(rest.to_new_task().ok());
+            Ok(TaskEnd::complete(completion))
+        }
         Err(other) => Err(other),
     }
 }
@@ -86,7 +96,7 @@ async fn scan(
     // A cursor says that the collection was there before anything below it was queued.
     if cursor.is_none() {
         let known = remembered.of_directory(context, &record, task, &listing);
-        let redelivered = leased.expiries > 0;
+        let redelivered = leased.expiries > 0 || task.redelivered;
         completion.counts += sync_dir(context, &task.directory, known, redelivered).await?;
     }
     let after = cursor.map(|cursor| cursor.after);
@@ -329,6 +339,7 @@ impl<'a> Children<'a> {
                     directory: join(&self.task.directory, &entry.name),
                     attempts: 0,
                     exists,
+                    redelivered: false,
                     mount: None,
                 }))?;
             }

@@ -42,6 +42,9 @@ pub struct PathTask {
     pub attempts: u32,
     /// Whether the catalog was seen to hold its collection.
     pub exists: bool,
+    /// An attempt whose end nobody knows may have made it.
+    #[serde(default)]
+    pub redelivered: bool,
     /// For the root, where it sat among the mounts when the pass began.
     pub mount: Option<MountFacts>,
 }

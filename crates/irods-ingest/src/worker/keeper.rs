@@ -140,6 +140,7 @@ pub(super) async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
             }
         };
         tokio::select! {
+            biased;
             _ = every.tick() => {}
             () = turned => {}
             () = worker.shutdown.wait_for(Urgency::Drain), if !drains => drains = true,
@@ -156,18 +157,25 @@ pub(super) async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
 }
 
 async fn extend(worker: &Worker, in_hand: &InHand) {
-    let leases: Vec<Lease> = in_hand.lock().keys().copied().collect();
+    let mut leases: Vec<Lease> = in_hand.lock().keys().copied().collect();
+    leases.sort_unstable_by_key(|lease| lease.task);
     if leases.is_empty() {
         return;
     }
+    let until = Instant::now() + worker.options.lease_for;
     match worker
         .broker
         .extend(&leases, worker.options.lease_for)
         .await
     {
         Ok(extended) => {
+            leases.retain(|lease| !extended.lost.contains(lease));
             for lost in extended.lost {
                 in_hand.lose(lost);
+            }
+            let held = in_hand.lock();
+            for held in leases.iter().filter_map(|lease| held.get(lease)) {
+                held.hold.extend(until);
             }
         }
         Err(error) => warn!(%error, "leases not extended"),

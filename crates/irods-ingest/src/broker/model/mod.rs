@@ -14,7 +14,7 @@ use super::*;
 mod engine;
 
 #[derive(Debug, Default)]
-pub(super) struct Model(Mutex<State>);
+pub(crate) struct Model(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -397,7 +397,7 @@ impl Model {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_now(&self, millis: u64) {
+    pub(crate) fn set_now(&self, millis: u64) {
         self.state().now = millis;
     }
 }

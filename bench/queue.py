@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Feeds millions of files that do not exist through a broker with two workers, and says how fast and at what cost.
+
+Needs a release build of the example: cargo build --release -p irods-ingest --example queue_scale
+
+    bench/queue.py sqlite|redis [--files 1000000] [--per-directory 50] [--workers 2] [--concurrency 4]
+
+Prints one JSON object: files a second through accounting, peak memory of Redis or size of the SQLite file, resident memory of
+the workers, bytes of cache a file.
+"""
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def program():
+    target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+    return os.path.join(target, "release", "examples", "queue_scale")
+
+
+class Redis:
+    def __init__(self, folder):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        server = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
+        words = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", folder]
+        words += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"]
+        self.process = subprocess.Popen([server] + words, stdout=subprocess.DEVNULL)
+        while not self.is_there():
+            time.sleep(0.01)
+
+    def is_there(self):
+        try:
+            return b"PONG" in self.ask("PING")
+        except OSError:
+            return False
+
+    def ask(self, *words):
+        with socket.create_connection(("127.0.0.1", self.port)) as s:
+            s.sendall((" ".join(words) + "\r\nQUIT\r\n").encode())
+            answer = b""
+            while block := s.recv(65536):
+                answer += block
+            return answer
+
+    def memory(self):
+        lines = self.ask("INFO", "memory").decode().splitlines()
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        return {key: int(facts[key]) for key in ("used_memory", "used_memory_peak")}
+
+
+def resident_peak(pid):
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("engine", choices=["sqlite", "redis"])
+    parser.add_argument("--files", type=int, default=1_000_000)
+    parser.add_argument("--per-directory", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--concurrency", type=int, default=4)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        redis = Redis(folder) if given.engine == "redis" else None
+        path = os.path.join(folder, "broker.sqlite3")
+        broker = f"redis://127.0.0.1:{redis.port}/0" if redis else f"sqlite:{path}"
+        try:
+            directories = given.files // given.per_directory
+            subprocess.run([program(), "start", broker, str(directories), str(given.per_directory)], check=True)
+            empty = redis.memory()["used_memory"] if redis else 0
+            began = time.monotonic()
+            work = [program(), "work", broker, str(given.concurrency)]
+            workers = [subprocess.Popen(work, stdout=subprocess.PIPE, text=True) for _ in range(given.workers)]
+            resident = 0
+            while any(worker.poll() is None for worker in workers):
+                resident = max([resident] + [resident_peak(worker.pid) for worker in workers])
+                time.sleep(0.05)
+            took = time.monotonic() - began
+            totals = [json.loads(worker.stdout.read()) for worker in workers]
+            files = directories * given.per_directory
+            if any(worker.returncode for worker in workers) or totals[0]["registered"] != files:
+                sys.exit(f"not all of {files} were accounted for: {totals}")
+            result = {
+                "engine": given.engine,
+                "files": files,
+                "directories": directories,
+                "seconds": round(took, 1),
+                "files_per_second": round(files / took),
+                "worker_resident_peak_bytes": resident,
+            }
+            if redis:
+                memory = redis.memory()
+                result["redis_peak_bytes"] = memory["used_memory_peak"]
+                result["cache_bytes_per_file"] = round((memory["used_memory"] - empty) / files, 1)
+            else:
+                sizes = [os.path.getsize(path + end) for end in ("", "-wal") if os.path.exists(path + end)]
+                result["sqlite_bytes"] = sum(sizes)
+                result["cache_bytes_per_file"] = round(os.path.getsize(path) / files, 1)
+            print(json.dumps(result))
+        finally:
+            if redis:
+                redis.process.terminate()
+                redis.process.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+//! Feeds millions of files that do not exist through a broker, to a zone that does not exist: what is measured is the
+//! queue and the accounting. `bench/queue.py` runs it.
+//!
+//! `queue_scale start BROKER DIRECTORIES FILES` queues a job over that many directories of so many files each;
+//! `queue_scale work BROKER CONCURRENCY` works at it until it has ended, and prints its totals.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bstr::BString;
+use ingest::broker::redis::{Address, RedisBroker};
+use ingest::broker::sqlite::SqliteBroker;
+use ingest::broker::{Broker, WorkerId, WorkerInfo};
+use ingest::core::{EventHandler, NoHandler};
+use ingest::shutdown::shutdown;
+use ingest::source::{
+    Entry, EntryKind, Links, Listing, Look, MountFacts, Source, SourceError, Stat, Timestamp,
+};
+use ingest::spec::{JobOptions, JobSpec};
+use ingest::sync_task::LogTasks;
+use ingest::sync_task::job::{JobRequest, init};
+use ingest::worker::{Worker, WorkerOptions};
+use ingest::zone::{Session, Zone};
+use irods_client::Result;
+use irods_client::collection::Replica;
+use irods_client::data_object::Remove;
+use irods_client::metadata::Avu;
+use irods_client::register::{Register, Target};
+use irods_client::replica::{Changes, Which};
+use irods_client::transfer::Put;
+
+const JOB: &str = "scale";
+const TARGET: &str = "/tempZone/home/rods/scale";
+/// Directories in each directory that has directories.
+const WIDE: usize = 500;
+
+/// Directories of two levels: `gN/dM`, the lower ones with files.
+#[derive(Debug)]
+struct Synthetic {
+    directories: usize,
+    files: usize,
+}
+
+fn fact(kind: EntryKind, size: u64) -> Stat {
+    let time = Timestamp {
+        seconds: 1_600_000_000 + (size % 1000) as i64,
+        nanos: 123_456_789,
+    };
+    Stat {
+        kind,
+        size,
+        mtime: time,
+        ctime: time,
+        mode: 0o644,
+        dev: 1,
+    }
+}
+
+impl Synthetic {
+    fn entries(&self, directory: &Path) -> Vec<Entry> {
+        let path = directory.as_os_str().as_bytes();
+        let depth = match path {
+            [] => 0,
+            path => 1 + path.iter().filter(|byte| **byte == b'/').count(),
+        };
+        let upper = self.directories.div_ceil(WIDE);
+        let (kind, prefix, count) = match depth {
+            0 => (EntryKind::Directory, "g", upper),
+            1 => {
+                let number: usize = std::str::from_utf8(&path[1..]).unwrap().parse().unwrap();
+                let left = self.directories - number * WIDE;
+                (EntryKind::Directory, "d", left.min(WIDE))
+            }
+            _ => (EntryKind::Regular, "file_of_a_usual_name_", self.files),
+        };
+        (0..count)
+            .map(|n| Entry {
+                name: format!("{prefix}{n:06}").into(),
+                stat: fact(kind, n as u64),
+            })
+            .collect()
+    }
+}
+
+impl Source for Synthetic {
+    fn mount_facts(&self, _: &Path) -> std::result::Result<MountFacts, SourceError> {
+        Ok(MountFacts {
+            dev: 1,
+            is_mount_point: false,
+        })
+    }
+
+    fn list(&self, directory: &Path, _: Links) -> std::result::Result<Listing, SourceError> {
+        Ok(Listing {
+            entries: self.entries(directory),
+            vanished: Vec::new(),
+            errors: Vec::new(),
+            directory: fact(EntryKind::Directory, 0),
+            seen_at: Timestamp::now(),
+        })
+    }
+
+    fn stat(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        links: Links,
+    ) -> std::result::Result<std::result::Result<Stat, SourceError>, SourceError> {
+        Ok(self.look(directory, name, links).map(|look| look.stat))
+    }
+
+    fn look(&self, _: &Path, name: &[u8], _: Links) -> std::result::Result<Look, SourceError> {
+        let digits = &name[name.len() - 6..];
+        let number = std::str::from_utf8(digits).unwrap().parse().unwrap();
+        Ok(Look {
+            stat: fact(EntryKind::Regular, number),
+            link: None,
+            readable: true,
+        })
+    }
+
+    fn open(
+        &self,
+        _: &Path,
+        _: &[u8],
+        _: u64,
+    ) -> std::result::Result<(Box<dyn Read + Send>, Stat), SourceError> {
+        unreachable!("nothing is uploaded")
+    }
+
+    fn blocks(&self) -> bool {
+        false
+    }
+}
+
+/// Takes everything.
+#[derive(Debug)]
+struct Sink;
+
+#[async_trait]
+impl Zone for Sink {
+    fn name(&self) -> &str {
+        "tempZone"
+    }
+
+    async fn get(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Sink))
+    }
+}
+
+#[async_trait]
+impl Session for Sink {
+    async fn replicas(&mut self, _: &str) -> Result<Vec<Replica>> {
+        Ok(Vec::new())
+    }
+    async fn collection_exists(&mut self, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+    async fn list_replicas(
+        &mut self,
+        _: &str,
+        _: &mut (dyn FnMut(Vec<(BString, Replica)>) -> ControlFlow<()> + Send),
+    ) -> Result<()> {
+        Ok(())
+    }
+    async fn list_subcollections(&mut self, _: &str) -> Result<Vec<BString>> {
+        Ok(Vec::new())
+    }
+    async fn create_collection(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn remove_empty_collection(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn register(&mut self, _: &str, _: &Register) -> Result<()> {
+        Ok(())
+    }
+    async fn modify_replica(&mut self, _: &str, _: &Which, _: &Changes) -> Result<()> {
+        Ok(())
+    }
+    async fn put(&mut self, _: &str, _: Box<dyn Read + Send>, _: u64, _: &Put) -> Result<()> {
+        Ok(())
+    }
+    async fn append(
+        &mut self,
+        _: &str,
+        _: Box<dyn Read + Send>,
+        _: u64,
+        _: u64,
+        _: Option<&Target>,
+    ) -> Result<()> {
+        Ok(())
+    }
+    async fn checksum(&mut self, _: &str) -> Result<String> {
+        Ok(String::new())
+    }
+    async fn add_avu(&mut self, _: &str, _: &Avu) -> Result<()> {
+        Ok(())
+    }
+    async fn remove_data_object(&mut self, _: &str, _: Remove) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn open(broker: &str) -> Arc<dyn Broker> {
+    match broker.strip_prefix("sqlite:") {
+        Some(path) => Arc::new(SqliteBroker::open(Path::new(path)).await.unwrap()),
+        None => Arc::new(
+            RedisBroker::open(Address::parse(broker).unwrap())
+                .await
+                .unwrap(),
+        ),
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["start", broker, directories, files] => {
+            start(&*open(broker).await, directories, files).await
+        }
+        ["work", broker, concurrency] => {
+            work(open(broker).await, concurrency.parse().unwrap()).await
+        }
+        _ => panic!("start BROKER DIRECTORIES FILES, or work BROKER CONCURRENCY"),
+    }
+}
+
+/// The size of the tree is in the name of its root, so that workers know it.
+async fn start(broker: &dyn Broker, directories: &str, files: &str) {
+    let root = format!("/synthetic/{directories}/{files}");
+    let options = JobOptions::default();
+    let spec = JobSpec::new(
+        Path::new(&root),
+        TARGET.into(),
+        "tempZone".into(),
+        "rods#tempZone".into(),
+        options.clone(),
+    );
+    let request = JobRequest {
+        name: Some(JOB.into()),
+        source: Path::new(&root),
+        target: TARGET,
+        options,
+        interval: None,
+        owner: None,
+        hooks: NoHandler.job_hooks(),
+    };
+    init(broker, &spec, &request).await.unwrap();
+}
+
+async fn work(broker: Arc<dyn Broker>, concurrency: usize) {
+    let job = broker.find_job(JOB).await.unwrap().expect("no job");
+    let spec: JobSpec = serde_json::from_slice(&job.spec).unwrap();
+    let root = spec.source();
+    let mut sizes = root
+        .iter()
+        .skip(2)
+        .map(|word| word.to_str().unwrap().parse().unwrap());
+    let source = Synthetic {
+        directories: sizes.next().unwrap(),
+        files: sizes.next().unwrap(),
+    };
+    let info = WorkerInfo {
+        id: WorkerId(format!("scale-{}", std::process::id())),
+        host: "here".into(),
+        pid: std::process::id(),
+        process: String::new(),
+        version: String::new(),
+        status: String::new(),
+    };
+    let mut options = WorkerOptions::new(info, concurrency);
+    options.until_ended = Some(job.id);
+    let (_tell, told) = shutdown();
+    let worker = Worker::new(
+        broker.clone(),
+        Sink,
+        Arc::new(NoHandler),
+        Arc::new(LogTasks),
+        options,
+        told,
+    );
+    worker.with_source(Arc::new(source)).run().await.unwrap();
+    let job = broker.job(job.id).await.unwrap();
+    println!("{}", serde_json::to_string(&job.totals).unwrap());
+}

@@ -1,0 +1,621 @@
+//! A zone in memory, over a network that loses calls. What it answers is what servers answer; what it leaves when a transfer
+//! breaks off is what they leave.
+//!
+//! Whatever a server has begun it goes on with when its client is gone, except for an upload of several messages, which
+//! leaves a stale object. When the zone is killed, whatever was being written is stale.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bstr::BString;
+use irods_client::collection::{Replica, ReplicaStatus};
+use irods_client::data_object::Remove;
+use irods_client::error::{Call, Delivery, Left, Loss, LossCause, ServerError};
+use irods_client::metadata::Avu;
+use irods_client::protocol::{api, codes, path};
+use irods_client::register::{Register, Target};
+use irods_client::replica::{Changes, Which};
+use irods_client::transfer::Put;
+use irods_client::{Error, Result};
+use sha2::{Digest, Sha256};
+
+use super::host::{Fate, Host, World};
+use crate::zone::{Session, Zone};
+
+/// Uploads of more bytes take several messages.
+const ONE_MESSAGE: u64 = 6;
+
+/// Objects whose name has this in it are refused.
+pub(super) const BAD: &str = "bad";
+
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) replica: Replica,
+    pub(super) content: Vec<u8>,
+    /// Which upload is under way.
+    writer: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Catalog {
+    pub(super) collections: BTreeSet<String>,
+    pub(super) objects: BTreeMap<String, Object>,
+    life: u64,
+    writers: u64,
+}
+
+type Answer<T> = std::result::Result<T, i32>;
+
+impl Catalog {
+    /// What a server that was killed has made of what was being written, once it is there again.
+    fn come_to(&mut self, life: u64) {
+        if self.life == life {
+            return;
+        }
+        self.life = life;
+        for object in self.objects.values_mut() {
+            if object.replica.status == ReplicaStatus::Intermediate {
+                object.replica.status = ReplicaStatus::Stale;
+            }
+        }
+    }
+
+    fn check_new(&self, name: &str) -> Answer<()> {
+        let parent = path::parent(name).unwrap_or("/");
+        if !self.collections.contains(parent) {
+            return Err(codes::CAT_UNKNOWN_COLLECTION);
+        }
+        if self.collections.contains(name) {
+            return Err(codes::CAT_NAME_EXISTS_AS_COLLECTION);
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, name: &str) -> Answer<&mut Object> {
+        self.objects.get_mut(name).ok_or(codes::CAT_NO_ROWS_FOUND)
+    }
+
+    fn begin_put(&mut self, name: &str, over: bool, append: Option<u64>, now: i64) -> Answer<u64> {
+        self.check_new(name)?;
+        check_good(name)?;
+        self.writers += 1;
+        let writer = self.writers;
+        match self.objects.get_mut(name) {
+            Some(_) if !over && append.is_none() => Err(codes::OVERWRITE_WITHOUT_FORCE_FLAG),
+            Some(object) if object.replica.status == ReplicaStatus::Intermediate => {
+                Err(codes::INTERMEDIATE_REPLICA_ACCESS)
+            }
+            Some(object) if append.is_some_and(|from| from != object.replica.size) => {
+                Err(codes::SYS_COPY_LEN_ERR)
+            }
+            Some(object) => {
+                object.replica.status = ReplicaStatus::Intermediate;
+                object.writer = writer;
+                if append.is_none() {
+                    object.content.clear();
+                }
+                Ok(writer)
+            }
+            None => {
+                let mut replica = replica(name, now);
+                replica.status = ReplicaStatus::Intermediate;
+                let object = Object {
+                    replica,
+                    content: Vec::new(),
+                    writer,
+                };
+                self.objects.insert(name.to_owned(), object);
+                Ok(writer)
+            }
+        }
+    }
+
+    fn end_put(&mut self, name: &str, writer: u64, bytes: &[u8], whole: bool, now: i64) {
+        let Some(object) = self.objects.get_mut(name) else {
+            return;
+        };
+        if object.writer != writer || object.replica.status != ReplicaStatus::Intermediate {
+            return;
+        }
+        let written = match whole {
+            true => bytes,
+            false => &bytes[..bytes.len() / 2],
+        };
+        object.content.extend_from_slice(written);
+        object.replica.size = object.content.len() as u64;
+        object.replica.mtime = now;
+        object.replica.checksum.clear();
+        object.replica.status = match whole {
+            true => ReplicaStatus::Good,
+            false => ReplicaStatus::Stale,
+        };
+    }
+}
+
+fn check_good(name: &str) -> Answer<()> {
+    match name.contains(BAD) {
+        true => Err(codes::UNIX_FILE_OPEN_ERR),
+        false => Ok(()),
+    }
+}
+
+fn replica(name: &str, mtime: i64) -> Replica {
+    Replica {
+        number: 0,
+        size: 0,
+        mtime,
+        checksum: String::new(),
+        status: ReplicaStatus::Good,
+        path: format!("/vault{name}").into(),
+        hierarchy: "demoResc".into(),
+    }
+}
+
+/// The zone itself.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) world: Arc<World>,
+    pub(super) catalog: Mutex<Catalog>,
+}
+
+impl Server {
+    pub(super) fn new(world: Arc<World>) -> Arc<Self> {
+        let mut catalog = Catalog::default();
+        for collection in ["/", "/z", "/z/home", "/z/home/rods"] {
+            catalog.collections.insert(collection.into());
+        }
+        Arc::new(Self {
+            world,
+            catalog: Mutex::new(catalog),
+        })
+    }
+
+    fn seconds(&self) -> i64 {
+        self.world.now().seconds
+    }
+
+    fn carry_out<T>(
+        &self,
+        life: u64,
+        effect: impl FnOnce(&mut Catalog, i64) -> Answer<T>,
+    ) -> Answer<T> {
+        let mut catalog = self.catalog.lock().unwrap();
+        catalog.come_to(life);
+        effect(&mut catalog, self.seconds())
+    }
+}
+
+/// The zone as one worker reaches it.
+#[derive(Debug)]
+pub(super) struct Reach {
+    pub(super) server: Arc<Server>,
+    pub(super) host: Arc<Host>,
+}
+
+#[async_trait]
+impl Zone for Reach {
+    fn name(&self) -> &str {
+        "z"
+    }
+
+    async fn get(&self) -> Result<Box<dyn Session>> {
+        let fate = self.host.begin("connect", "").await;
+        let lost = matches!(fate, Fate::LostBefore | Fate::LostAfter | Fate::Late(_));
+        if lost || self.server.world.zone_life().is_none() {
+            return Err(loss(Call::Connect, "", Delivery::None));
+        }
+        Ok(Box::new(Conversation {
+            server: self.server.clone(),
+            host: self.host.clone(),
+            usable: true,
+        }))
+    }
+}
+
+fn loss(call: Call, subject: &str, delivery: Delivery) -> Error {
+    Loss {
+        peer: "zone:1247".into(),
+        call,
+        path: subject.into(),
+        cause: LossCause::Closed,
+        delivery,
+    }
+    .into()
+}
+
+#[derive(Debug)]
+struct Conversation {
+    server: Arc<Server>,
+    host: Arc<Host>,
+    usable: bool,
+}
+
+/// An upload's bytes and how it goes.
+struct Upload {
+    object: String,
+    bytes: Vec<u8>,
+    over: bool,
+    append: Option<u64>,
+}
+
+/// Says that a client is there no more.
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Conversation {
+    async fn call<T: Send + 'static>(
+        &mut self,
+        number: i32,
+        subject: &str,
+        effect: impl FnOnce(&mut Catalog, i64) -> Answer<T> + Send + 'static,
+    ) -> Result<T> {
+        let (call, name) = (Call::Api(number), api::name_of(number).unwrap_or("call"));
+        if !std::mem::replace(&mut self.usable, false) {
+            return Err(loss(call, subject, Delivery::None));
+        }
+        let world = self.server.world.clone();
+        world.count(|happened| happened.zone_calls += 1);
+        let fate = self.host.begin(name, subject).await;
+        let Some(life) = world.zone_life() else {
+            return Err(loss(call, subject, Delivery::None));
+        };
+        let answer = match fate {
+            Fate::LostBefore => return Err(loss(call, subject, Delivery::Possible)),
+            Fate::Late(delay) => {
+                let server = self.server.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    if server.world.zone_life() == Some(life) {
+                        let _ = server.carry_out(life, effect);
+                    }
+                });
+                self.host.end(name).await;
+                return Err(loss(call, subject, Delivery::Possible));
+            }
+            Fate::Locked if is_about_objects(number) => Err(codes::LOCKED_DATA_OBJECT_ACCESS),
+            _ => self.server.carry_out(life, effect),
+        };
+        self.host.end(name).await;
+        if fate == Fate::LostAfter || world.zone_life() != Some(life) {
+            return Err(loss(call, subject, Delivery::Possible));
+        }
+        self.usable = true;
+        answer.map_err(|code| said(code, call, subject))
+    }
+
+    async fn upload(&mut self, upload: Upload) -> Result<()> {
+        let (number, name) = (api::DATA_OBJ_PUT, "PUT");
+        let call = Call::Api(number);
+        let object = upload.object.clone();
+        if !std::mem::replace(&mut self.usable, false) {
+            return Err(loss(call, &object, Delivery::None));
+        }
+        let world = self.server.world.clone();
+        world.count(|happened| happened.zone_calls += 1);
+        let fate = self.host.begin(name, &object).await;
+        let Some(life) = world.zone_life() else {
+            return Err(loss(call, &object, Delivery::None));
+        };
+        if fate == Fate::Locked {
+            self.usable = true;
+            return Err(said(codes::LOCKED_DATA_OBJECT_ACCESS, call, &object));
+        }
+        let streamed = upload.append.is_some() || upload.bytes.len() as u64 > ONE_MESSAGE;
+        if fate == Fate::LostBefore && !streamed {
+            return Err(torn(loss(call, &object, Delivery::Possible)));
+        }
+        let delay = match fate {
+            Fate::Late(delay) if !streamed => delay,
+            _ => Duration::ZERO,
+        };
+        let takes = Duration::from_millis(u64::from(world.below(300)));
+        let gone = Arc::new(AtomicBool::new(false));
+        let cut = fate != Fate::Answered && streamed;
+        let agent = tokio::spawn(serve(
+            self.server.clone(),
+            upload,
+            life,
+            delay,
+            takes,
+            gone.clone(),
+            cut,
+        ));
+        let _client = Gone(if streamed { gone } else { Arc::default() });
+        if fate != Fate::Answered {
+            self.host.end(name).await;
+            return Err(torn(loss(call, &object, Delivery::Possible)));
+        }
+        let answer = agent.await.unwrap();
+        self.host.end(name).await;
+        if world.zone_life() != Some(life) {
+            return Err(torn(loss(call, &object, Delivery::Possible)));
+        }
+        self.usable = true;
+        answer.map_err(|code| said(code, call, &object))
+    }
+}
+
+/// What a server does with an upload. Of one whose client is gone or cut off it has only a part.
+async fn serve(
+    server: Arc<Server>,
+    upload: Upload,
+    life: u64,
+    delay: Duration,
+    takes: Duration,
+    gone: Arc<AtomicBool>,
+    cut: bool,
+) -> Answer<()> {
+    tokio::time::sleep(delay).await;
+    let world = server.world.clone();
+    if world.zone_life() != Some(life) {
+        return Ok(());
+    }
+    let Upload {
+        object,
+        bytes,
+        over,
+        append,
+    } = upload;
+    let writer = server.carry_out(life, |catalog, now| {
+        catalog.begin_put(&object, over, append, now)
+    })?;
+    tokio::time::sleep(takes).await;
+    if world.zone_life() != Some(life) {
+        return Ok(());
+    }
+    let whole = !cut && !gone.load(Ordering::SeqCst);
+    server.carry_out(life, |catalog, now| {
+        catalog.end_put(&object, writer, &bytes, whole, now);
+        Ok(())
+    })
+}
+
+fn torn(cause: Error) -> Error {
+    Error::Transfer {
+        cause: Box::new(cause),
+        left: Left::Unknown,
+    }
+}
+
+fn said(code: i32, call: Call, subject: &str) -> Error {
+    ServerError {
+        code,
+        call,
+        path: subject.into(),
+        messages: Vec::new(),
+    }
+    .into()
+}
+
+fn is_about_objects(number: i32) -> bool {
+    [
+        api::PHY_PATH_REG,
+        api::DATA_OBJ_UNLINK,
+        api::MOD_DATA_OBJ_META,
+        api::DATA_OBJ_CHKSUM,
+    ]
+    .contains(&number)
+}
+
+fn read(mut source: Box<dyn Read + Send>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+#[async_trait]
+impl Session for Conversation {
+    async fn replicas(&mut self, object: &str) -> Result<Vec<Replica>> {
+        let name = object.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            let found = catalog.objects.get(&name);
+            Ok(found
+                .map(|object| object.replica.clone())
+                .into_iter()
+                .collect())
+        };
+        self.call(api::GEN_QUERY, object, effect).await
+    }
+
+    async fn collection_exists(&mut self, collection: &str) -> Result<bool> {
+        let name = collection.to_owned();
+        let effect = move |catalog: &mut Catalog, _| Ok(catalog.collections.contains(&name));
+        self.call(api::GEN_QUERY, collection, effect).await
+    }
+
+    async fn list_replicas(
+        &mut self,
+        collection: &str,
+        page: &mut (dyn FnMut(Vec<(BString, Replica)>) -> ControlFlow<()> + Send),
+    ) -> Result<()> {
+        let name = collection.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            let below = catalog.objects.iter().filter_map(|(path, object)| {
+                let (parent, last) = path::split(path)?;
+                (parent == name).then(|| (BString::from(last), object.replica.clone()))
+            });
+            Ok(below.collect::<Vec<_>>())
+        };
+        let rows = self.call(api::GEN_QUERY, collection, effect).await?;
+        for rows in rows.chunks(3) {
+            if page(rows.to_vec()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn list_subcollections(&mut self, collection: &str) -> Result<Vec<BString>> {
+        let name = collection.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            let below = catalog.collections.iter().filter_map(|path| {
+                let (parent, last) = path::split(path)?;
+                (parent == name).then(|| BString::from(last))
+            });
+            Ok(below.collect())
+        };
+        self.call(api::GEN_QUERY, collection, effect).await
+    }
+
+    async fn create_collection(&mut self, collection: &str) -> Result<()> {
+        let name = collection.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            match catalog.check_new(&name) {
+                Err(codes::CAT_NAME_EXISTS_AS_COLLECTION) => {
+                    return Err(codes::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME);
+                }
+                checked => checked?,
+            }
+            if catalog.objects.contains_key(&name) {
+                return Err(codes::CAT_NAME_EXISTS_AS_DATAOBJ);
+            }
+            catalog.collections.insert(name);
+            Ok(())
+        };
+        self.call(api::COLL_CREATE, collection, effect).await
+    }
+
+    async fn remove_empty_collection(&mut self, collection: &str) -> Result<()> {
+        let name = collection.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            if !catalog.collections.contains(&name) {
+                return Err(codes::CAT_UNKNOWN_COLLECTION);
+            }
+            let within = |path: &String| path::parent(path) == Some(name.as_str());
+            if catalog.objects.keys().any(within) || catalog.collections.iter().any(within) {
+                return Err(codes::CAT_COLLECTION_NOT_EMPTY);
+            }
+            catalog.collections.remove(&name);
+            Ok(())
+        };
+        self.call(api::RM_COLL, collection, effect).await
+    }
+
+    async fn register(&mut self, object: &str, what: &Register) -> Result<()> {
+        assert!(!what.as_replica);
+        let (name, what) = (object.to_owned(), what.clone());
+        let effect = move |catalog: &mut Catalog, now| {
+            catalog.check_new(&name)?;
+            if catalog.objects.contains_key(&name) {
+                return Err(codes::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME);
+            }
+            check_good(&name)?;
+            let replica = Replica {
+                size: what.size.unwrap(),
+                mtime: what.mtime.unwrap_or(now),
+                path: what.file.into(),
+                ..replica(&name, now)
+            };
+            let object = Object {
+                replica,
+                content: Vec::new(),
+                writer: 0,
+            };
+            catalog.objects.insert(name, object);
+            Ok(())
+        };
+        self.call(api::PHY_PATH_REG, object, effect).await
+    }
+
+    async fn modify_replica(
+        &mut self,
+        object: &str,
+        which: &Which,
+        changes: &Changes,
+    ) -> Result<()> {
+        assert_eq!(*which, Which::Number(0));
+        let (name, changes) = (object.to_owned(), changes.clone());
+        let effect = move |catalog: &mut Catalog, _| {
+            check_good(&name)?;
+            let replica = &mut catalog.object(&name)?.replica;
+            replica.size = changes.size.unwrap_or(replica.size);
+            replica.mtime = changes.mtime.unwrap_or(replica.mtime);
+            replica.checksum = changes.checksum.unwrap_or_default();
+            if changes.good {
+                replica.status = ReplicaStatus::Good;
+            }
+            Ok(())
+        };
+        self.call(api::MOD_DATA_OBJ_META, object, effect).await
+    }
+
+    async fn put(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        how: &Put,
+    ) -> Result<()> {
+        let bytes = read(source);
+        assert_eq!(bytes.len() as u64, size);
+        self.upload(Upload {
+            object: object.to_owned(),
+            bytes,
+            over: how.overwrite,
+            append: None,
+        })
+        .await
+    }
+
+    async fn append(
+        &mut self,
+        object: &str,
+        source: Box<dyn Read + Send>,
+        size: u64,
+        expected: u64,
+        _: Option<&Target>,
+    ) -> Result<()> {
+        let bytes = read(source);
+        assert_eq!(bytes.len() as u64, size);
+        self.upload(Upload {
+            object: object.to_owned(),
+            bytes,
+            over: false,
+            append: Some(expected),
+        })
+        .await
+    }
+
+    async fn checksum(&mut self, object: &str) -> Result<String> {
+        let name = object.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            let object = catalog.object(&name)?;
+            if object.replica.status != ReplicaStatus::Good {
+                return Err(codes::SYS_NO_GOOD_REPLICA);
+            }
+            let sum = STANDARD.encode(Sha256::digest(&object.content));
+            object.replica.checksum = format!("sha2:{sum}");
+            Ok(object.replica.checksum.clone())
+        };
+        self.call(api::DATA_OBJ_CHKSUM, object, effect).await
+    }
+
+    async fn add_avu(&mut self, _: &str, _: &Avu) -> Result<()> {
+        unreachable!("the source has neither links nor sockets")
+    }
+
+    async fn remove_data_object(&mut self, object: &str, _: Remove) -> Result<()> {
+        let name = object.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            let status = catalog.object(&name)?.replica.status;
+            if status == ReplicaStatus::Intermediate {
+                return Err(codes::LOCKED_DATA_OBJECT_ACCESS);
+            }
+            catalog.objects.remove(&name);
+            Ok(())
+        };
+        self.call(api::DATA_OBJ_UNLINK, object, effect).await
+    }
+}
