@@ -1,6 +1,8 @@
 //! How a worker is told to leave: first it drains (what is in hand finishes), then it goes at once.
 
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
 
 /// How urgently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -14,44 +16,66 @@ pub enum Urgency {
     Now,
 }
 
+/// What both sides share. Who waits is woken in the order in which they came, so that a simulation can repeat it.
+#[derive(Debug, Default)]
+struct Told {
+    urgency: Mutex<Urgency>,
+    changed: Notify,
+}
+
+impl Told {
+    fn urgency(&self) -> Urgency {
+        *self.urgency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The side that tells.
 #[derive(Debug)]
-pub struct ShutdownSender(watch::Sender<Urgency>);
+pub struct ShutdownSender(Arc<Told>);
 
 /// The side that is told. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Shutdown(watch::Receiver<Urgency>);
+pub struct Shutdown(Arc<Told>);
 
 /// A pair of both sides.
 pub fn shutdown() -> (ShutdownSender, Shutdown) {
-    let (sender, receiver) = watch::channel(Urgency::Stay);
-    (ShutdownSender(sender), Shutdown(receiver))
+    let told = Arc::new(Told::default());
+    (ShutdownSender(told.clone()), Shutdown(told))
 }
 
 impl ShutdownSender {
     /// Asks to drain; asked again, to leave now. Answers what is asked for from now on.
     pub fn request(&self) -> Urgency {
-        self.0.send_modify(|urgency| {
-            *urgency = match *urgency {
-                Urgency::Stay => Urgency::Drain,
-                Urgency::Drain | Urgency::Now => Urgency::Now,
-            };
-        });
-        *self.0.borrow()
+        let urgency = match self.0.urgency() {
+            Urgency::Stay => Urgency::Drain,
+            Urgency::Drain | Urgency::Now => Urgency::Now,
+        };
+        *self
+            .0
+            .urgency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = urgency;
+        self.0.changed.notify_waiters();
+        urgency
     }
 }
 
 impl Shutdown {
     /// Whether at least draining was asked for.
     pub fn requested(&self) -> bool {
-        *self.0.borrow() >= Urgency::Drain
+        self.0.urgency() >= Urgency::Drain
     }
 
     /// Returns when at least `urgency` is asked for; never, if the sender is gone before.
     pub async fn wait_for(&self, urgency: Urgency) {
-        let mut receiver = self.0.clone();
-        if receiver.wait_for(|now| *now >= urgency).await.is_err() {
-            std::future::pending::<()>().await;
+        loop {
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if self.0.urgency() >= urgency {
+                return;
+            }
+            changed.await;
         }
     }
 }

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::broker::{
     Broker, BrokerError, Completion, Departure, Fatal, JobFilter, JobId, Lease, LeaseRequest,
-    Leased, WorkerId, WorkerInfo,
+    Leased, TaskClass, WorkerId, WorkerInfo,
 };
 use crate::context::{Hold, JobContext};
 use crate::core::EventHandler;
@@ -439,8 +439,12 @@ impl Worker {
                 };
                 complete(&completion).await
             }
-            // It goes back as soon as that can be said, and counts nothing: left alone, its lease would run out.
-            Err(SyncError::Broker(error)) if error.is_unavailable() => {
+            // It goes back as soon as that can be said, and counts nothing: left alone, its lease would run out. That it does for a
+            // directory whose collection may have been made just now: who is next must know.
+            Err(SyncError::Broker(error))
+                if error.is_unavailable()
+                    && (leased.class != TaskClass::Directory || !leased.cursor.is_empty()) =>
+            {
                 warn!(%error, "waiting for the broker");
                 persist(&self.shutdown, || {
                     self.broker.release(leased.lease, BROKER_AWAY)

@@ -150,7 +150,7 @@ impl World {
     }
 
     pub(super) fn note(&self, what: impl FnOnce() -> String) {
-        let line = format!("{:>9} {}", self.millis(), what());
+        let line = format!("{:>12} {}", self.began.elapsed().as_micros(), what());
         let mut state = self.state.lock().unwrap();
         line.hash(&mut state.hash);
         state.trace.push(line);
