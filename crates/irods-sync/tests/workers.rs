@@ -112,6 +112,26 @@ fn a_live_job_s_name_is_refused() {
 }
 
 #[test]
+fn a_start_with_another_interval_is_refused() {
+    let site = Site::new();
+    site.files(1);
+    site.start("--job_name often -i 300").expect(0);
+    site.start("--job_name often -i 300").expect(0);
+    for more in ["-i 5", "--synchronous", ""] {
+        let refused = site.start(&format!("--job_name often {more}")).expect(2);
+        let says =
+            "irods_sync: job \"often\" is unfinished and has another source, target, interval";
+        assert!(refused.err.starts_with(says), "{}", refused.err);
+        assert_eq!(refused.err.lines().count(), 1, "{}", refused.err);
+    }
+    // Under a name of its own it is a job of its own.
+    let once = site.start("--job_name once --synchronous").expect(0);
+    assert_eq!(once.number("registered"), 1);
+    site.start("--job_name single").expect(0);
+    site.start("--job_name single -i 2").expect(2);
+}
+
+#[test]
 fn a_periodic_job_runs_again_and_again_until_it_is_stopped() {
     let site = Site::new();
     site.files(3);

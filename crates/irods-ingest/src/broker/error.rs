@@ -107,8 +107,8 @@ pub enum InUse {
     /// A live process owns it.
     #[error("is being run by {0}")]
     Owned(WorkerId),
-    /// The name belongs to an unfinished job of another source, target or options.
-    #[error("is unfinished and has another source, target or options")]
+    /// The name belongs to an unfinished job of another source, target, options or interval.
+    #[error("is unfinished and has another source, target, interval or options")]
     Different,
     /// It is being stopped.
     #[error("is being stopped")]

@@ -74,7 +74,8 @@ pub struct NewJob {
     pub name: Option<String>,
     /// What the job is, for the engine alone; handed out with every lease.
     pub spec: Vec<u8>,
-    /// Source, target and options as one text or hash: jobs with equal identities do the same work.
+    /// Source, target and options as one text or hash: jobs with equal identities do the same work. Only at the same interval
+    /// are they the same job.
     pub identity: String,
     /// The task with which each full pass starts (after pre_job).
     pub first: NewTask,

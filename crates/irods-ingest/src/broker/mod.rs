@@ -81,10 +81,10 @@ pub use worker::{Departure, Worker, WorkerId, WorkerInfo};
 /// [`BrokerError::Invalid`] (a request beyond [`limits`]); further errors are named at each method.
 #[async_trait]
 pub trait Broker: Debug + Send + Sync {
-    /// Creates a job and queues its first task, or goes on with an unfinished one of the same identity.
+    /// Creates a job and queues its first task, or goes on with an unfinished one of the same identity and interval.
     ///
-    /// Looked for first is an unfinished job of the same name, then one of the same identity. If there is one, has that
-    /// identity, is not stopping and has no live owner, it is resumed: it gets the new owner, queues and bound on what is in
+    /// Looked for first is an unfinished job of the same name, then one of the same identity and interval. If there is one, has
+    /// both, is not stopping and has no live owner, it is resumed: it gets the new owner, queues and bound on what is in
     /// flight, and nothing else of it changes.
     /// An ended job of the same name is forgotten.
     ///

@@ -110,6 +110,48 @@ pub(super) async fn a_job_is_resumed_by_identity(bench: Bench) {
     assert_eq!((resumed.job().id, resumed.job().name.as_str()), (id, "a"));
 }
 
+pub(super) async fn another_interval_is_another_job(bench: Bench) {
+    let every = |name: &str, seconds: Option<u64>| NewJob {
+        interval: seconds.map(Duration::from_secs),
+        ..job(name)
+    };
+    let id = bench.create(every("a", Some(300))).await;
+    let once = bench.create(every("b", None)).await;
+    for (name, other) in [("a", Some(5)), ("a", None), ("b", Some(2))] {
+        let refused = bench.broker.create_job(every(name, other)).await;
+        assert_eq!(
+            refused.unwrap_err(),
+            BrokerError::NameInUse {
+                name: name.to_owned(),
+                why: InUse::Different
+            }
+        );
+    }
+    // The same work under no name, or under another: gone on with is only what has the interval.
+    let nameless = |seconds| NewJob {
+        name: None,
+        ..every("a", seconds)
+    };
+    let Ok(Created::Resumed(found)) = bench.broker.create_job(nameless(Some(300))).await else {
+        panic!("not resumed")
+    };
+    assert_eq!(found.id, id);
+    let often = bench.create(nameless(Some(5))).await;
+    let plain = bench.create(nameless(None)).await;
+    let Ok(Created::Resumed(found)) = bench.broker.create_job(nameless(None)).await else {
+        panic!("not resumed")
+    };
+    assert_eq!((found.id, found.interval), (plain, None));
+    let mut intervals = Vec::new();
+    for job in [id, once, often, plain] {
+        intervals.push(bench.broker.job(job).await.unwrap().interval);
+    }
+    assert_eq!(
+        intervals,
+        [Some(300), None, Some(5), None].map(|seconds| seconds.map(Duration::from_secs))
+    );
+}
+
 pub(super) async fn a_live_owner_keeps_its_job(bench: Bench) {
     bench.broker.heartbeat(&info("me"), LEASE).await.unwrap();
     let id = bench.create(owned("a", "me")).await;

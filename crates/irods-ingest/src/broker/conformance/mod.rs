@@ -204,7 +204,7 @@ macro_rules! promises {
                 turns_are_taken_within_queues_too, a_resumed_job_is_shared_as_the_last_start_says,
                 what_cannot_be_a_queue_is_refused;
             jobs: totals_are_exact, a_job_finishes_when_nothing_is_outstanding, an_unfinished_job_is_resumed,
-                a_job_is_resumed_by_identity, a_live_owner_keeps_its_job, a_dead_owner_does_not,
+                a_job_is_resumed_by_identity, another_interval_is_another_job, a_live_owner_keeps_its_job, a_dead_owner_does_not,
                 a_name_in_use_is_refused, an_ended_name_is_free, names_are_made_up,
                 a_periodic_job_waits_from_its_start, passes_never_overlap, forget_removes_only_what_has_ended,
                 unknown_jobs_are_errors, the_log_is_bounded, workers_are_listed_while_they_live;

@@ -3,6 +3,10 @@
 use super::*;
 use crate::broker::check;
 
+fn is_same(job: &Job, new: &NewJob) -> bool {
+    job.identity == new.identity && job.interval == new.interval
+}
+
 #[async_trait]
 impl Broker for Model {
     async fn create_job(&self, new: NewJob) -> Result<Created> {
@@ -21,11 +25,11 @@ impl Broker for Model {
                 .jobs
                 .iter()
                 .filter(unfinished)
-                .find(|entry| entry.view.identity == new.identity)
+                .find(|entry| is_same(&entry.view, &new))
         });
         if let Some(found) = found {
             let shown = state.shown(found);
-            let why = if shown.identity != new.identity {
+            let why = if !is_same(&shown, &new) {
                 Some(InUse::Different)
             } else if shown.state == JobState::Stopping {
                 Some(InUse::Stopping)

@@ -49,9 +49,10 @@ impl Broker for RedisBroker {
     async fn create_job(&self, job: NewJob) -> Result<Created> {
         check::new_job(&job)?;
         let name = job.name.clone().unwrap_or_default();
-        let about = format!("{name}\0{}", job.identity).into_bytes();
-        let attempt = self.attempts.begin("create", about);
         let interval = job.interval.map(|interval| millis(interval).to_string());
+        let interval = interval.unwrap_or_default();
+        let about = format!("{name}\0{}\0{interval}", job.identity).into_bytes();
+        let attempt = self.attempts.begin("create", about);
         let request = self
             .request("create")
             .bytes(attempt.number())
@@ -62,7 +63,7 @@ impl Broker for RedisBroker {
             .bytes(job.spec)
             .flag(job.pre_job)
             .flag(job.post_job)
-            .bytes(interval.unwrap_or_default())
+            .bytes(interval)
             .bytes(job.queues.file)
             .bytes(job.queues.path)
             .bytes(job.queues.restart)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
 use super::fault::{Fault, Tried, bytes, int, maybe_uint, uint};
@@ -76,25 +76,31 @@ impl Tx<'_> {
     fn unfinished_like(&self, new: &NewJob) -> Tried<Option<JobId>> {
         const UNFINISHED: &str =
             "state IN ('queued', 'running', 'waiting', 'stopping') ORDER BY id LIMIT 1";
-        let find = |column: &str, value: &str| -> Tried<Option<JobId>> {
-            let sql = format!("SELECT id FROM job WHERE {column} = ?1 AND {UNFINISHED}");
+        let find = |like: &str, values: &[&dyn ToSql]| -> Tried<Option<JobId>> {
+            let sql = format!("SELECT id FROM job WHERE {like} AND {UNFINISHED}");
             let id: Option<i64> = self
                 .connection
-                .query_row(&sql, [value], |row| row.get(0))
+                .query_row(&sql, values, |row| row.get(0))
                 .optional()?;
             Ok(id.map(|id| JobId(u64::try_from(id).unwrap_or_default())))
         };
         if let Some(name) = &new.name
-            && let Some(job) = find("name", name)?
+            && let Some(job) = find("name = ?1", &[name])?
         {
             return Ok(Some(job));
         }
-        find("identity", &new.identity)
+        let interval = new.interval.map(|interval| int(millis(interval)));
+        find(
+            "identity = ?1 AND interval IS ?2",
+            &[&new.identity, &interval],
+        )
     }
 
     fn resume(&self, job: JobId, new: &NewJob) -> Tried<Created> {
         let found = view(self.connection, self.now, job)?;
-        let why = if found.identity != new.identity {
+        let same = found.identity == new.identity
+            && found.interval.map(millis) == new.interval.map(millis);
+        let why = if !same {
             Some(InUse::Different)
         } else if found.state == JobState::Stopping {
             Some(InUse::Stopping)

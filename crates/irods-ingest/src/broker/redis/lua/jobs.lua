@@ -25,13 +25,14 @@ local function forget(job)
   end
 end
 
-local function unfinished_like(name, identity)
+local function unfinished_like(name, identity, interval)
   if name ~= '' then
     local job = call('HGET', P .. 'names', name)
     if job and not has_ended(call('HGET', of('job', job), 'state')) then return job end
   end
   for _, job in ipairs(unfinished()) do
-    if call('HGET', of('job', job), 'identity') == identity then return job end
+    local v = call('HMGET', of('job', job), 'identity', 'interval')
+    if v[1] == identity and (v[2] or '') == interval then return job end
   end
 end
 
@@ -48,12 +49,12 @@ function ops.create()
   local file_queue, path_queue, restart_queue, max_in_flight = arg(), arg(), arg(), arg()
   local class, depth, payload, delay = arg(), arg(), arg(), arg()
   tick()
-  local found = unfinished_like(name, identity)
+  local found = unfinished_like(name, identity, interval)
   if found then
     local key = of('job', found)
-    local v = call('HMGET', key, 'name', 'identity', 'state', 'owner', 'made')
+    local v = call('HMGET', key, 'name', 'identity', 'state', 'owner', 'made', 'interval')
     if v[5] == request then return { 'ok', 'new', view(found) } end
-    if v[2] ~= identity then return { 'in_use', v[1], 'different', '' } end
+    if v[2] ~= identity or (v[6] or '') ~= interval then return { 'in_use', v[1], 'different', '' } end
     if v[3] == 'stopping' then return { 'in_use', v[1], 'stopping', '' } end
     if v[4] and lives(v[4]) and v[4] ~= owner then return { 'in_use', v[1], 'owned', v[4] } end
     if owner == '' then call('HDEL', key, 'owner') else call('HSET', key, 'owner', owner) end
