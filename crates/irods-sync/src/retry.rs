@@ -12,22 +12,35 @@ use crate::{jobs, ui};
 /// Queues entries of the ledger again.
 ///
 /// # Errors
-/// There is no such job, it is being stopped, or the broker cannot be used.
+/// There is no such job, it is being stopped, nothing that failed is what was asked for, or the broker cannot be used.
 pub async fn handle_retry(config: &Config, args: RetryArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
     let job = jobs::find(&*broker, &args.job).await?;
+    let mut asked = Vec::new();
     let path = match args.path {
         None => None,
         Some(path) => {
             let path = std::path::absolute(path).map_err(Failed::usage)?;
+            asked.push(format!("--path {}", path.display()));
             Some(path.into_os_string().into_vec())
         }
     };
+    if let Some(error) = &args.error {
+        asked.push(format!("--error {error}"));
+    }
     let filter = FailureFilter {
         path,
         code_name: args.error,
     };
     let retried = broker.retry(job.id, &filter).await?;
+    // Most likely a slip of the pen, which must not look like success.
+    if !asked.is_empty() && (retried.queued, retried.left) == (0, 0) {
+        return Err(Failed::usage(nothing_matches(
+            &job.name,
+            &asked.join(" "),
+            retried.not_listed,
+        )));
+    }
     ui::say(&format!("{} queued again", ui::thousands(retried.queued)));
     if retried.left > 0 {
         let left = ui::thousands(retried.left);
@@ -45,4 +58,15 @@ pub async fn handle_retry(config: &Config, args: RetryArgs) -> Result<Exit> {
         jobs::hint_at_worker(&*broker, &job, &config.broker.flag()).await?;
     }
     Ok(Exit::Done)
+}
+
+fn nothing_matches(job: &str, asked: &str, not_listed: u64) -> String {
+    let more = match not_listed {
+        0 => String::new(),
+        count => format!(
+            " ({} more failed than are listed; starting the job again tries them all)",
+            ui::thousands(count)
+        ),
+    };
+    format!("nothing listed as failed in job {job:?} matches {asked}{more}")
 }

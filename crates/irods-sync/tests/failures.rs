@@ -86,12 +86,24 @@ fn an_unreadable_file_is_listed_and_tried_again_once_it_is_readable() {
     );
 
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let none = ran(&mut unprivileged(&site, "retry j --path src/d0").unwrap()).expect(0);
-    assert_eq!(none.out, "0 queued again\n");
-    let none = ran(&mut unprivileged(&site, "retry j --error NO_SUCH_ERROR").unwrap()).expect(0);
-    assert_eq!(none.out, "0 queued again\n");
+    for nothing in [
+        "--path src/d0",
+        "--path /not/there",
+        "--error NO_SUCH_ERROR",
+    ] {
+        let none = unprivileged(&site, &format!("retry j {nothing}"));
+        let none = ran(&mut none.unwrap()).expect(2);
+        let says = "irods_sync: nothing listed as failed in job \"j\" matches --";
+        assert!(none.err.starts_with(says), "{none:?}");
+        assert_eq!((none.out.as_str(), none.err.lines().count()), ("", 1));
+    }
+    let status = ran(&mut unprivileged(&site, "status j --json").unwrap()).expect(0);
+    assert!(status.out.contains(r#""state":"finished""#), "{status:?}");
     let one = ran(&mut unprivileged(&site, "retry j --path src/secret").unwrap()).expect(0);
     assert_eq!(one.out, "1 queued again\n");
+    // What is on its way already was no slip of the pen.
+    let again = ran(&mut unprivileged(&site, "retry j --path src/secret").unwrap()).expect(0);
+    assert_eq!(again.out, "0 queued again\n");
     let mut worker = unprivileged(&site, "worker --embedded_zone zone").unwrap();
     let _worker = support::Running::spawn(&mut worker);
     ran(&mut unprivileged(&site, "watch j").unwrap()).expect(0);
