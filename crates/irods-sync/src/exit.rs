@@ -29,6 +29,16 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// As which a command ends some of whose output is lost: who reads it must not take it for whole.
+    pub fn without_output(self) -> Self {
+        match self {
+            Exit::Done | Exit::SomeFailed => Exit::CouldNotRun,
+            bad => bad,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)

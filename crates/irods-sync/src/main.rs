@@ -39,18 +39,20 @@ use exit::{Exit, Failed, Result};
 fn main() -> ExitCode {
     let typed = args::argv::normalise(Cli::command(), std::env::args_os());
     let parsed = Cli::command().try_get_matches_from(typed);
-    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let exit = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => {
+            let verbose = cli.common.verbose > 0;
+            run(cli).unwrap_or_else(|failed| failed.report(verbose))
+        }
         Err(error) if !error.use_stderr() => {
             ui::say(error.to_string().trim_end());
-            return Exit::Done.into();
+            Exit::Done
         }
-        Err(error) => return Failed::from(error).report(false).into(),
+        Err(error) => Failed::from(error).report(false),
     };
-    let verbose = cli.common.verbose > 0;
-    match run(cli) {
-        Ok(exit) => exit.into(),
-        Err(failed) => failed.report(verbose).into(),
+    match ui::output_is_lost() {
+        true => exit.without_output().into(),
+        false => exit.into(),
     }
 }
 
