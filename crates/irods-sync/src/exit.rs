@@ -72,6 +72,14 @@ impl Failed {
         }
     }
 
+    /// A signal came before what was asked for was done.
+    pub fn interrupted(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            exit: Exit::Interrupted,
+            error: error.into(),
+        }
+    }
+
     /// Says it on stderr: in one line, or with `chain` each cause on a line of its own.
     pub fn report(&self, chain: bool) -> Exit {
         let mut text = self.error.to_string();

@@ -1,5 +1,8 @@
 //! `plan`: what `start` would do, and nothing done.
 
+use std::sync::Arc;
+
+use ingest::broker::{Broker, Counts};
 use ingest::survey::Survey;
 use ingest::survey::forecast::{Doing, Foreseen};
 use ingest::sync_task::job;
@@ -10,25 +13,26 @@ use crate::exit::{Exit, Result};
 use crate::ui::json::{self, ForeseenJson, TotalsJson};
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
-use crate::{handler, start};
+use crate::{handler, signals, start};
 
 /// Prints each entry that something would be done with, then the totals.
 ///
 /// # Errors
-/// As `start` would have before it queues anything.
+/// As `start` would have before it queues anything, or a signal.
 pub async fn handle_plan(config: &Config, args: PlanArgs) -> Result<Exit> {
     let start = &args.start;
     start::check_here(start)?;
-    let broker = config.broker.open_existing().await?;
-    let at_once = start.worker.concurrency();
-    let signals = crate::signals::listen("")?;
-    let zone = ZoneAccess::open(&start.zone, at_once, Joining::UntilDone).await?;
-    let mut request = start::request(start, None);
-    handler::add(config, start, &zone, &mut request).await?;
-    let spec = job::check(&zone.pool, &request).await?;
-    let survey = Survey::new(spec, zone.pool.clone(), at_once)?;
-    let counts = survey
-        .forecast(broker, |foreseen| ui::say(&line(&foreseen, args.json)))
+    let signals = signals::listen()?;
+    let opened = async {
+        let broker = config.broker.open_existing().await?;
+        let at_once = start.worker.concurrency();
+        let zone = ZoneAccess::open(&start.zone, at_once, Joining::UntilDone).await?;
+        Ok((broker, zone))
+    };
+    let (broker, zone) = signals.unless_told("nothing was looked at", opened).await?;
+    let so = "what is shown is not all";
+    let counts = signals
+        .unless_told(so, forecast(config, &args, broker, &zone))
         .await;
     zone.close(&signals.shutdown).await;
     let counts = counts?;
@@ -41,6 +45,21 @@ pub async fn handle_plan(config: &Config, args: PlanArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+async fn forecast(
+    config: &Config,
+    args: &PlanArgs,
+    broker: Option<Arc<dyn Broker>>,
+    zone: &ZoneAccess,
+) -> Result<Counts> {
+    let start = &args.start;
+    let mut request = start::request(start, None);
+    handler::add(config, start, zone, &mut request).await?;
+    let spec = job::check(&zone.pool, &request).await?;
+    let survey = Survey::new(spec, zone.pool.clone(), start.worker.concurrency())?;
+    let counts = survey.forecast(broker, |foreseen| ui::say(&line(&foreseen, args.json)));
+    Ok(counts.await?)
 }
 
 fn line(foreseen: &Foreseen, json: bool) -> String {

@@ -23,6 +23,9 @@ use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
 use crate::{handler, jobs, presence, signals, watch, workers};
 
+/// What a signal means that comes before the job is queued.
+const NOT_QUEUED: &str = "nothing was queued";
+
 /// Starts a job.
 ///
 /// # Errors
@@ -31,27 +34,32 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
     let waits = args.job.synchronous && args.job.interval.is_none();
     // Where others may take the tasks, this process is one of them only if it is told how much to do.
     let runs_here = waits && (!config.broker.is_shared() || args.worker.concurrency.is_some());
-    let signals = signals::listen(match waits && !runs_here {
-        true => "",
-        false => "finishing the files in hand; once more to leave at once",
-    })?;
+    let signals = signals::listen()?;
     check_here(&args)?;
-    let broker = config.broker.open().await?;
-    presence::bury_the_dead(&*broker).await?;
-    let connections = if runs_here {
-        args.worker.connections()
-    } else {
-        1
+    let opened = async {
+        let broker = config.broker.open().await?;
+        presence::bury_the_dead(&*broker).await?;
+        let connections = if runs_here {
+            args.worker.connections()
+        } else {
+            1
+        };
+        let zone = ZoneAccess::open(&args.zone, connections, Joining::UntilDone).await?;
+        Ok((broker, zone))
     };
-    let zone = ZoneAccess::open(&args.zone, connections, Joining::UntilDone).await?;
+    let (broker, zone) = signals.unless_told(NOT_QUEUED, opened).await?;
     let info = runs_here.then(presence::me);
-    let created = create(config, &*broker, &zone, &args, info.as_ref()).await?;
-    say_what_was_created(&args, &created);
-    let job = created.job().clone();
-    let exit = match info {
-        Some(info) => run_here(config, &args, broker, &zone, info, &job, &signals).await,
-        None if waits => wait_for_workers(config, &args, &*broker, &job, &signals).await,
-        None => queued(config, &args, &*broker, &job).await,
+    let exit = match create(config, &*broker, &zone, &args, info.as_ref(), &signals).await {
+        Err(failed) => Err(failed),
+        Ok(created) => {
+            say_what_was_created(&args, &created);
+            let job = created.job();
+            match info {
+                Some(info) => run_here(config, &args, broker, &zone, info, job, &signals).await,
+                None if waits => wait_for_workers(config, &args, &*broker, job, &signals).await,
+                None => queued(config, &args, &*broker, job).await,
+            }
+        }
     };
     zone.close(&signals.shutdown).await;
     exit
@@ -98,17 +106,21 @@ pub fn request<'a>(args: &'a StartArgs, owner: Option<&WorkerInfo>) -> JobReques
     }
 }
 
-/// Checks and queues the job. With `owner`, that is the process that runs it.
+/// Checks and queues the job. With `owner`, that is the process that runs it. A signal counts until all is checked.
 async fn create(
     config: &Config,
     broker: &dyn Broker,
     zone: &ZoneAccess,
     args: &StartArgs,
     owner: Option<&WorkerInfo>,
+    signals: &Signals,
 ) -> Result<Created> {
     let mut request = request(args, owner);
-    handler::add(config, args, zone, &mut request).await?;
-    let spec = job::check(&zone.pool, &request).await?;
+    let checked = async {
+        handler::add(config, args, zone, &mut request).await?;
+        Ok(job::check(&zone.pool, &request).await?)
+    };
+    let spec = signals.unless_told(NOT_QUEUED, checked).await?;
     if let Some(owner) = owner {
         // An owner counts only if it is known to live.
         let lives_for = WorkerOptions::new(owner.clone(), 1).lease_for;
@@ -207,6 +219,7 @@ async fn run_here(
     signals: &Signals,
 ) -> Result<Exit> {
     let began = Instant::now();
+    signals.have_in_hand("the files");
     let calls_before = zone.pool.counts().requests();
     let worked = work(config, args, broker.clone(), zone, info, job, signals).await;
     let calls = zone.pool.counts().requests() - calls_before;

@@ -14,7 +14,7 @@ use crate::{jobs, presence, signals, ui};
 /// # Errors
 /// There is no such job, or the broker cannot be used.
 pub async fn handle_stop(config: &Config, args: &StopArgs) -> Result<Exit> {
-    let signals = signals::listen("")?;
+    let signals = signals::listen()?;
     let broker = config.broker.open().await?;
     let found = jobs::find(&*broker, &args.job).await?;
     if found.state.has_ended() {

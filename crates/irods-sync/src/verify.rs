@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use ingest::core::{EventHandler as _, NoHandler};
 use ingest::survey::Survey;
-use ingest::survey::verify::Difference;
+use ingest::survey::verify::{Difference, Verified};
 use ingest::sync_task::job::{self, JobRequest};
 
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Result};
+use crate::signals;
 use crate::ui::json::{self, DifferenceJson, TotalsJson};
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
@@ -16,28 +17,15 @@ use crate::zone_access::{Joining, ZoneAccess};
 /// Prints each difference, then how much was compared.
 ///
 /// # Errors
-/// Source or zone cannot be looked at.
+/// Source or zone cannot be looked at, or a signal came.
 pub async fn handle_verify(args: VerifyArgs) -> Result<Exit> {
     let began = Instant::now();
     let at_once = args.worker.concurrency();
-    let signals = crate::signals::listen("")?;
-    let zone = ZoneAccess::open(&args.zone, at_once, Joining::UntilDone).await?;
-    let request = JobRequest {
-        name: None,
-        source: &args.source,
-        target: &args.target,
-        options: args.options(),
-        interval: None,
-        owner: None,
-        hooks: NoHandler.job_hooks(),
-    };
-    let spec = job::check(&zone.pool, &request).await?;
-    let survey = Survey::new(spec, zone.pool.clone(), at_once)?;
-    let verified = survey
-        .verify(args.checksum, |difference| {
-            ui::say(&line(&difference, args.json));
-        })
-        .await;
+    let signals = signals::listen()?;
+    let zone = ZoneAccess::open(&args.zone, at_once, Joining::UntilDone);
+    let zone = signals.unless_told("nothing was looked at", zone).await?;
+    let so = "what is shown is not all";
+    let verified = signals.unless_told(so, verify(&args, &zone)).await;
     zone.close(&signals.shutdown).await;
     let verified = verified?;
     match args.json {
@@ -61,6 +49,24 @@ pub async fn handle_verify(args: VerifyArgs) -> Result<Exit> {
         0 => Exit::Done,
         _ => Exit::SomeFailed,
     })
+}
+
+async fn verify(args: &VerifyArgs, zone: &ZoneAccess) -> Result<Verified> {
+    let request = JobRequest {
+        name: None,
+        source: &args.source,
+        target: &args.target,
+        options: args.options(),
+        interval: None,
+        owner: None,
+        hooks: NoHandler.job_hooks(),
+    };
+    let spec = job::check(&zone.pool, &request).await?;
+    let survey = Survey::new(spec, zone.pool.clone(), args.worker.concurrency())?;
+    let verified = survey.verify(args.checksum, |difference| {
+        ui::say(&line(&difference, args.json));
+    });
+    Ok(verified.await?)
 }
 
 fn line(difference: &Difference, json: bool) -> String {

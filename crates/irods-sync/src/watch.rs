@@ -15,7 +15,7 @@ use crate::ui::{self, summary};
 /// # Errors
 /// There is no such job, or the broker cannot be used.
 pub async fn handle_watch(config: &Config, args: &JobArg) -> Result<Exit> {
-    let signals = signals::listen("")?;
+    let signals = signals::listen()?;
     let broker = config.broker.open().await?;
     let job = jobs::find(&*broker, &args.job).await?;
     to_the_end(config, &*broker, &job, Progress::shown(), &signals).await

@@ -8,7 +8,7 @@ use ingest::worker::{Worker, WorkerOptions};
 
 use crate::args::{MAX_STREAMS, WorkerArgs, WorkerFlags};
 use crate::config::Config;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failed, Result};
 use crate::zone_access::{Joining, ZoneAccess};
 use crate::{handler, presence, signals, ui};
 
@@ -34,18 +34,25 @@ impl WorkerFlags {
 /// # Errors
 /// The broker or the zone cannot be used.
 pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
-    let signals = signals::listen("finishing what is in hand; once more to leave at once")?;
-    let broker = config.broker.open().await?;
-    presence::bury_the_dead(&*broker).await?;
-    let concurrency = args.worker.concurrency();
-    let zone =
-        ZoneAccess::open(&args.zone, args.worker.connections(), Joining::WhileServed).await?;
-    // A zone that cannot be reached, or refuses us, is said now rather than at the first task.
-    let user = {
-        let connection = zone.pool.get().await?;
-        let identity = connection.identity();
-        format!("{}#{}", identity.user, identity.zone)
+    let signals = signals::listen()?;
+    let opened = async {
+        let broker = config.broker.open().await?;
+        presence::bury_the_dead(&*broker).await?;
+        let connections = args.worker.connections();
+        let zone = ZoneAccess::open(&args.zone, connections, Joining::WhileServed).await?;
+        Ok::<_, Failed>((broker, zone))
     };
+    let Some(opened) = signals.before(opened).await else {
+        return Ok(signals.exit_of_service());
+    };
+    let (broker, zone) = opened?;
+    // A zone that cannot be reached, or refuses us, is said now rather than at the first task.
+    let Some(user) = signals.before(log_in(&zone)).await else {
+        zone.close(&signals.shutdown).await;
+        return Ok(signals.exit_of_service());
+    };
+    let user = user?;
+    let concurrency = args.worker.concurrency();
     let mut options = WorkerOptions::new(presence::me(), concurrency);
     options.name = args.fleet.name.clone();
     options.max_rate = args.worker.max_rate;
@@ -65,8 +72,16 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
     );
     let python = handler::python(config, &args.handler, &zone);
     let worker = worker.with_python(python, handler::allowed(config, args));
+    signals.have_in_hand("what is");
     let worked = worker.run().await;
     zone.close(&signals.shutdown).await;
     worked?;
     Ok(signals.exit_of_service())
+}
+
+/// As whom the zone lets us in.
+async fn log_in(zone: &ZoneAccess) -> Result<String> {
+    let connection = zone.pool.get().await?;
+    let identity = connection.identity();
+    Ok(format!("{}#{}", identity.user, identity.zone))
 }

@@ -13,7 +13,7 @@ use crate::{signals, ui};
 /// # Errors
 /// The zone does not start.
 pub async fn handle_zone(args: ZoneArgs) -> Result<Exit> {
-    let signals = signals::listen("")?;
+    let signals = signals::listen()?;
     let options = ZoneOptions {
         listen: args.listen,
         password_file: args.zone_password_file,
