@@ -2,8 +2,8 @@
 //! million times.
 //!
 //! - **Entry**: this file or directory alone; retried, then in the ledger.
-//! - **Worker**: this process cannot do this job (other zone, no such source here, credentials refused); the task goes back
-//!   and others may do it.
+//! - **Worker**: this process cannot do this job (other zone, no such source here, credentials refused, no file descriptors
+//!   left); the task goes back and others may do it.
 //! - **Job**: no worker can; the job ends with one message.
 //! - **Lost**: the zone does not answer; waited out, counted as no attempt.
 //! - **Broker**: see [`BrokerError`].
@@ -84,12 +84,17 @@ impl EntryError {
     }
 }
 
-/// The root that is not there is this worker's trouble, anything else the entry's.
+/// The root that is not there, and descriptors or memory that this process has no more of, are this worker's trouble, anything else the entry's.
 impl From<SourceError> for SyncError {
     fn from(error: SourceError) -> Self {
+        let message = match &error {
+            SourceError::Io { source, .. } => format!("{error}: {source}"),
+            _ => error.to_string(),
+        };
         let name = match &error {
+            _ if error.is_shortage() => return SyncError::Worker(message),
             SourceError::RootMissing { .. } | SourceError::RootNotADirectory { .. } => {
-                return SyncError::Worker(error.to_string());
+                return SyncError::Worker(message);
             }
             SourceError::Vanished { .. } => "SOURCE_VANISHED",
             SourceError::Dangling { .. } => "SOURCE_DANGLING_LINK",
@@ -97,10 +102,6 @@ impl From<SourceError> for SyncError {
             SourceError::NotRegular { .. } => "SOURCE_NOT_REGULAR",
             SourceError::NotADirectory { .. } => "SOURCE_NOT_A_DIRECTORY",
             _ => "SOURCE_ERROR",
-        };
-        let message = match &error {
-            SourceError::Io { source, .. } => format!("{error}: {source}"),
-            _ => error.to_string(),
         };
         SyncError::Entry(EntryError::new(name, message))
     }
@@ -143,5 +144,30 @@ impl From<irods_client::Error> for SyncError {
             Scope::Job => SyncError::Job(error.to_string()),
             Scope::ConnectionLost => SyncError::Lost(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_charged_to_the_worker() {
+        let io = |code| SourceError::Io {
+            doing: "open",
+            path: "/src/f".into(),
+            source: std::io::Error::from_raw_os_error(code),
+        };
+        for errno in [
+            rustix::io::Errno::MFILE,
+            rustix::io::Errno::NFILE,
+            rustix::io::Errno::NOMEM,
+        ] {
+            let error = SyncError::from(io(errno.raw_os_error()));
+            assert!(matches!(error, SyncError::Worker(_)), "{error:?}");
+            assert!(error.to_string().starts_with("cannot open /src/f: "));
+        }
+        let broken = SyncError::from(io(rustix::io::Errno::IO.raw_os_error()));
+        assert!(matches!(broken, SyncError::Entry(error) if error.name == "SOURCE_ERROR"));
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use irods_protocol::message::{RErrMsg, RError};
 use irods_protocol::version::Version;
 use irods_protocol::{PackError, codes};
+use rustix::io::Errno;
 
 use crate::environment::EnvironmentError;
 
@@ -194,6 +195,18 @@ impl Error {
         }
     }
 
+    /// This machine, or the server's, lacks what the request needs: file descriptors, memory. It says nothing of what the request
+    /// was about.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Error::Server(e) => matches!(codes::split(e.code).errno, ENFILE | EMFILE),
+            Error::Local { source, .. } => is_shortage(source),
+            Error::Lost(loss) => matches!(&loss.cause, LossCause::Io(error) if is_shortage(error)),
+            Error::Transfer { cause, .. } => cause.is_shortage(),
+            _ => false,
+        }
+    }
+
     /// Whether the request that failed may nevertheless have been carried out.
     pub fn may_have_happened(&self) -> bool {
         match self {
@@ -207,6 +220,7 @@ impl Error {
     /// How far this error reaches. Whatever is not known to reach further stops at its entry.
     pub fn scope(&self) -> Scope {
         match self {
+            _ if self.is_shortage() => Scope::Worker,
             Error::Server(e) => server_scope(e),
             Error::Lost(_) => Scope::ConnectionLost,
             Error::Protocol { call, .. } => match call {
@@ -223,6 +237,19 @@ impl Error {
             Error::Transfer { cause, .. } => cause.scope(),
         }
     }
+}
+
+/// As servers fold them into their codes, which are Linux's numbers.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+/// Whether the operating system says that this process or this machine lacks file descriptors or memory: whatever it was asked
+/// for would have met the same.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS)
+    )
 }
 
 /// The scope of what a server answers.
@@ -323,6 +350,38 @@ mod tests {
         );
         assert!(said(-809_000).already_exists() && said(-312_000).already_exists());
         assert!(!said(-818_000).already_exists());
+    }
+
+    #[test]
+    fn a_shortage_here_is_no_fault_of_what_was_asked_for() {
+        let io = |errno: Errno| io::Error::from(errno);
+        let local = |errno| Error::Local {
+            path: "/z/a".into(),
+            source: io(errno),
+        };
+        let lost = |errno| {
+            Error::from(Loss {
+                peer: "h:1".into(),
+                call: Call::Connect,
+                path: String::new(),
+                cause: LossCause::Io(io(errno)),
+                delivery: Delivery::None,
+            })
+        };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS] {
+            let transfer = Error::Transfer {
+                cause: Box::new(lost(errno)),
+                left: Left::Nothing,
+            };
+            for error in [local(errno), lost(errno), transfer] {
+                assert_eq!(error.scope(), Scope::Worker, "{error}");
+            }
+        }
+        // The server's files: UNIX_FILE_CREATE_ERR of EMFILE, and of ENOSPC.
+        assert_eq!(said(-511_024).scope(), Scope::Worker);
+        assert_eq!(said(-511_028).scope(), Scope::Entry);
+        assert_eq!(local(Errno::IO).scope(), Scope::Entry);
+        assert_eq!(lost(Errno::CONNREFUSED).scope(), Scope::ConnectionLost);
     }
 
     #[test]

@@ -273,3 +273,10 @@ pub enum SourceError {
         source: std::io::Error,
     },
 }
+
+impl SourceError {
+    /// This process or this machine lacks the file descriptors or the memory to look: it says nothing of the entry.
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if irods_client::error::is_shortage(source))
+    }
+}

@@ -1,14 +1,18 @@
 //! Comparing a file with its data object by checksum, without moving it.
 
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::{FileAction, upload_file};
-use crate::error::{EntryError, SyncError};
+use crate::error::SyncError;
 use crate::plan::Checksums;
+use crate::source::SourceError;
 use crate::zone::Session;
 
 /// The scheme that both sides can compute.
@@ -25,11 +29,12 @@ pub(crate) async fn compare_checksums(
         return Ok(Checksums::Differ);
     };
     let file = upload_file::open(action, 0).await?;
-    let path = bstr::BString::from(action.subject.path);
+    let path = PathBuf::from(OsStr::from_bytes(action.subject.path));
     let read = action.context.at_source(move |_| {
-        sha2_of(file).map_err(|error| {
-            let message = format!("cannot read {path}: {error}");
-            SyncError::Entry(EntryError::new("SOURCE_ERROR", message))
+        sha2_of(file).map_err(|source| SourceError::Io {
+            doing: "read",
+            path,
+            source,
         })
     });
     let ours = read.await?;

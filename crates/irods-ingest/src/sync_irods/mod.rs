@@ -217,20 +217,24 @@ where
             turn = context.breaker.turn() => turn,
             () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
         };
-        let zone = match context.zone.get().await.map_err(SyncError::from) {
+        let zone = match context.zone.get().await {
             Ok(zone) => {
                 turn.reached();
                 zone
             }
-            Err(SyncError::Lost(error)) => {
-                turn.lost(&error.to_string());
-                continue;
-            }
-            // A refusal is an answer.
-            Err(other) => {
-                turn.reached();
-                return Err(other);
-            }
+            // It was not asked.
+            Err(error) if error.is_shortage() => return Err(error.into()),
+            Err(error) => match SyncError::from(error) {
+                SyncError::Lost(error) => {
+                    turn.lost(&error.to_string());
+                    continue;
+                }
+                // A refusal is an answer.
+                other => {
+                    turn.reached();
+                    return Err(other);
+                }
+            },
         };
         // Waiting for the connection may have taken longer than the lease.
         context.hold.check()?;

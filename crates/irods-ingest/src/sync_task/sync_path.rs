@@ -249,10 +249,14 @@ async fn list(context: &JobContext, directory: &[u8]) -> Result<(MountFacts, Lis
     let relative = relative_path(directory);
     context
         .at_source(move |source| {
-            Ok::<_, SourceError>((
-                source.mount_facts(&relative)?,
-                source.list(&relative, links)?,
-            ))
+            let mount = source.mount_facts(&relative)?;
+            let mut listing = source.list(&relative, links)?;
+            // An entry is not charged with what would have hit any other.
+            let shortage = |(_, error): &(_, SourceError)| error.is_shortage();
+            match listing.errors.iter().position(shortage) {
+                Some(at) => Err(listing.errors.swap_remove(at).1),
+                None => Ok((mount, listing)),
+            }
         })
         .await
 }
