@@ -77,6 +77,50 @@ fn a_redis_that_refuses_the_user() {
 }
 
 #[test]
+fn a_redis_without_that_database() {
+    let Some(server) = server(&[]) else {
+        return;
+    };
+    let site = Site::new();
+    for words in ["list", WORKER] {
+        let refused = ran(&mut command(&site, &server, "db=77", words));
+        one_line(&refused, "has no database of that number");
+    }
+}
+
+#[test]
+fn a_redis_that_comes_to_want_a_password() {
+    let Some(server) = server(&[]) else {
+        return;
+    };
+    let site = Site::new();
+    site.files(1);
+    ran(&mut command(&site, &server, "", START)).expect(0);
+    let mut worker = Running::spawn(&mut command(&site, &server, "", WORKER));
+    ran(&mut command(&site, &server, "", "watch j")).expect(0);
+    let err = worker.0.stderr.take().unwrap();
+    // Whoever is connected may stay, so all are sent away.
+    let said = tell(
+        &server,
+        &[
+            "CONFIG SET requirepass s3cret",
+            "AUTH s3cret",
+            "CLIENT KILL TYPE normal SKIPME yes",
+        ],
+    );
+    assert!(said.starts_with("+OK\r\n+OK\r\n:"), "{said}");
+    let last = std::io::BufRead::lines(std::io::BufReader::new(err))
+        .map(Result::unwrap)
+        .last()
+        .unwrap_or_default();
+    assert_eq!(worker.end().code(), Some(3), "{last}");
+    assert!(
+        last.starts_with("irods_sync: ") && last.contains("refuses the user or the password"),
+        "{last}"
+    );
+}
+
+#[test]
 fn a_redis_that_is_a_replica_and_becomes_the_primary() {
     let settings = ["--repl-diskless-sync-delay", "0"];
     let (Some(primary), Some(replica)) = (server(&settings), server(&[])) else {

@@ -37,6 +37,16 @@ const NO_RIGHT: [&str; 4] = [
     "can't access at least one",
 ];
 
+/// How Redis says that a password is wrong or missing. Asked for much at once by somebody who gave none, it speaks of the length.
+const NO_PASSWORD: [&str; 3] = ["NOAUTH", "WRONGPASS", "unauthenticated"];
+
+/// How it says, and how the client puts it, that it has no database of that number.
+const NO_DATABASE: [&str; 3] = [
+    "DB index is out of range",
+    "invalid DB index",
+    "refused to switch database",
+];
+
 /// What an error means for the caller.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
@@ -58,7 +68,8 @@ fn meaning(kind: ErrorKind, text: &str) -> Meaning {
             | ServerErrorKind::Ask
             | ServerErrorKind::CrossSlot,
         ) => Meaning::Stays,
-        _ if says(&["NOAUTH", "WRONGPASS", "non local key"]) || says(&NO_RIGHT) => Meaning::Stays,
+        _ if says(&["non local key"]) || says(&NO_RIGHT) => Meaning::Stays,
+        _ if says(&NO_PASSWORD) || says(&NO_DATABASE) => Meaning::Stays,
         ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::Extension => {
             let passes = [
                 "OOM ",
@@ -84,8 +95,10 @@ fn meaning(kind: ErrorKind, text: &str) -> Meaning {
 /// What an operator can make of an error, before what Redis itself says.
 fn explained(text: &str, detail: String) -> String {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let meaning = if says(&["WRONGPASS", "NOAUTH", "AuthenticationFailed"]) {
+    let meaning = if says(&NO_PASSWORD) || says(&["AuthenticationFailed"]) {
         "it refuses the user or the password"
+    } else if says(&NO_DATABASE) {
+        "it has no database of that number"
     } else if says(&NO_RIGHT) {
         "it does not let this user do what is needed"
     } else if says(&["OOM "]) {
@@ -152,5 +165,28 @@ mod tests {
             Meaning::Stays
         );
         assert_eq!(meaning(ErrorKind::Io, "broken pipe"), Meaning::Passes);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_called_damaged() {
+        let server = ErrorKind::Server(ServerErrorKind::ResponseError);
+        for (text, says) in [
+            (
+                "ERR Protocol error: unauthenticated multibulk length",
+                "it refuses the user or the password (",
+            ),
+            (
+                "ERR Protocol error: unauthenticated bulk length",
+                "it refuses the user or the password (",
+            ),
+            (
+                "ERR DB index is out of range",
+                "it has no database of that number (",
+            ),
+        ] {
+            assert_eq!(meaning(server, text), Meaning::Stays, "{text}");
+            let told = explained(text, text.to_owned());
+            assert!(told.starts_with(says), "{told}");
+        }
     }
 }
