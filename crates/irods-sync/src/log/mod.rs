@@ -1,5 +1,5 @@
 //! The log: for people, or as the JSON lines that readers of the Python tool's logs know: the fields of the event, then `event`,
-//! `logger`, `level`, `@timestamp`. To stderr, or to a file (`file`) that is rotated (`when`).
+//! `logger`, `level`, `@timestamp`. An event is one line, whatever is in its fields. To stderr, or to a file (`file`) that is rotated (`when`).
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -61,12 +62,25 @@ where
         .with_max_level(config.level)
         .with_writer(writer);
     match format {
-        LogFormat::Text => builder.with_ansi(false).with_target(false).init(),
+        LogFormat::Text => builder
+            .with_ansi(false)
+            .with_target(false)
+            .fmt_fields(debug_fn(one_field).delimited(" "))
+            .init(),
         LogFormat::Json => builder
             .event_format(ReferenceJson {
                 file: name.to_owned(),
             })
             .init(),
+    }
+}
+
+/// A field of an event as text. Names of files and messages of servers are in it: they neither end the line nor steer a terminal.
+fn one_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = ui::plain(format!("{value:?}").as_bytes());
+    match field.name() {
+        "message" => write!(writer, "{text}"),
+        name => write!(writer, "{name}={text}"),
     }
 }
 
@@ -165,6 +179,27 @@ fn line(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn text_is_one_line_without_control_characters() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_target(false)
+            .without_time()
+            .fmt_fields(debug_fn(one_field).delimited(" "))
+            .with_writer(Mutex::new(file.reopen().unwrap()))
+            .finish();
+        let path = "/a\x1b[31m\nWARN forged\r\u{9b}";
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(task = "sync\x1b", path = %path, failures = 1, "failed {path}");
+        });
+        let shown = r"/a\u{1b}[31m\nWARN forged\r\u{9b}";
+        assert_eq!(
+            std::fs::read_to_string(file.path()).unwrap(),
+            format!(" INFO failed {shown} task=\"sync\\u{{1b}}\" path={shown} failures=1\n")
+        );
+    }
 
     #[test]
     fn a_line_has_the_fields_first_and_the_time_last() {
