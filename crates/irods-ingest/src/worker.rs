@@ -541,11 +541,15 @@ impl Worker {
         if !known.refusals.refuse(job, why, hope, Instant::now()) {
             return Ok(());
         }
-        warn!(%job, why, "this worker takes no more of the job");
         let more = match hope {
             Hope::Later => ", for now",
             Hope::None => "",
         };
+        let name = match known.contexts.get(&job) {
+            Some(context) => Some(context.job_name().await),
+            None => None,
+        };
+        warn!(%job, job_name = name, why, "this worker takes no more of the job{more}");
         let note = format!("{} takes no more of it{more}: {why}", self.options.info.id);
         if let Err(error) = self.broker.note(job, &note).await {
             debug!(%error, "the job's log was not written");

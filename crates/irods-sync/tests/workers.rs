@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod support;
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
-use support::{Site, until};
+use support::{Site, ran, until};
 
 #[test]
 fn queued_here_done_there_watched_from_a_third() {
@@ -132,6 +134,37 @@ fn a_start_with_another_interval_is_refused() {
 }
 
 #[test]
+fn a_worker_without_file_descriptors_charges_no_file() {
+    for limit in ["28", "34", "40"] {
+        let site = Site::new();
+        site.files(200);
+        let _zone = site.zone();
+        let start = "start src /tempZone/home/rods/t --embedded_zone zone --job_name j --synchronous \
+            --operation PUT_SYNC --concurrency 32";
+        let whole = site.command(start);
+        let mut short = Command::new("sh");
+        short
+            .args(["-c", "ulimit -n $0 && exec \"$@\"", limit])
+            .arg(whole.get_program())
+            .args(whole.get_args())
+            .current_dir(site.path(""))
+            .env_clear()
+            .envs(
+                whole
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .stdin(Stdio::null());
+        let ended = ran(&mut short);
+        assert!(matches!(ended.code, Some(0 | 3)), "{limit}: {ended:?}");
+        // Whatever it came to, no file has failed, and with enough of them all are done.
+        site.run(start).expect(0);
+        assert_eq!(site.status("j")["totals"]["failed"], 0, "{ended:?}");
+        assert_eq!(site.objects("/tempZone/home/rods/t").len(), 200);
+    }
+}
+
+#[test]
 fn a_periodic_job_runs_again_and_again_until_it_is_stopped() {
     let site = Site::new();
     site.files(3);
@@ -162,7 +195,7 @@ fn who_watches_learns_why_a_worker_refuses() {
     site.files(3);
     site.start("--job_name j").expect(0);
     std::fs::rename(site.path("src"), site.path("elsewhere")).unwrap();
-    let _worker = site.spawn("worker --embedded_zone zone");
+    let worker = site.spawn("worker --embedded_zone zone");
     let mut watch = site.spawn("watch j");
     let lines = std::io::BufReader::new(watch.0.stderr.take().unwrap());
     let mut lines = std::io::BufRead::lines(lines).map(Result::unwrap);
@@ -170,6 +203,12 @@ fn who_watches_learns_why_a_worker_refuses() {
         .find(|line| line.contains("takes no more of it"))
         .unwrap();
     assert!(why.contains("/src does not exist"), "{why}");
+    worker.signal(Signal::TERM);
+    let log = worker.output().err;
+    assert!(
+        log.contains("this worker takes no more of the job, for now job=1 job_name=\"j\" why="),
+        "{log}"
+    );
     // Another worker may see the source.
     std::fs::rename(site.path("elsewhere"), site.path("src")).unwrap();
     let _other = site.spawn("worker --embedded_zone zone");
