@@ -135,7 +135,7 @@ fn a_start_with_another_interval_is_refused() {
 
 #[test]
 fn a_worker_without_file_descriptors_charges_no_file() {
-    for limit in ["28", "34", "40"] {
+    for limit in ["18", "20", "22", "24"] {
         let site = Site::new();
         site.files(200);
         let _zone = site.zone();
