@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -20,19 +20,21 @@ use crate::broker::{
 };
 use crate::context::{Hold, JobContext};
 use crate::core::EventHandler;
-use crate::core::python::{Allowed, Python, PythonHandler};
+use crate::core::python::{Allowed, Python};
 use crate::error::SyncError;
 use crate::patience::{Backoff, persist};
 use crate::shutdown::{Shutdown, Urgency};
-use crate::source::{FileSystem, Source};
-use crate::spec::JobSpec;
+use crate::source::Source;
 use crate::sync_task::{self, IrodsTask, Task, TaskEnd};
 use crate::zone::Zone;
 
+mod in_hand;
 mod keeper;
 mod refusals;
+mod setup;
 pub mod status;
 
+use in_hand::{Held, InHand};
 use keeper::{Shared, keep_alive};
 use refusals::{Hope, Refusals};
 
@@ -94,46 +96,6 @@ pub struct Worker {
     options: WorkerOptions,
     shared: Arc<Shared>,
     shutdown: Shutdown,
-}
-
-/// What the loop and the keeper of leases share.
-#[derive(Debug, Default)]
-struct InHand {
-    tasks: Mutex<HashMap<Lease, Held>>,
-    /// A task was left in the middle whose lease may still be held.
-    abandoned: AtomicBool,
-}
-
-/// A task in hand.
-#[derive(Debug)]
-struct Held {
-    task: AbortHandle,
-    /// Its completion is on its way, after which the lease is held no more: that is no reason to drop it.
-    completing: bool,
-    hold: Hold,
-}
-
-impl InHand {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Held>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn completing(&self, lease: Lease) {
-        if let Some(held) = self.lock().get_mut(&lease) {
-            held.completing = true;
-        }
-    }
-
-    /// Drops the task of a lease that is lost, unless it has come to its end.
-    fn lose(&self, lease: Lease) {
-        let mut held = self.lock();
-        if held.get(&lease).is_some_and(|held| !held.completing)
-            && let Some(lost) = held.remove(&lease)
-        {
-            warn!(task = %lease.task, "a lease was lost; its task is dropped");
-            lost.task.abort();
-        }
-    }
 }
 
 /// How a task left the worker.
@@ -354,59 +316,6 @@ impl Worker {
         };
         held.insert(lease, held_task);
         Ok(())
-    }
-
-    fn context(&self, leased: &Leased) -> Result<JobContext, String> {
-        let spec: JobSpec = serde_json::from_slice(&leased.spec)
-            .map_err(|error| format!("this version does not understand the job: {error}"))?;
-        let zone = self.zone.name();
-        if spec.zone != zone {
-            return Err(format!(
-                "the job is for zone {}, this worker is connected to {zone}",
-                spec.zone
-            ));
-        }
-        let source = match &self.source {
-            Some(source) => source.clone(),
-            None => Arc::new(FileSystem::at(spec.source())),
-        };
-        let filter = spec.options.filter().map_err(|error| error.to_string())?;
-        let spec = Arc::new(spec);
-        Ok(JobContext {
-            job: leased.job,
-            source,
-            filter: Arc::new(filter),
-            handler: self.handler_of(leased.job, &spec)?,
-            spec,
-            zone: self.zone.clone(),
-            breaker: self.shared.breaker.clone(),
-            throttle: self.shared.throttle.clone(),
-            broker: self.broker.clone(),
-            shutdown: self.shutdown.clone(),
-            removals: Arc::default(),
-            name: Arc::default(),
-            hold: Hold::new(Instant::now()),
-        })
-    }
-
-    /// The job's own handler, if it has one.
-    fn handler_of(&self, job: JobId, spec: &Arc<JobSpec>) -> Result<Arc<dyn EventHandler>, String> {
-        let Some(handler) = &spec.options.handler else {
-            return Ok(self.handler.clone());
-        };
-        let (python, allowed) = match &self.python {
-            Some((python, allowed)) => (python.clone(), allowed),
-            None => return Err("this worker runs no event handlers".to_owned()),
-        };
-        allowed.check(handler)?;
-        let (spec, broker) = (spec.clone(), self.broker.clone());
-        Ok(Arc::new(PythonHandler::new(
-            python,
-            handler.clone(),
-            job,
-            spec,
-            broker,
-        )))
     }
 
     async fn perform(&self, context: &JobContext, leased: &Leased, in_hand: &InHand) -> Left {

@@ -1,0 +1,72 @@
+//! What is set up once for a job: source, filter, handler.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Worker;
+use crate::broker::{JobId, Leased};
+use crate::context::{Hold, JobContext};
+use crate::core::EventHandler;
+use crate::core::python::PythonHandler;
+use crate::source::FileSystem;
+use crate::spec::JobSpec;
+
+impl Worker {
+    /// What a task of a job is done with.
+    ///
+    /// # Errors
+    /// Why this worker can do none of the job.
+    pub(super) fn context(&self, leased: &Leased) -> Result<JobContext, String> {
+        let spec: JobSpec = serde_json::from_slice(&leased.spec)
+            .map_err(|error| format!("this version does not understand the job: {error}"))?;
+        let zone = self.zone.name();
+        if spec.zone != zone {
+            return Err(format!(
+                "the job is for zone {}, this worker is connected to {zone}",
+                spec.zone
+            ));
+        }
+        let source = match &self.source {
+            Some(source) => source.clone(),
+            None => Arc::new(FileSystem::at(spec.source())),
+        };
+        let filter = spec.options.filter().map_err(|error| error.to_string())?;
+        let spec = Arc::new(spec);
+        Ok(JobContext {
+            job: leased.job,
+            source,
+            filter: Arc::new(filter),
+            handler: self.handler_of(leased.job, &spec)?,
+            spec,
+            zone: self.zone.clone(),
+            breaker: self.shared.breaker.clone(),
+            throttle: self.shared.throttle.clone(),
+            broker: self.broker.clone(),
+            shutdown: self.shutdown.clone(),
+            removals: Arc::default(),
+            name: Arc::default(),
+            hold: Hold::new(Instant::now()),
+        })
+    }
+
+    /// The job's own handler, if it has one.
+    fn handler_of(&self, job: JobId, spec: &Arc<JobSpec>) -> Result<Arc<dyn EventHandler>, String> {
+        let Some(handler) = &spec.options.handler else {
+            return Ok(self.handler.clone());
+        };
+        let (python, allowed) = match &self.python {
+            Some((python, allowed)) => (python.clone(), allowed),
+            None => return Err("this worker runs no event handlers".to_owned()),
+        };
+        allowed.check(handler)?;
+        let (spec, broker) = (spec.clone(), self.broker.clone());
+        Ok(Arc::new(PythonHandler::new(
+            python,
+            handler.clone(),
+            job,
+            spec,
+            broker,
+        )))
+    }
+}
