@@ -2,8 +2,6 @@
 //! killed and started again, and the connections to both are cut, delayed and truncated. In the end the zone holds what the source
 //! holds, the totals are exact, the ledger names what could not be ingested and nothing else, and nothing is left in the queue.
 //!
-//! By hand, for the time being: `cargo test -p irods-sync --test chaos -- --ignored --nocapture`.
-//!
 //! A seed decides what is done to whom, at which progress, and which connection breaks after how many bytes.
 //! `IRODS_CHAOS_SEEDS=from..to` chooses others, `IRODS_CHAOS_FILES=20000` and `IRODS_CHAOS_WORKERS=4` make it longer.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
@@ -283,10 +281,10 @@ fn play(seed: u64, fsync: &str) {
     for worker in scene.workers.drain(..) {
         worker.end();
     }
-    check(&scene, &bad);
+    check(&scene, &bad, fsync);
 }
 
-fn check(scene: &Scene, bad: &[BTreeSet<String>; 2]) {
+fn check(scene: &Scene, bad: &[BTreeSet<String>; 2], fsync: &str) {
     let source = tree(&scene.site.path("src"));
     let files: BTreeMap<_, _> = source.iter().filter(|(_, meta)| !meta.is_dir()).collect();
     let jobs = scene.jobs().unwrap();
@@ -316,10 +314,16 @@ fn check(scene: &Scene, bad: &[BTreeSet<String>; 2]) {
         let (all, wrong) = (files.len() as u64, bad.len() as u64);
         assert_eq!((t.files_seen, t.failed), (all, wrong), "{operation} {t:?}");
         let made = t.registered + t.uploaded;
-        assert_eq!(made, all - wrong, "{operation} {t:?}");
+        // A Redis that has forgotten the last second has tasks done again by workers that cannot know of the first time: what
+        // these find equal was not made by them.
+        let found = match fsync {
+            "everysec" => t.skipped_unchanged,
+            _ => 0,
+        };
+        assert_eq!(made + found, all - wrong, "{operation} {t:?}");
         assert_eq!(
             t.skipped_unchanged + t.updated + t.excluded,
-            0,
+            found,
             "{operation} {t:?}"
         );
 
@@ -362,13 +366,11 @@ fn seeds(otherwise: std::ops::Range<u64>) -> std::ops::Range<u64> {
 }
 
 #[test]
-#[ignore = "by hand: one of its first runs beside other work failed and is not explained yet"]
 fn nothing_is_lost_or_counted_twice_in_chaos_with_every_write_synced() {
     seeds(1..2).for_each(|seed| play(seed, "always"));
 }
 
 #[test]
-#[ignore = "by hand: one of its first runs beside other work failed and is not explained yet"]
 fn nothing_is_lost_or_counted_twice_in_chaos_with_writes_synced_each_second() {
     seeds(2..3).for_each(|seed| play(seed, "everysec"));
 }

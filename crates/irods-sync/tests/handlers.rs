@@ -156,6 +156,46 @@ fn a_hook_that_raises_fails_its_file_with_the_traceback_and_is_retried() {
 }
 
 #[test]
+fn what_a_pre_hook_puts_into_meta_its_post_hook_finds() {
+    let site = Site::new();
+    site.files(5);
+    let body = "
+    @staticmethod
+    def pre_data_obj_create(hdlr_mod, logger, session, meta, *args, **options):
+        logger.info('begun', path=meta['path'], more={(1, 2): 3})
+        meta['t0'] = meta['target']
+        if meta['path'].endswith('f4'):
+            meta['target'] += 'x'
+
+    @staticmethod
+    def post_data_obj_create(hdlr_mod, logger, session, meta, *args, **options):
+        assert meta['t0'] == meta['target'] and options['allow_redirect'] is False
+";
+    start(&site, body, "").expect(1);
+    assert_eq!(site.status("j")["totals"]["registered"], 4);
+    let ledger = site.run("failures j").expect(0).out;
+    assert!(ledger.contains("it changes meta['target']"), "{ledger}");
+}
+
+#[test]
+fn whatever_an_exception_says_is_in_the_ledger() {
+    use std::os::unix::ffi::OsStrExt;
+    let site = Site::new();
+    site.file("long", b"x");
+    let odd = std::ffi::OsStr::from_bytes(b"bad\xffname");
+    std::fs::write(site.path("src").join(odd), "x").unwrap();
+    let body = "
+    @staticmethod
+    def pre_data_obj_create(hdlr_mod, logger, session, meta, *args, **options):
+        raise RuntimeError('no: ' + meta['path'] + ('x' * 30000000 if meta['path'].endswith('long') else ''))
+";
+    start(&site, body, "").expect(1);
+    let ledger = site.run("failures j --json").expect(0).out;
+    assert!(ledger.contains(r"bad\\udcffname"), "{ledger}");
+    assert_eq!(ledger.matches("RuntimeError: no: /").count(), 4, "{ledger}");
+}
+
+#[test]
 fn the_worst_that_hooks_do_fails_their_files_alone() {
     let site = Site::new();
     for name in [

@@ -6,10 +6,10 @@
 //! - *Optimistic.* With the catalog [`Unknown`](CatalogState::Unknown) the plan takes the likely case, where the
 //!   operation's own error says otherwise. When the zone then says that the name exists (or does not), the
 //!   executor looks and decides again with the known state. [`Decision::Look`] is for where no such error would come: the
-//!   choice among replicas, changes that call no operation, hooks (which run before the operation), and entries whose
+//!   choice among replicas, changes that call no operation, uploads over what is there, hooks (which run before the operation), and entries whose
 //!   last attempt may have been done.
 //! - *PUT never overwrites* an object that has a good replica; no operation touches a replica that is locked.
-//! - *Nothing is uploaded over its own source*: an object that is registered from the file is refused.
+//! - *Nothing is uploaded over its own source*: an object that is registered from the file, under whatever name, is refused.
 //! - *An interrupted upload*, an object without a good replica, is uploaded again as a whole. An intermediate
 //!   replica may have a live writer: only a redelivered entry, whose own last attempt may be that writer, replaces it.
 //! - *Redelivery.* An object that equals what would have been made is finished as create: its hooks run, nothing is sent.
@@ -182,7 +182,6 @@ fn guess(facts: &FileFacts<'_>, verdict: Verdict) -> Decision {
         _ if options.hooks => Look,
         (Operation::RegisterAsReplicaSync, _) => Look,
         (operation, Verdict::New) => make(operation, options),
-        (Operation::PutSync, Verdict::DataChanged) => act(Modify, Effect::PutOver),
         _ => Look,
     }
 }
@@ -253,10 +252,12 @@ fn registered(facts: &FileFacts<'_>, verdict: Verdict, replica: &Replica) -> Dec
 }
 
 /// A replica is registered in place from this very file: to open it for writing is to empty the file that is about to be read.
+/// Where the zone's files are not this machine's, the path alone tells.
 fn is_own_source(facts: &FileFacts<'_>, replicas: &[Replica]) -> bool {
-    replicas
-        .iter()
-        .any(|replica| replica.physical_path == facts.physical_path)
+    facts.own_source
+        || replicas
+            .iter()
+            .any(|replica| replica.physical_path == facts.physical_path)
 }
 
 /// PUT, PUT_SYNC, PUT_APPEND of an object that exists.

@@ -116,6 +116,7 @@ fn facts(
     options: Options,
 ) -> Decision {
     decide_file(&FileFacts {
+        own_source: false,
         operation,
         stat: &FILE,
         verdict,

@@ -214,6 +214,16 @@ impl Source for FileSystem {
         })
     }
 
+    fn is_same_file(&self, directory: &Path, name: &[u8], path: &Path) -> bool {
+        let Ok(open) = self.directory(directory) else {
+            return false;
+        };
+        let ours = statat(&open.fd, name, AtFlags::empty());
+        let theirs = statat(CWD, path, AtFlags::empty());
+        matches!((ours, theirs), (Ok(ours), Ok(theirs))
+            if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino))
+    }
+
     fn open(
         &self,
         directory: &Path,

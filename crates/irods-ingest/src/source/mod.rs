@@ -45,6 +45,11 @@ pub trait Source: fmt::Debug + Send + Sync {
         from: u64,
     ) -> Result<(Box<dyn Read + Send>, Stat), SourceError>;
 
+    /// Whether an absolute path of this machine leads to the same file as the entry, links followed.
+    fn is_same_file(&self, _directory: &Path, _name: &[u8], _path: &Path) -> bool {
+        false
+    }
+
     /// The clock that [`Listing::seen_at`] is from.
     fn now(&self) -> Timestamp {
         Timestamp::now()

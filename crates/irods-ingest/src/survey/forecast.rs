@@ -16,7 +16,7 @@ use crate::naming;
 use crate::plan::compare::{CatalogNames, with_catalog, with_record};
 use crate::plan::{
     CatalogState, Checksums, Decision, DirectoryFacts, Effect, FileFacts, Operation, Options,
-    Reason, decide_directory, decide_file, guard,
+    decide_directory, decide_file, guard,
 };
 use crate::signature::{Record, Verdict};
 use crate::source::{Entry, EntryKind, Listing, MountFacts, Source, Stat};
@@ -154,7 +154,7 @@ impl Survey {
                 files.push((entry, verdict));
             }
         }
-        let hindrances = self.hindrances(&place, &files).await?;
+        let hindrances = self.hindrances(&place, &files, &holding).await?;
         for ((entry, verdict), hindrance) in files.into_iter().zip(hindrances) {
             self.foresee_file(&place, entry, verdict, hindrance, &holding, &mut day);
         }
@@ -281,17 +281,33 @@ impl Survey {
         &self,
         place: &Place,
         files: &[(&Entry, Verdict)],
+        holding: &Holding,
     ) -> Result<Vec<Hindrance>, SurveyError> {
         let directory = relative_path(&place.directory);
         let operation = self.spec.options.operation;
-        let names: Vec<BString> = files.iter().map(|(entry, _)| entry.name.clone()).collect();
+        let of_zone = |name: &BString| {
+            let name = self.name(&place.directory, name);
+            let replicas = holding.objects.get(&name).into_iter().flatten();
+            replicas.map(|r| r.path.to_string()).collect()
+        };
+        let names: Vec<(BString, Vec<String>)> = files
+            .iter()
+            .map(|(entry, _)| (entry.name.clone(), of_zone(&entry.name)))
+            .collect();
         self.at_source(move |source| {
-            let hindrance = |name: &BString| match source.look(&directory, name, operation.links())
-            {
+            let same = |name: &BString, path: &String| {
+                source.is_same_file(&directory, name, path.as_ref())
+            };
+            let hindrance = |(name, paths): &(BString, Vec<String>)| match source.look(
+                &directory,
+                name,
+                operation.links(),
+            ) {
                 Err(error) => Hindrance::Look(error.to_string()),
                 Ok(look) if !look.readable => Hindrance::Look("it is not readable".to_owned()),
                 Ok(_) if operation.uploads() => match source.open(&directory, name, 0) {
                     Err(error) => Hindrance::Open(error.to_string()),
+                    Ok(_) if paths.iter().any(|path| same(name, path)) => Hindrance::OwnSource,
                     Ok(_) => Hindrance::None,
                 },
                 Ok(_) => Hindrance::None,
@@ -315,6 +331,7 @@ impl Survey {
         let physical = naming::physical_path(&self.spec.absolute(&relative));
         let state = holding.state(&self.name(&place.directory, &entry.name));
         let facts = FileFacts {
+            own_source: matches!(hindrance, Hindrance::OwnSource),
             operation,
             stat: &entry.stat,
             verdict,
@@ -429,6 +446,8 @@ enum Hindrance {
     Look(String),
     /// It cannot be opened, which an upload does before it calls the zone.
     Open(String),
+    /// It is what the object is registered from.
+    OwnSource,
 }
 
 /// What is done in the end. A call that finds the name taken is followed by another decision; here it is known beforehand
@@ -485,10 +504,10 @@ fn outcome(what: &Doing, stat: &Stat, operation: Operation) -> Counts {
                 counts.appended = 1;
                 counts.bytes_uploaded = stat.size.saturating_sub(from);
             }
-            Effect::Nothing => counts.metadata_only = u64::from(operation != Operation::NoOp),
+            Effect::Nothing if operation == Operation::NoOp => counts.skipped_unchanged = 1,
+            Effect::Nothing => counts.metadata_only = 1,
             Effect::CreateCollection => counts.collections_created = 1,
         },
-        Doing::Decided(Decision::Skip(Reason::NoOp)) => {}
         Doing::Decided(Decision::Skip(_)) => counts.skipped_unchanged = 1,
         Doing::Decided(Decision::CompareChecksums) => {
             counts.uploaded = 1;

@@ -98,8 +98,9 @@ async fn once(
     effect: Effect,
 ) -> Result<Counts, SyncError> {
     match effect {
+        Effect::Nothing if action.subject.operation == Operation::NoOp => Ok(made(action)),
         Effect::Nothing => Ok(Counts {
-            metadata_only: u64::from(action.subject.operation != Operation::NoOp),
+            metadata_only: 1,
             ..Counts::default()
         }),
         Effect::CreateCollection => create_dirs(action.context, zone, action.directory).await,
@@ -189,7 +190,10 @@ fn made(action: &FileAction<'_>) -> Counts {
             bytes_registered: size,
             ..Counts::default()
         },
-        false => Counts::default(),
+        false => Counts {
+            skipped_unchanged: 1,
+            ..Counts::default()
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use crate::naming;
 use crate::plan::compare::Presence;
 use crate::plan::{CatalogState, Checksums, Decision, FileFacts, Options, Reason, decide_file};
 use crate::signature::Verdict;
-use crate::source::{EntryKind, Look, Stat, Timestamp};
+use crate::source::{EntryKind, Look, SourceError, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, patiently};
 use crate::zone::Session;
 
@@ -142,6 +142,7 @@ impl File<'_> {
         let mut taken = false;
         for _ in 0..MAX_TURNS {
             let decision = decide_file(&FileFacts {
+                own_source: self.is_own_source(&catalog).await?,
                 operation: options.operation,
                 stat: &self.look.stat,
                 verdict: self.verdict,
@@ -163,7 +164,7 @@ impl File<'_> {
                         // An earlier run may have registered it and failed before its AVUs.
                         sync_irods::annotate(zone, &self.action()).await?;
                     }
-                    return Ok(skipped(reason));
+                    return Ok(skipped());
                 }
                 Decision::Refuse(refusal) => {
                     let message = refusal.describe(self.absolute, self.logical);
@@ -202,6 +203,24 @@ impl File<'_> {
         )))
     }
 
+    /// Whether an upload would be over the file itself, which the object is registered from by another name.
+    async fn is_own_source(&self, catalog: &CatalogState) -> Result<bool, SyncError> {
+        let CatalogState::DataObject(replicas) = catalog else {
+            return Ok(false);
+        };
+        if !self.context.spec.options.operation.uploads() {
+            return Ok(false);
+        }
+        let paths: Vec<String> = replicas.iter().map(|r| r.physical_path.clone()).collect();
+        let (directory, name) = (relative_path(self.directory), self.item.name.clone());
+        self.context
+            .at_source(move |source| {
+                let same = |path: &String| source.is_same_file(&directory, &name, path.as_ref());
+                Ok::<_, SourceError>(paths.iter().any(same))
+            })
+            .await
+    }
+
     fn has_hooks(&self) -> bool {
         let handler = &self.context.handler;
         handler.has_hooks(Event::DataObjCreate) || handler.has_hooks(Event::DataObjModify)
@@ -232,12 +251,10 @@ fn is_known(catalog: &CatalogState) -> bool {
     )
 }
 
-fn skipped(reason: Reason) -> Counts {
-    match reason {
-        Reason::Unchanged | Reason::AlreadyEqual | Reason::Exists => Counts {
-            skipped_unchanged: 1,
-            ..Counts::default()
-        },
-        Reason::NoOp => Counts::default(),
+/// Of a file that nothing was done with.
+fn skipped() -> Counts {
+    Counts {
+        skipped_unchanged: 1,
+        ..Counts::default()
     }
 }

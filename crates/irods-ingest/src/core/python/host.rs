@@ -94,7 +94,9 @@ impl Host {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .kill_on_drop(true)
+            // What a terminal sends to all of its group, Ctrl-C, is for the worker, which lets hooks finish.
+            .process_group(0);
         for (name, value) in &python.environment {
             match value {
                 Some(value) => command.env(name, value),

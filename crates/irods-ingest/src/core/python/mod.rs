@@ -8,7 +8,7 @@
 //! The modules that handler files import are written anew here (`shim/`) and need Python 3.8 or later, and python-irodsclient only
 //! in hooks that use their session.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,9 @@ const LOADING: Duration = Duration::from_secs(30);
 
 /// Longest text of a handler: it is kept with its job.
 const MAX_TEXT: usize = 256 << 10;
+
+/// Most entries of which something is kept from the pre hook for the post hook.
+const MAX_KEPT: usize = 100_000;
 
 /// A handler, as it travels with its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +200,8 @@ pub struct PythonHandler {
     broker: Arc<dyn Broker>,
     /// Hosts that wait for something to do.
     idle: Mutex<Vec<Host>>,
+    /// What pre hooks left in `meta`, by event and target, for the post hooks.
+    kept: Mutex<HashMap<(Event, String), Value>>,
 }
 
 impl PythonHandler {
@@ -215,6 +220,7 @@ impl PythonHandler {
             spec,
             broker,
             idle: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -232,7 +238,7 @@ impl PythonHandler {
     }
 
     /// Calls a hook. The host of a call that fails otherwise than by an exception of the hook's, or that is given up, ends.
-    async fn call(&self, request: Value) -> Result<(), HookError> {
+    async fn call(&self, request: Value) -> Result<Value, HookError> {
         let idle = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.pop()
@@ -248,7 +254,7 @@ impl PythonHandler {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(host);
         }
-        answered.map(drop).map_err(|error| HookError {
+        answered.map_err(|error| HookError {
             message: error.to_string(),
         })
     }
@@ -278,11 +284,15 @@ impl EventHandler for PythonHandler {
     }
 
     async fn pre_job(&self, _: JobPass<'_>) -> Result<(), HookError> {
-        self.call(json!({ "hook": "pre_job", "meta": {} })).await
+        self.call(json!({ "hook": "pre_job", "meta": {} }))
+            .await
+            .map(drop)
     }
 
     async fn post_job(&self, _: JobPass<'_>) -> Result<(), HookError> {
-        self.call(json!({ "hook": "post_job", "meta": {} })).await
+        self.call(json!({ "hook": "post_job", "meta": {} }))
+            .await
+            .map(drop)
     }
 }
 
@@ -294,6 +304,9 @@ impl PythonHandler {
         subject: Subject<'_>,
     ) -> Result<(), HookError> {
         let hook = format!("{when}_{}", event.name());
+        let place = (event, subject.target.to_owned());
+        // Of an attempt that failed in between there may be something left.
+        let kept = self.kept().remove(&place).filter(|_| when == "post");
         if !self.has(&hook) {
             return Ok(());
         }
@@ -309,13 +322,43 @@ impl PythonHandler {
             true => vec![subject.operation.name()],
             false => Vec::new(),
         };
-        self.call(json!({
+        let mut request = json!({
             "hook": hook,
             "meta": entry_meta(event, subject),
             "args": arguments,
-            "options": {},
-        }))
-        .await
+            "options": options(event, subject.operation),
+        });
+        if let Some(kept) = kept {
+            request["kept"] = kept;
+        }
+        let mut answer = self.call(request).await?;
+        let left = answer["kept"].take();
+        if when == "pre" && left.as_object().is_some_and(|left| !left.is_empty()) {
+            let mut kept = self.kept();
+            if kept.len() >= MAX_KEPT {
+                return Err(HookError {
+                    message: format!(
+                        "{MAX_KEPT} pre hooks left something in meta that no post hook took"
+                    ),
+                });
+            }
+            kept.insert(place, left);
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<(Event, String), Value>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keyword arguments of a hook.
+fn options(event: Event, operation: Operation) -> Value {
+    match event {
+        Event::DataObjCreate | Event::DataObjModify if operation != Operation::NoOp => {
+            json!({ "allow_redirect": false })
+        }
+        _ => json!({}),
     }
 }
 
@@ -327,11 +370,15 @@ fn entry_meta(event: Event, subject: Subject<'_>) -> Value {
         Err(_) => meta["path_bytes"] = subject.path.into(),
     }
     match event {
-        Event::CollCreate | Event::CollModify => meta["entry_type"] = "dir".into(),
+        Event::CollCreate | Event::CollModify => {
+            meta["entry_type"] = "dir".into();
+            meta["task"] = "filesystem_sync_dir".into();
+        }
         Event::CollDelete => meta["target_collection"] = subject.target.into(),
         Event::DataObjDelete => meta["data_objects_to_delete"] = json!([subject.target]),
         Event::DataObjCreate | Event::DataObjModify => {
             meta["entry_type"] = "file".into();
+            meta["task"] = "sync_file".into();
             meta["is_empty_dir"] = Value::Null;
         }
     }

@@ -75,6 +75,7 @@ impl Case {
 
     fn decide(&self) -> Decision {
         decide_file(&FileFacts {
+            own_source: false,
             operation: self.operation,
             stat: &stat(self.kind),
             verdict: self.verdict,

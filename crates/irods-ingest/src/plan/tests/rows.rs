@@ -84,11 +84,12 @@ fn a_change_of_data_is_brought_over() {
         "modify: update replica 3",
     );
     row(Put, DataChanged, grown(), "skip (exists)");
+    // Nobody knows what the object is registered from by now.
     row(
         PutSync,
         DataChanged,
         CatalogState::Unknown,
-        "modify: put over",
+        "look, decide again",
     );
     row(PutSync, DataChanged, grown(), "modify: put over");
     row(

@@ -1,4 +1,5 @@
 """Answers the engine: which methods the handler has, what its settings are, and calls of its hooks."""
+import json
 import os
 import traceback
 
@@ -7,12 +8,17 @@ from .core import Core
 from .utils import DeleteMode, Operation
 
 EVENTS = ["data_obj_create", "data_obj_modify", "data_obj_delete", "coll_create", "coll_modify", "coll_delete"]
+# Characters of an exception that are kept.
+LONGEST = 16384
 # These are the same for all entries of a job, so a setting that looks at nothing else is too.
 OF_THE_JOB = {
     "job_name", "config", "interval", "ignore_cache", "initial_ingest", "synchronous", "progress", "profile",
     "files_per_task", "restart_queue", "path_queue", "file_queue", "event_handler", "root", "root_target_collection",
     "exclude_file_type", "exclude_file_name", "exclude_directory_name", "idle_disconnect_seconds",
 }
+
+
+kept_none = object()
 
 
 class Unsuitable(Exception):
@@ -136,6 +142,7 @@ class Host:
     def call(self, request):
         name = request["hook"]
         meta = dict(self.meta, **request["meta"])
+        meta.update(request.get("kept", {}))
         if "path_bytes" in meta:
             meta["path"] = os.fsdecode(bytes(meta.pop("path_bytes")))
         hook = getattr(self.handler, name)
@@ -146,6 +153,19 @@ class Host:
         else:
             args = [Operation[name] for name in request["args"]]
             hook(self.module, self.logger, self.session, meta, *args, **request["options"])
+        return {"kept": self.kept(request, meta)} if name.startswith("pre_") else None
+
+    def kept(self, request, meta):
+        """What a hook put into meta, for the hook after it, which another process may run."""
+        before = dict(self.meta, **request["meta"])
+        kept = {key: value for key, value in meta.items() if key != "path" and before.get(key, kept_none) != value}
+        if "target" in kept or ("path" in before and meta.get("path") != before["path"]):
+            raise Unsuitable("it changes meta['target'] or meta['path'], which is not possible yet")
+        try:
+            json.dumps(kept)
+        except (TypeError, ValueError) as error:
+            raise Unsuitable("it puts into meta what cannot go to another process: %s" % error)
+        return kept
 
 
 def answer(call):
@@ -160,7 +180,14 @@ def answer(call):
         told = traceback.format_exception(type(error), error, error.__traceback__)
         shown = [line for line in told if "_host>" not in line and "<string>" not in line]
         summary = traceback.format_exception_only(type(error), error)[-1].strip()
-        return {"error": summary, "traceback": "".join(shown)}
+        return {"error": plain(summary), "traceback": plain("".join(shown))}
+
+
+def plain(text):
+    """Text that can be sent and kept: names that are not UTF-8 escaped, and of a very long one the beginning."""
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + " [and %d more]" % (len(text) - LONGEST)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def serve(wire, hello, load_handler):

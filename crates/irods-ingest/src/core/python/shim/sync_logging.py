@@ -1,13 +1,12 @@
 """The log, as handlers know it: a message and fields. The lines go to the log of irods_sync."""
-import json
 import logging
-import sys
+import os
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
 class SyncLogger:
-    """Writes a line for each call: the level, a tab, the message, and fields as JSON."""
+    """Writes a line for each call: the level, a tab, the message, and fields."""
 
     def __getattr__(self, level):
         if level in ("warn", "exception", "fatal"):
@@ -18,12 +17,20 @@ class SyncLogger:
         def log(event="", *args, **fields):
             text = str(event) % args if args else str(event)
             if fields:
-                text += " " + json.dumps(fields, default=str)
-            for line in text.splitlines() or [""]:
-                sys.stderr.write("\x01%s\t%s\n" % (level, line))
-            sys.stderr.flush()
+                text += " " + " ".join("%s=%r" % field for field in fields.items())
+            lines = ["\x01%s\t%s\n" % (level, line) for line in text.splitlines() or [""]]
+            # Not through sys.stderr, which a handler may have closed or put something else in its place.
+            os.write(2, "".join(lines).encode("utf-8", "backslashreplace"))
 
         return log
+
+    def log(self, level, event="", *args, **fields):
+        number = level if isinstance(level, int) else _LEVELS.get(str(level).lower(), 20)
+        name = max((l for l in _LEVELS if _LEVELS[l] <= number), key=_LEVELS.get, default="debug")
+        getattr(self, name)(event, *args, **fields)
+
+    def bind(self, **fields):
+        return self
 
 
 class _ToLog(logging.Handler):
