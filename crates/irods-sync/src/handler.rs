@@ -1,6 +1,5 @@
 //! Event handlers in Python, as commands load and run them.
 
-use ingest::core::JobHooks;
 use ingest::core::python::{self, Allowed, Python};
 use ingest::sync_task::job::{self, JobRequest};
 
@@ -56,10 +55,7 @@ pub async fn add(
         .await
         .map_err(Failed::usage)?;
     settings.apply(&mut request.options);
-    request.hooks = JobHooks {
-        pre_job: handler.hooks.contains("pre_job"),
-        post_job: handler.hooks.contains("post_job"),
-    };
+    request.hooks = handler.job_hooks();
     request.options.handler = Some(handler);
     Ok(())
 }

@@ -4,7 +4,6 @@
 //! is made here with more knowledge than the job has when it begins; it comes out the same, since the job learns what it lacks
 //! from the errors of its calls. Where only comparing checksums could tell, an upload is foreseen and called possible.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -362,14 +361,8 @@ impl Survey {
         holding: &Holding,
         day: &mut Day,
     ) -> Result<(), SurveyError> {
-        let present: HashSet<BString> = listing
-            .names()
-            .map(|entry| self.name(&place.directory, entry))
-            .collect();
-        let gone = |name: &&BString| !present.contains(*name);
-        let objects: Vec<&BString> = holding.objects.keys().filter(gone).collect();
-        let collections: Vec<&BString> = holding.collections.iter().filter(gone).collect();
-        if objects.is_empty() && collections.is_empty() {
+        let surplus = self.surplus(place, holding, listing);
+        if surplus.is_empty() {
             return Ok(());
         }
         let directory = relative_path(&place.directory);
@@ -382,33 +375,29 @@ impl Survey {
             is_mount_point: true,
         });
         let allowed = match place.directory.is_empty() {
-            true => guard::check_root(before, None, now, present.is_empty()),
+            true => guard::check_root(before, None, now, listing.names().next().is_none()),
             false => guard::check_directory(before, None, now, true),
         };
-        let collection = self.spec.logical(&place.directory);
-        for name in objects.iter().chain(&collections) {
-            let target = naming::join(&collection, &name.to_string());
-            let entry = naming::source_name(&name.to_string()).unwrap_or_else(|| name.to_vec());
-            let what = match allowed {
-                Ok(()) => Doing::Delete,
-                Err(why) => Doing::Keep(why),
-            };
-            day.foreseen.push(Foreseen {
-                path: self.spec.absolute(&join(&place.directory, &entry)),
-                target,
-                what,
-            });
-        }
         if allowed.is_err() {
             // The job says so in the ledger.
             day.counts.failed += 1;
+        }
+        let mut left = Vec::new();
+        for surplus in surplus {
+            match allowed {
+                Ok(()) if surplus.is_collection => left.push(surplus.target.clone()),
+                Ok(()) => day.counts.deleted += 1,
+                Err(_) => {}
+            }
+            day.foreseen.push(Foreseen {
+                path: surplus.path,
+                target: surplus.target,
+                what: allowed.map_or_else(Doing::Keep, |()| Doing::Delete),
+            });
+        }
+        if left.is_empty() {
             return Ok(());
         }
-        day.counts.deleted += objects.len() as u64;
-        let mut left: Vec<String> = collections
-            .iter()
-            .map(|name| naming::join(&collection, &name.to_string()))
-            .collect();
         let mut zone = self.zone.get().await?;
         while let Some(collection) = left.pop() {
             day.counts.deleted += 1 + zone.list_data_objects(&collection).await?.len() as u64;

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::broker::BrokerError;
 use crate::naming;
+use crate::plan::guard;
 use crate::source::{FileSystem, Filter, FilterError, Listing, SourceError};
 use crate::spec::JobSpec;
 use crate::sync_task::{join, relative_path};
@@ -65,6 +66,16 @@ struct Place {
     in_zone: bool,
     /// There is a data object where its collection should be.
     blocked: bool,
+}
+
+/// A name that a collection has and its directory has not.
+#[derive(Debug)]
+struct Surplus {
+    /// Absolute path in the source of what would have that name.
+    path: Vec<u8>,
+    /// Logical path.
+    target: String,
+    is_collection: bool,
 }
 
 /// What a collection holds.
@@ -169,6 +180,32 @@ impl Survey {
         let source = self.source.clone();
         let looked = tokio::task::spawn_blocking(move || look(&source)).await;
         looked.map_err(|_| SurveyError::Lost)
+    }
+
+    /// What a collection has and its directory has not: data objects first, then collections, each in byte order.
+    fn surplus(&self, place: &Place, holding: &Holding, listing: &Listing) -> Vec<Surplus> {
+        let present: Vec<BString> = listing
+            .names()
+            .map(|entry| self.name(&place.directory, entry))
+            .collect();
+        let collection = self.spec.logical(&place.directory);
+        let surplus = |name: &[u8], is_collection| {
+            let text = String::from_utf8_lossy(name);
+            let entry = naming::source_name(&text).unwrap_or_else(|| name.to_vec());
+            Surplus {
+                path: self.spec.absolute(&join(&place.directory, &entry)),
+                target: naming::join(&collection, &text),
+                is_collection,
+            }
+        };
+        let objects = holding.objects.keys().map(|name| name.as_slice());
+        let objects = guard::gone(objects, &present).into_iter();
+        let collections = holding.collections.iter().map(|name| name.as_slice());
+        let collections = guard::gone(collections, &present).into_iter();
+        objects
+            .map(|name| surplus(name, false))
+            .chain(collections.map(|name| surplus(name, true)))
+            .collect()
     }
 
     /// What an entry of a directory is called in the zone.

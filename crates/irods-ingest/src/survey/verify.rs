@@ -228,7 +228,12 @@ impl Survey {
             let relative = join(&place.directory, name);
             found.push(self.difference(&relative, What::Unknown(error.to_string())));
         }
-        found.extend(self.surplus(&place, &holding, listing.names()));
+        let surplus = self.surplus(&place, &holding, &listing).into_iter();
+        found.extend(surplus.map(|surplus| Difference {
+            path: surplus.path,
+            target: surplus.target,
+            what: What::Surplus,
+        }));
         Ok((below, (part, found)))
     }
 
@@ -238,32 +243,6 @@ impl Survey {
             target: self.spec.logical(relative),
             what,
         }
-    }
-
-    /// What of a collection has no entry in the source.
-    fn surplus<'a>(
-        &self,
-        place: &Place,
-        holding: &Holding,
-        entries: impl Iterator<Item = &'a [u8]>,
-    ) -> Vec<Difference> {
-        let present: std::collections::HashSet<BString> = entries
-            .map(|entry| self.name(&place.directory, entry))
-            .collect();
-        let collection = self.spec.logical(&place.directory);
-        let names = holding.objects.keys().chain(&holding.collections);
-        names
-            .filter(|name| !present.contains(*name))
-            .map(|name| {
-                let text = name.to_string();
-                let entry = naming::source_name(&text).unwrap_or_else(|| name.to_vec());
-                Difference {
-                    path: self.spec.absolute(&join(&place.directory, &entry)),
-                    target: naming::join(&collection, &text),
-                    what: What::Surplus,
-                }
-            })
-            .collect()
     }
 
     fn compare_file(

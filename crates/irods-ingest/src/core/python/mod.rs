@@ -48,6 +48,16 @@ pub struct Handler {
     pub hooks: BTreeSet<String>,
 }
 
+impl Handler {
+    /// Which of its hooks are around passes.
+    pub fn job_hooks(&self) -> JobHooks {
+        JobHooks {
+            pre_job: self.hooks.contains("pre_job"),
+            post_job: self.hooks.contains("post_job"),
+        }
+    }
+}
+
 /// How handlers are run.
 #[derive(Debug, Clone)]
 pub struct Python {
@@ -277,10 +287,7 @@ impl EventHandler for PythonHandler {
     }
 
     fn job_hooks(&self) -> JobHooks {
-        JobHooks {
-            pre_job: self.has("pre_job"),
-            post_job: self.has("post_job"),
-        }
+        self.handler.job_hooks()
     }
 
     async fn pre_job(&self, _: JobPass<'_>) -> Result<(), HookError> {
