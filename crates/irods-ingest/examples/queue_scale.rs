@@ -175,6 +175,12 @@ impl Session for Sink {
     async fn create_collection(&mut self, _: &str) -> Result<()> {
         Ok(())
     }
+    async fn list_avus(&mut self, _: &str) -> Result<Vec<Avu>> {
+        Ok(Vec::new())
+    }
+    async fn remove_avu(&mut self, _: &str, _: &Avu) -> Result<bool> {
+        Ok(false)
+    }
     async fn remove_empty_collection(&mut self, _: &str) -> Result<()> {
         Ok(())
     }

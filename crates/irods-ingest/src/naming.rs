@@ -17,6 +17,17 @@ use crate::plan::Operation;
 /// What begins the name of an entry whose own name is not UTF-8.
 pub const UNENCODABLE_PREFIX: &str = "irods_UnicodeEncodeError_";
 
+/// Attribute of the AVU with the true path of what has such a name.
+const UNENCODABLE_ATTRIBUTE: &str = "irods::automated_ingest::UnicodeEncodeError";
+/// Attribute of the AVU with the true path of what is called otherwise by a handler's map of characters.
+const CHARACTER_MAP_ATTRIBUTE: &str = "irods::automated_ingest::character_map";
+/// Units of these two.
+const PATH_UNITS: &str = "python3.base64.b64encode(full_path_of_source_file)";
+const LINK_TARGET: &str = "link_target";
+const SOCKET_TARGET: &str = "socket_target";
+/// Units of these two.
+const INGEST_UNITS: &str = "automated_ingest";
+
 /// Longest logical path, in bytes, that the catalog API takes: its buffers hold 1,088 bytes, of which iRODS allows 1,024
 /// with the terminating zero.
 pub const MAX_PATH_BYTES: usize = 1023;
@@ -94,16 +105,21 @@ pub fn element<'a>(name: &'a [u8], absolute: &[u8]) -> Cow<'a, str> {
     }
 }
 
-/// The name in the source of what is called so in the zone; `None` if no entry can be.
-pub fn source_name(element: &str) -> Option<Vec<u8>> {
-    let Some(encoded) = element.strip_prefix(UNENCODABLE_PREFIX) else {
-        return Some(element.as_bytes().to_vec());
-    };
-    let absolute = STANDARD.decode(encoded.replace('_', "/")).ok()?;
-    absolute
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .map(<[u8]>::to_vec)
+/// Names in the source that are called so in the zone: the name itself, and the one that is not UTF-8, if it stands for one.
+pub fn source_names(element: &str) -> Vec<Vec<u8>> {
+    let mut names = Vec::new();
+    if let Some(encoded) = element.strip_prefix(UNENCODABLE_PREFIX)
+        && let Ok(absolute) = STANDARD.decode(encoded.replace('_', "/"))
+        && let Some(name) = absolute.rsplit(|byte| *byte == b'/').next()
+        && std::str::from_utf8(name).is_err()
+    {
+        names.push(name.to_vec());
+    }
+    // No file has a name that is longer, and asking for one is an error.
+    if element.len() <= MAX_ELEMENT_BYTES || names.is_empty() {
+        names.push(element.as_bytes().to_vec());
+    }
+    names
 }
 
 /// The AVU that keeps the true path of a data object whose own name is not UTF-8; `None` for every other.
@@ -111,9 +127,9 @@ pub fn unencodable_avu(name: &[u8], absolute: &[u8]) -> Option<Avu> {
     match std::str::from_utf8(name) {
         Ok(_) => None,
         Err(_) => Some(Avu {
-            attribute: "irods::automated_ingest::UnicodeEncodeError".into(),
+            attribute: UNENCODABLE_ATTRIBUTE.into(),
             value: STANDARD.encode(absolute),
-            units: "python3.base64.b64encode(full_path_of_source_file)".into(),
+            units: PATH_UNITS.into(),
         }),
     }
 }
@@ -215,6 +231,17 @@ fn append_elements(mut logical: String, mut absolute: Vec<u8>, relative: &[u8]) 
     logical
 }
 
+/// Whether an AVU is one of those that are kept here, whatever its value: of a link, a socket, a name.
+pub(crate) fn is_about_the_file(avu: &Avu) -> bool {
+    let kept = [
+        (LINK_TARGET, INGEST_UNITS),
+        (SOCKET_TARGET, INGEST_UNITS),
+        (UNENCODABLE_ATTRIBUTE, PATH_UNITS),
+        (CHARACTER_MAP_ATTRIBUTE, PATH_UNITS),
+    ];
+    kept.contains(&(avu.attribute.as_str(), avu.units.as_str()))
+}
+
 /// The AVU of a data object that was made from a symbolic link: where it leads, beside the link where its text is
 /// relative; not normalised. `directory` is the absolute path of the link's directory.
 pub fn link_target_avu(directory: &[u8], text: &[u8]) -> Avu {
@@ -223,18 +250,18 @@ pub fn link_target_avu(directory: &[u8], text: &[u8]) -> Avu {
         _ => [directory, b"/", text].concat(),
     };
     Avu {
-        attribute: "link_target".into(),
+        attribute: LINK_TARGET.into(),
         value: physical_path(&target),
-        units: "automated_ingest".into(),
+        units: INGEST_UNITS.into(),
     }
 }
 
 /// The AVU of a data object that was made from a socket.
 pub fn socket_target_avu() -> Avu {
     Avu {
-        attribute: "socket_target".into(),
+        attribute: SOCKET_TARGET.into(),
         value: "socket".into(),
-        units: "automated_ingest".into(),
+        units: INGEST_UNITS.into(),
     }
 }
 
@@ -311,6 +338,19 @@ mod tests {
             physical_path(b"/a/???\xfb/sub/good"),
             format!("/a/{name}/sub/good")
         );
+    }
+
+    #[test]
+    fn what_is_called_so_may_be_one_of_two() {
+        let both: [&[u8]; 2] = [b"bad\xe1\x80", b"irods_UnicodeEncodeError_L2EvYmFk4YA="];
+        assert_eq!(source_names("irods_UnicodeEncodeError_L2EvYmFk4YA="), both);
+        // Base64 of a good path, of nothing, and no base64.
+        for literal in ["L2EvYg==", "", "x y"].map(|end| format!("{UNENCODABLE_PREFIX}{end}")) {
+            assert_eq!(source_names(&literal), [literal.as_bytes()]);
+        }
+        assert_eq!(source_names("a"), [b"a"]);
+        let long = element(&[0xff; 250], &[b"/", &[0xff; 250][..]].concat()).into_owned();
+        assert_eq!(source_names(&long), [[0xff; 250]]);
     }
 
     #[test]

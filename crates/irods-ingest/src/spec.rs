@@ -13,7 +13,7 @@ use crate::broker::Queues;
 use crate::core::python::Handler;
 use crate::plan::{DeleteMode, Operation};
 use crate::signature::CacheKey;
-use crate::source::{Filter, FilterError};
+use crate::source::{Filter, FilterError, Matching};
 use crate::{bytes_text, naming};
 
 /// A job as every worker sees it. Unknown fields are refused: a worker that is too old for an option must not guess.
@@ -52,14 +52,17 @@ pub struct JobOptions {
     pub initial_ingest: bool,
     /// Decide from the catalog, without remembered signatures.
     pub compare_catalog: bool,
-    /// Have the zone compute and keep a checksum of what is registered or uploaded.
-    pub checksum: bool,
+    /// What is done about checksums.
+    pub checksum: ChecksumPolicy,
     /// Comma-separated words of [`crate::source::EntryKind::word`] whose entries are left out.
     pub exclude_file_type: String,
-    /// Regular expressions, anchored at the start of the absolute path, of files that are left out.
+    /// Regular expressions of files that are left out, matched against the absolute path.
     pub exclude_file_name: Vec<String>,
     /// The same for directories, with all that is below them.
     pub exclude_directory_name: Vec<String>,
+    /// Where in the path these expressions must match.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exclude_match: Matching,
     /// What is done with a name of the catalog that is gone from the source.
     pub delete_mode: DeleteMode,
     /// A job that wants to delete more than so many entries is ended.
@@ -85,6 +88,44 @@ pub struct JobOptions {
     pub max_in_flight: Option<u32>,
 }
 
+/// What is done about the checksums of what is registered or uploaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChecksumPolicy {
+    /// Nothing.
+    #[default]
+    None,
+    /// The zone computes one and keeps it.
+    Register,
+    /// So it does, and that of an upload is compared with one computed here from the bytes that are sent, while they are; if they
+    /// differ, the upload has failed. Of what is registered no byte is read here, and of what is appended only the new end, so
+    /// there is nothing to compare.
+    Verify,
+}
+
+impl ChecksumPolicy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Register, Self::Verify];
+
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Register => "register",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// Whether the zone is to have a checksum of each file.
+    pub fn keeps(self) -> bool {
+        self != Self::None
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn one() -> usize {
     1
 }
@@ -103,10 +144,11 @@ impl Default for JobOptions {
             ignore_cache: false,
             initial_ingest: false,
             compare_catalog: false,
-            checksum: false,
+            checksum: ChecksumPolicy::None,
             exclude_file_type: String::new(),
             exclude_file_name: Vec::new(),
             exclude_directory_name: Vec::new(),
+            exclude_match: Matching::default(),
             delete_mode: DeleteMode::default(),
             max_delete: None,
             max_retries: 0,
@@ -126,11 +168,12 @@ impl JobOptions {
     /// # Errors
     /// An unknown word, or an expression that is none.
     pub fn filter(&self) -> Result<Filter, FilterError> {
-        Filter::new(
+        let filter = Filter::new(
             &self.exclude_file_type,
             &self.exclude_file_name,
             &self.exclude_directory_name,
-        )
+        )?;
+        Ok(filter.matching(self.exclude_match))
     }
 
     /// Whether anything may be deleted.

@@ -102,6 +102,12 @@ pub trait Session: Debug + Send {
     /// Attaches an AVU to a data object.
     async fn add_avu(&mut self, object: &str, avu: &Avu) -> Result<()>;
 
+    /// The AVUs of a data object.
+    async fn list_avus(&mut self, object: &str) -> Result<Vec<Avu>>;
+
+    /// Takes an AVU from a data object; whether it had it.
+    async fn remove_avu(&mut self, object: &str, avu: &Avu) -> Result<bool>;
+
     /// Removes a data object.
     async fn remove_data_object(&mut self, object: &str, how: Remove) -> Result<()>;
 }
@@ -210,6 +216,14 @@ impl Session for Pooled {
 
     async fn add_avu(&mut self, object: &str, avu: &Avu) -> Result<()> {
         (**self).add_avu(Entity::DataObject(object), avu).await
+    }
+
+    async fn list_avus(&mut self, object: &str) -> Result<Vec<Avu>> {
+        (**self).list_avus(Entity::DataObject(object)).await
+    }
+
+    async fn remove_avu(&mut self, object: &str, avu: &Avu) -> Result<bool> {
+        (**self).remove_avu(Entity::DataObject(object), avu).await
     }
 
     async fn remove_data_object(&mut self, object: &str, how: Remove) -> Result<()> {

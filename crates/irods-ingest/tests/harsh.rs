@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use ingest::broker::{Broker, Counts, FailureRecord, Job, JobState};
 use ingest::core::{Event, EventHandler, HookError, JobHooks, NoHandler, Subject};
 use ingest::plan::{DeleteMode, Operation};
-use ingest::sync_task::JobOptions;
 use ingest::sync_task::job::{JobRequest, start_synchronization};
+use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::access::Grant;
 use irods_client::transfer::Put;
 use irods_zone::Harsh;
@@ -152,7 +152,7 @@ async fn uploads_are_exact_after_all() {
         let_times_settle(&site.source().join("link")).await;
         let site = site.reopened(Some(harsh.clone())).await;
         let options = JobOptions {
-            checksum: seed.is_multiple_of(2),
+            checksum: ChecksumPolicy::ALL[(seed % 3) as usize],
             ..with(Operation::PutSync)
         };
         let job = run(&site, "first", options.clone()).await;

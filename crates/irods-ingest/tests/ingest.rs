@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 
 use ingest::broker::JobState;
 use ingest::plan::Operation;
-use ingest::sync_task::JobOptions;
+use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::protocol::api;
 use support::{Site, TARGET, assert_registered, let_times_settle, tree};
 
@@ -117,7 +117,7 @@ async fn uploads_hold_the_bytes_and_follow_changes() {
     let_times_settle(&site.source().join("large")).await;
     let job = site
         .run(JobOptions {
-            checksum: true,
+            checksum: ChecksumPolicy::Verify,
             ..with(Operation::PutSync)
         })
         .await;
@@ -143,7 +143,7 @@ async fn uploads_hold_the_bytes_and_follow_changes() {
     let_times_settle(&changed).await;
     let job = site
         .run(JobOptions {
-            checksum: true,
+            checksum: ChecksumPolicy::Verify,
             ..with(Operation::PutSync)
         })
         .await;

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use ingest::plan::Operation;
-use ingest::sync_task::JobOptions;
+use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::collection::ReplicaStatus;
 use irods_client::protocol::api;
 use irods_client::protocol::version::Version;
@@ -20,7 +20,7 @@ const SIZE: usize = PARALLEL_FROM as usize + 4321;
 fn options(streams: usize) -> JobOptions {
     JobOptions {
         operation: Operation::PutSync,
-        checksum: true,
+        checksum: ChecksumPolicy::Verify,
         transfer_streams: streams,
         max_retries: 60,
         ..JobOptions::default()

@@ -15,8 +15,8 @@ use ingest::plan::{DeleteMode, Operation, check_compatible};
 use ingest::survey::Survey;
 use ingest::survey::forecast::Foreseen;
 use ingest::survey::verify::{Difference, Verified, What};
-use ingest::sync_task::JobOptions;
 use ingest::sync_task::job::{self, JobRequest};
+use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::collection::ReplicaStatus;
 use irods_client::replica::{Changes, Which};
 use rand::rngs::StdRng;
@@ -289,7 +289,7 @@ async fn other_bytes_of_equal_size_and_time_are_found() {
     let site = Site::new().await;
     let options = JobOptions {
         operation: Operation::PutSync,
-        checksum: true,
+        checksum: ChecksumPolicy::Verify,
         ..JobOptions::default()
     };
     site.write("small", "small");

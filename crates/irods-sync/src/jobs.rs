@@ -9,6 +9,7 @@ use ingest::broker::{
 
 use crate::exit::{Exit, Result};
 use crate::ui;
+use crate::ui::json::{self, StatusJson};
 use crate::ui::progress::Progress;
 use crate::workers;
 
@@ -36,6 +37,16 @@ pub fn exit_of(job: &Job) -> Exit {
         _ if job.failures > 0 || job.failures_not_listed > 0 => Exit::SomeFailed,
         _ => Exit::Done,
     }
+}
+
+/// A job for machines: one line.
+///
+/// # Errors
+/// Those of the broker.
+pub async fn as_json(broker: &dyn Broker, job: &Job) -> Result<String> {
+    let events = broker.events(job.id).await?;
+    let living = broker.workers().await?;
+    Ok(json::line(&StatusJson::new(job, &events, &living)))
 }
 
 /// Shows a job until it has ended, with what workers note about it; answers how it ended, or nothing if somebody has

@@ -36,7 +36,7 @@ pub async fn handle_plan(config: &Config, args: PlanArgs) -> Result<Exit> {
         .await;
     zone.close(&signals.shutdown).await;
     let counts = counts?;
-    match args.json {
+    match start.json {
         true => ui::say(&json::line(&TotalsJson { totals: counts })),
         false => {
             let mut lines = vec!["a pass would end with".to_owned()];
@@ -58,7 +58,9 @@ async fn forecast(
     handler::add(config, start, zone, &mut request).await?;
     let spec = job::check(&zone.pool, &request).await?;
     let survey = Survey::new(spec, zone.pool.clone(), start.worker.concurrency())?;
-    let counts = survey.forecast(broker, |foreseen| ui::say(&line(&foreseen, args.json)));
+    let counts = survey.forecast(broker, |foreseen| {
+        ui::say(&line(&foreseen, args.start.json))
+    });
     Ok(counts.await?)
 }
 

@@ -164,7 +164,10 @@ fn say_what_was_created(args: &StartArgs, created: &Created) {
 
 /// The job waits for workers.
 async fn queued(config: &Config, args: &StartArgs, broker: &dyn Broker, job: &Job) -> Result<Exit> {
-    ui::say(&ui::plain(job.name.as_bytes()));
+    ui::say(&match args.json {
+        true => jobs::as_json(broker, job).await?,
+        false => ui::plain(job.name.as_bytes()),
+    });
     let name = ui::shell_word(job.name.as_bytes());
     let broker_flag = config.broker.flag();
     let living = broker.workers().await?;
@@ -195,7 +198,7 @@ async fn wait_for_workers(
         true => Progress::shown(),
         false => Progress::silent(),
     };
-    watch::to_the_end(config, broker, job, progress, signals).await
+    watch::to_the_end(config, broker, job, progress, args.json, signals).await
 }
 
 fn zone_flag(embedded: Option<&Path>) -> String {
@@ -229,26 +232,29 @@ async fn run_here(
         (Err(_), Err(error)) => return Err(error.into()),
         (Err(error), Ok(())) => return Err(error.into()),
     };
-    let done = now
-        .pass_totals
-        .files_done()
-        .saturating_sub(job.pass_totals.files_done());
-    let mut lines = vec![format!(
-        "job {}: {}",
-        ui::plain(now.name.as_bytes()),
-        word(&now)
-    )];
-    if let Some(why) = &now.failed {
-        lines.push(format!("  because      {}", ui::plain(why.as_bytes())));
-    }
-    lines.extend(summary::totals(&now.pass_totals));
-    lines.push(format!(
-        "{}, {} iRODS calls",
-        summary::pace(began.elapsed(), done),
-        ui::thousands(calls)
-    ));
-    lines.push(next(config, args, zone, &now));
-    ui::say(&lines.join("\n"));
+    let said = match args.json {
+        true => jobs::as_json(&*broker, &now).await?,
+        false => {
+            let done = now
+                .pass_totals
+                .files_done()
+                .saturating_sub(job.pass_totals.files_done());
+            let pace = summary::pace(began.elapsed(), done);
+            let mut lines = vec![format!(
+                "job {}: {}",
+                ui::plain(now.name.as_bytes()),
+                word(&now)
+            )];
+            if let Some(why) = &now.failed {
+                lines.push(format!("  because      {}", ui::plain(why.as_bytes())));
+            }
+            lines.extend(summary::totals(&now.pass_totals));
+            lines.push(format!("{pace}, {} iRODS calls", ui::thousands(calls)));
+            lines.push(next(config, args, zone, &now));
+            lines.join("\n")
+        }
+    };
+    ui::say(&said);
     if !now.state.has_ended() {
         return Ok(Exit::Interrupted);
     }

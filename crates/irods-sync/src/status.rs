@@ -7,9 +7,9 @@ use ingest::sync_task::JobSpec;
 
 use crate::args::JobOutputArgs;
 use crate::config::Config;
-use crate::exit::{Exit, Failed, Result};
+use crate::exit::{Exit, Result};
 use crate::jobs;
-use crate::ui::json::{StatusJson, latest, rfc3339};
+use crate::ui::json::{latest, rfc3339};
 use crate::ui::{self, summary};
 use crate::workers;
 
@@ -20,12 +20,13 @@ use crate::workers;
 pub async fn handle_status(config: &Config, args: &JobOutputArgs) -> Result<Exit> {
     let broker = config.broker.open().await?;
     let job = jobs::find(&*broker, &args.job).await?;
-    let events = broker.events(job.id).await?;
-    let living = broker.workers().await?;
     let text = match args.json {
-        true => serde_json::to_string(&StatusJson::new(&job, &events, &living))
-            .map_err(Failed::could_not_run)?,
-        false => describe(&job, &events, &living, &config.broker.flag()).join("\n"),
+        true => jobs::as_json(&*broker, &job).await?,
+        false => {
+            let events = broker.events(job.id).await?;
+            let living = broker.workers().await?;
+            describe(&job, &events, &living, &config.broker.flag()).join("\n")
+        }
     };
     ui::say(&text);
     Ok(Exit::Done)

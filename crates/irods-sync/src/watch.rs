@@ -2,7 +2,7 @@
 
 use ingest::broker::{Broker, Job};
 
-use crate::args::JobArg;
+use crate::args::JobOutputArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Result};
 use crate::jobs;
@@ -14,14 +14,22 @@ use crate::ui::{self, summary};
 ///
 /// # Errors
 /// There is no such job, or the broker cannot be used.
-pub async fn handle_watch(config: &Config, args: &JobArg) -> Result<Exit> {
+pub async fn handle_watch(config: &Config, args: &JobOutputArgs) -> Result<Exit> {
     let signals = signals::listen()?;
     let broker = config.broker.open().await?;
     let job = jobs::find(&*broker, &args.job).await?;
-    to_the_end(config, &*broker, &job, Progress::shown(), &signals).await
+    to_the_end(
+        config,
+        &*broker,
+        &job,
+        Progress::shown(),
+        args.json,
+        &signals,
+    )
+    .await
 }
 
-/// Follows a job that others run, and says how it ended.
+/// Follows a job that others run, and says how it ended, with `json` to machines.
 ///
 /// # Errors
 /// The broker cannot be used.
@@ -30,6 +38,7 @@ pub async fn to_the_end(
     broker: &dyn Broker,
     job: &Job,
     mut progress: Progress,
+    json: bool,
     signals: &Signals,
 ) -> Result<Exit> {
     if !job.state.has_ended() {
@@ -48,6 +57,10 @@ pub async fn to_the_end(
         ui::note("irods_sync: the job has ended and was removed");
         return Ok(Exit::Done);
     };
+    if json {
+        ui::say(&jobs::as_json(broker, &job).await?);
+        return Ok(jobs::exit_of(&job));
+    }
     let mut lines = vec![format!(
         "job {}: {}",
         ui::plain(job.name.as_bytes()),

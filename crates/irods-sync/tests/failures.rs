@@ -115,6 +115,53 @@ fn an_unreadable_file_is_listed_and_tried_again_once_it_is_readable() {
 }
 
 #[test]
+fn machines_are_told_how_a_job_ended_in_one_line() {
+    let site = Site::new();
+    site.files(7);
+    site.file("d0/x.tmp", b"left out");
+    let start = |more: &str| {
+        let words = format!(
+            "start src /tempZone/home/rods/t --embedded_zone zone --json --exclude_match search \
+             --exclude_file_name \\.tmp$ {more}"
+        );
+        site.run(&words)
+    };
+    let line = |ran: &support::Ran| -> serde_json::Value {
+        assert_eq!(ran.out.lines().count(), 1, "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let queued = line(&start("--job_name queued").expect(0));
+    assert_eq!(
+        (&queued["name"], &queued["state"]),
+        (&"queued".into(), &"queued".into())
+    );
+
+    let ended =
+        line(&start("--job_name j --synchronous --operation PUT_SYNC --checksum").expect(0));
+    assert_eq!(
+        (&ended["name"], &ended["state"]),
+        (&"j".into(), &"finished".into())
+    );
+    let totals = &ended["totals"];
+    assert_eq!(
+        (&totals["uploaded"], &totals["excluded"]),
+        (&7.into(), &1.into())
+    );
+    assert_eq!(ended["failures"], 0);
+    assert_eq!(line(&site.run("status j --json").expect(0)), ended);
+    assert_eq!(line(&site.run("watch j --json").expect(0)), ended);
+
+    // A directory where an object is.
+    std::fs::remove_file(site.path("src/d0/f3")).unwrap();
+    site.file("d0/f3/x", b"");
+    let failed = line(&start("--synchronous --operation PUT_SYNC").expect(1));
+    assert_eq!(
+        (&failed["state"], &failed["failures"]),
+        (&"finished".into(), &1.into())
+    );
+}
+
+#[test]
 fn an_unreadable_directory_fails_alone_and_is_scanned_once_it_is_readable() {
     let site = Site::new();
     site.files(10);

@@ -18,7 +18,7 @@ use crate::core::{Event, EventHandler, HookError, Subject};
 use crate::plan::{DeleteMode, Operation};
 use crate::shutdown::shutdown;
 use crate::source::Timestamp;
-use crate::spec::{JobOptions, JobSpec};
+use crate::spec::{ChecksumPolicy, JobOptions, JobSpec};
 use crate::sync_task::{LogTasks, Task};
 use crate::worker::{Worker, WorkerError, WorkerOptions};
 
@@ -169,7 +169,10 @@ impl Play {
             files_per_task: 1 + world.below(6) as usize,
             initial_ingest: world.one_in(6),
             compare_catalog: world.one_in(5),
-            checksum: world.one_in(3),
+            checksum: match world.one_in(3) {
+                true => ChecksumPolicy::Verify,
+                false => ChecksumPolicy::None,
+            },
             delete_mode: match (deletes, operation) {
                 (false, _) => DeleteMode::DoNotDelete,
                 (true, Operation::RegisterSync) => DeleteMode::Unregister,

@@ -606,6 +606,20 @@ impl Session for Conversation {
         unreachable!("the source has neither links nor sockets")
     }
 
+    async fn list_avus(&mut self, object: &str) -> Result<Vec<Avu>> {
+        let name = object.to_owned();
+        let effect = move |catalog: &mut Catalog, _| {
+            // A query finds nothing of what is not there.
+            let _ = catalog.object(&name);
+            Ok(Vec::new())
+        };
+        self.call(api::GEN_QUERY, object, effect).await
+    }
+
+    async fn remove_avu(&mut self, _: &str, _: &Avu) -> Result<bool> {
+        unreachable!("nothing has any")
+    }
+
     async fn remove_data_object(&mut self, object: &str, _: Remove) -> Result<()> {
         let name = object.to_owned();
         let effect = move |catalog: &mut Catalog, _| {

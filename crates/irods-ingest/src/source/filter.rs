@@ -1,7 +1,7 @@
 //! Exclusions: `--exclude_file_type`, `--exclude_file_name`, `--exclude_directory_name`.
 //!
-//! An expression is matched against the whole absolute path, anchored at its beginning and not at its end, as
-//! Python's `re.match` does: users write `.*/name$`. It is Python's syntax, as far as a linear-time engine goes: look-around,
+//! An expression is matched against the whole absolute path: anchored at its beginning and not at its end, as
+//! Python's `re.match` does, so users write `.*/name$`; or anywhere in it, as `re.search` does ([`Matching`]). It is Python's syntax, as far as a linear-time engine goes: look-around,
 //! back-references, conditionals and possessive forms are refused with one clear error. A byte of the path that is not
 //! UTF-8 counts as one character (U+FFFD), as in Python it counts as one surrogate.
 //!
@@ -12,7 +12,33 @@ use std::borrow::Cow;
 use bstr::ByteSlice;
 use regex::Regex;
 
+use serde::{Deserialize, Serialize};
+
 use super::EntryKind;
+
+/// Where in the absolute path an expression must match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Matching {
+    /// From its beginning on.
+    #[default]
+    Start,
+    /// Anywhere.
+    Search,
+}
+
+impl Matching {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Start, Self::Search];
+
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Search => "search",
+        }
+    }
+}
 
 /// Which entries of a source are left out.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +46,7 @@ pub struct Filter {
     kinds: Vec<EntryKind>,
     file_names: Vec<Regex>,
     directory_names: Vec<Regex>,
+    matching: Matching,
 }
 
 /// An exclusion that cannot be understood.
@@ -57,7 +84,13 @@ impl Filter {
             kinds: parse_types(types)?,
             file_names: compile("--exclude_file_name", file_names)?,
             directory_names: compile("--exclude_directory_name", directory_names)?,
+            matching: Matching::default(),
         })
+    }
+
+    /// The same with expressions that must match there.
+    pub fn matching(self, matching: Matching) -> Self {
+        Self { matching, ..self }
     }
 
     /// Nothing is excluded.
@@ -78,7 +111,11 @@ impl Filter {
             return false;
         }
         let text = as_text(absolute);
-        patterns.iter().any(|pattern| matches_start(pattern, &text))
+        let matches = |pattern: &Regex| match self.matching {
+            Matching::Start => matches_start(pattern, &text),
+            Matching::Search => pattern.is_match(&text),
+        };
+        patterns.iter().any(matches)
     }
 }
 
@@ -248,6 +285,24 @@ mod tests {
         assert!(hits("(?s).*b", b"/a\nb"));
         // What an un-given flag is carried as in job descriptions of old matches no absolute path.
         assert!(!hits("none", b"/none") && !hits("n", b"/n"));
+    }
+
+    #[test]
+    fn patterns_may_be_searched_for_anywhere() {
+        let search = |pattern: &str, path: &[u8]| {
+            let filter = files(&[pattern]).matching(Matching::Search);
+            filter.excludes(path, EntryKind::Regular)
+        };
+        assert!(search("tmp", b"/data/tmp/a"));
+        assert!(search(r"\.tmp$", b"/data/a.tmp"));
+        assert!(!search(r"\.tmp$", b"/data/a.tmp/b"));
+        assert!(search("^/data", b"/data/a") && !search("^data", b"/data/a"));
+        assert!(search(r"/\.[^/]*$", b"/a/.hidden") && !search(r"/\.[^/]*$", b"/.a/b"));
+        let filter = Filter::new("none", NONE, &["cache"]).unwrap();
+        assert!(!filter.excludes(b"/a/cache", EntryKind::Directory));
+        let filter = filter.matching(Matching::Search);
+        assert!(filter.excludes(b"/a/cache", EntryKind::Directory));
+        assert!(!filter.excludes(b"/a/cache", EntryKind::Regular));
     }
 
     #[test]

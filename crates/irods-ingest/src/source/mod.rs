@@ -73,7 +73,7 @@ pub struct Look {
 }
 
 pub use file_system::{Directory, FileSystem, Links, Listing, OpenFile};
-pub use filter::{Filter, FilterError};
+pub use filter::{Filter, FilterError, Matching};
 
 /// What an entry is by itself: a symbolic link is a link, whatever it points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

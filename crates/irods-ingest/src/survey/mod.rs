@@ -191,9 +191,10 @@ impl Survey {
         let collection = self.spec.logical(&place.directory);
         let surplus = |name: &[u8], is_collection| {
             let text = String::from_utf8_lossy(name);
-            let entry = naming::source_name(&text).unwrap_or_else(|| name.to_vec());
+            let names = naming::source_names(&text);
+            let entry = names.first().map_or(name, |name| name.as_slice());
             Surplus {
-                path: self.spec.absolute(&join(&place.directory, &entry)),
+                path: self.spec.absolute(&join(&place.directory, entry)),
                 target: naming::join(&collection, &text),
                 is_collection,
             }

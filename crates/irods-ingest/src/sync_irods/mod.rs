@@ -26,7 +26,7 @@ mod sync_file;
 mod update_metadata;
 mod upload_file;
 
-pub(crate) use annotate::annotate;
+use annotate::{annotate, annotate_again};
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::create_dirs;
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
@@ -71,7 +71,9 @@ async fn perform(
 ) -> Result<Counts, SyncError> {
     if created && effect == Effect::Nothing {
         // Found as it should be: an earlier attempt, whose end nobody saw, made it.
-        annotate(zone, action).await?;
+        if action.subject.operation != Operation::NoOp {
+            complete(zone, action).await?;
+        }
         return Ok(made(action));
     }
     let counts = match once(zone, action, effect).await {
@@ -82,14 +84,35 @@ async fn perform(
         }
         done => done?,
     };
-    if created {
-        annotate(zone, action).await?;
-        if matches!(effect, Effect::UpdateReplica { .. }) {
-            // Registered by an earlier attempt, whose end nobody saw, and finished by this one.
-            return Ok(made(action));
-        }
+    match effect {
+        Effect::Register | Effect::PutNew => annotate(zone, action).await?,
+        // Nothing was done to it, so it is what it was; but for a link that leads elsewhere.
+        Effect::Nothing if !annotate::is_special(action) => {}
+        _ if action.subject.operation == Operation::NoOp => {}
+        _ => annotate_again(zone, action).await?,
     }
-    Ok(counts)
+    // Registered by an earlier attempt, whose end nobody saw, and finished by this one.
+    match created && matches!(effect, Effect::UpdateReplica { .. }) {
+        true => Ok(made(action)),
+        false => Ok(counts),
+    }
+}
+
+/// What a data object that is as it should be may lack, since whoever made it was interrupted, or cared for less.
+pub(crate) async fn complete(
+    zone: &mut dyn Session,
+    action: &FileAction<'_>,
+) -> Result<(), SyncError> {
+    annotate(zone, action).await?;
+    keep_checksum(zone, action).await
+}
+
+/// Has the zone compute and keep a checksum, if the job wants one and there is none.
+async fn keep_checksum(zone: &mut dyn Session, action: &FileAction<'_>) -> Result<(), SyncError> {
+    if action.context.spec.options.checksum.keeps() {
+        zone.checksum(action.subject.target).await?;
+    }
+    Ok(())
 }
 
 async fn once(

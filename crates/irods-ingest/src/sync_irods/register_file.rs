@@ -21,7 +21,8 @@ pub(super) async fn register_file(
         size: Some(action.stat.size),
         mtime: Some(action.stat.mtime.seconds),
         target: options.resource.clone().map(Target::Resource),
-        checksum: options.checksum,
+        // A replica's is asked for when its row is as it should be.
+        checksum: options.checksum.keeps() && !as_replica,
         as_replica,
         ..Register::default()
     };

@@ -1,6 +1,6 @@
 //! Append-style sync: a file that grew gets its new end written to the end of its data object.
 
-use super::{FileAction, upload_file};
+use super::{FileAction, keep_checksum, upload_file};
 use crate::broker::Counts;
 use crate::error::SyncError;
 use crate::zone::Session;
@@ -12,6 +12,7 @@ pub(super) async fn sync_file(
     from: u64,
 ) -> Result<Counts, SyncError> {
     let sent = upload_file::append(zone, action, from).await?;
+    keep_checksum(zone, action).await?;
     Ok(Counts {
         appended: 1,
         bytes_uploaded: sent,

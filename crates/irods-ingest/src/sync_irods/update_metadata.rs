@@ -2,13 +2,13 @@
 
 use irods_client::replica::{Changes, Which};
 
-use super::FileAction;
+use super::{FileAction, keep_checksum};
 use crate::broker::Counts;
 use crate::error::SyncError;
 use crate::zone::Session;
 
 /// Sets size and modification time of one replica, marks it good and every other one stale. A stored checksum would be
-/// that of the old content, so it goes.
+/// that of the old content, so it goes; if the job keeps checksums, the zone computes another.
 pub(super) async fn update_metadata(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
@@ -23,6 +23,7 @@ pub(super) async fn update_metadata(
     let number = Which::Number(i32::try_from(replica).unwrap_or(i32::MAX));
     zone.modify_replica(action.subject.target, &number, &changes)
         .await?;
+    keep_checksum(zone, action).await?;
     Ok(Counts {
         updated: 1,
         ..Counts::default()

@@ -15,6 +15,7 @@ use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
 use crate::rate::Wanted;
 use crate::source::{Source, Stat};
+use crate::spec::ChecksumPolicy;
 use crate::zone::Session;
 
 /// Files up to this size go in one message and through memory as a whole; a worker has as many of them in hand as it
@@ -33,8 +34,9 @@ pub(super) async fn upload_file(
         target: options.resource.clone().map(Target::Resource),
         overwrite: over,
         checksum: match options.checksum {
-            true => PutChecksum::Verify,
-            false => PutChecksum::None,
+            ChecksumPolicy::None => PutChecksum::None,
+            ChecksumPolicy::Register => PutChecksum::Register,
+            ChecksumPolicy::Verify => PutChecksum::Verify,
         },
         single_message_max: SINGLE_MESSAGE_MAX,
         ..Put::default()

@@ -315,15 +315,16 @@ async fn certainly_gone(
     directory: &[u8],
     name: &str,
 ) -> Result<(), SyncError> {
-    let Some(name) = naming::source_name(name) else {
-        return Err(guard::Kept::NotCertainlyGone.into());
-    };
+    let names = naming::source_names(name);
     let links = context.spec.options.operation.links();
     let relative = relative_path(directory);
     context
-        .at_source(move |source| match source.stat(&relative, &name, links) {
-            Ok(look) => guard::check_last_look(&look),
-            Err(_) => Err(guard::Kept::NotCertainlyGone),
+        .at_source(move |source| {
+            let look = |name: &Vec<u8>| match source.stat(&relative, name, links) {
+                Ok(look) => guard::check_last_look(&look),
+                Err(_) => Err(guard::Kept::NotCertainlyGone),
+            };
+            names.iter().try_for_each(look)
         })
         .await
 }

@@ -30,7 +30,7 @@ mod sync_files;
 mod sync_path;
 mod task;
 
-pub use crate::spec::{JobOptions, JobSpec};
+pub use crate::spec::{ChecksumPolicy, JobOptions, JobSpec};
 pub(crate) use failure::unreadable;
 pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};

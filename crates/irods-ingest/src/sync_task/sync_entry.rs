@@ -162,7 +162,7 @@ impl File<'_> {
                 Decision::Skip(reason) => {
                     if reason == Reason::AlreadyEqual {
                         // An earlier run may have registered it and failed before its AVUs.
-                        sync_irods::annotate(zone, &self.action()).await?;
+                        sync_irods::complete(zone, &self.action()).await?;
                     }
                     return Ok(skipped());
                 }

@@ -29,6 +29,8 @@ impl Shape {
         for argument in command.get_arguments().filter(|a| !a.is_positional()) {
             let takes = match argument.get_num_args() {
                 Some(range) if range.max_values() > 1 => Takes::Many,
+                // Its value, if it has one, is in the same word.
+                Some(range) if range.min_values() == 0 => Takes::None,
                 _ if argument.get_action().takes_values() => Takes::One,
                 _ => Takes::None,
             };

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, builder::TypedValueParser};
 use ingest::broker::Queues;
 use ingest::plan::{DeleteMode, Operation};
-use ingest::sync_task::JobOptions;
+use ingest::source::Matching;
+use ingest::sync_task::{ChecksumPolicy, JobOptions};
 
 use super::{StartArgs, VerifyArgs, at_least_one};
 
@@ -102,9 +103,14 @@ pub struct ScanFlags {
     /// Decide from the catalog what is new or changed, remembering nothing
     #[arg(long)]
     pub compare_catalog: bool,
-    /// Have the zone compute and keep a checksum of each file
-    #[arg(long)]
-    pub checksum: bool,
+    /// Have the zone compute and keep a checksum of each file: none, register or verify [default: none; alone: verify]
+    ///
+    /// register: of what is registered or uploaded. verify: that of an upload is also compared with one computed here from the bytes that are
+    /// sent, while they are; where they differ, the file has failed. No file is read twice for it, so of what is registered in place, and of what
+    /// is appended to, there is nothing to compare.
+    #[arg(long, value_name = "POLICY", num_args = 0..=1, require_equals = true, hide_possible_values = true,
+        default_value = "none", default_missing_value = "verify", hide_default_value = true, value_parser = policies())]
+    pub checksum: ChecksumPolicy,
     /// What is left out.
     #[command(flatten)]
     pub exclude: ExcludeFlags,
@@ -122,12 +128,16 @@ pub struct ExcludeFlags {
         hide_default_value = true
     )]
     pub exclude_file_type: String,
-    /// Leave out files whose absolute path matches, from its beginning, one of these regular expressions
+    /// Leave out files whose absolute path matches one of these regular expressions, from its beginning (see --exclude_match)
     #[arg(long, value_name = "RE", num_args = 1..)]
     pub exclude_file_name: Vec<String>,
     /// Leave out such directories with all that is below them
     #[arg(long, value_name = "RE", num_args = 1..)]
     pub exclude_directory_name: Vec<String>,
+    /// Where in the path these expressions must match: start, as in the Python tool ('.*/core$'), or search, anywhere in it
+    /// ('/core$')
+    #[arg(long, value_name = "WHERE", default_value = "start", hide_possible_values = true, value_parser = matchings())]
+    pub exclude_match: Matching,
 }
 
 /// A name that can be typed again and shown as it is.
@@ -158,13 +168,31 @@ fn streams(text: &str) -> Result<usize, String> {
 
 /// The operations by name.
 pub(super) fn operations() -> impl TypedValueParser<Value = Operation> {
-    let names = Operation::ALL.map(Operation::name);
-    clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Operation>())
+    named(Operation::ALL, |operation| operation.name())
 }
 
 fn delete_modes() -> impl TypedValueParser<Value = DeleteMode> {
-    let names = DeleteMode::ALL.map(DeleteMode::name);
-    clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<DeleteMode>())
+    named(DeleteMode::ALL, |mode| mode.name())
+}
+
+/// One of a few values, by their names.
+fn named<T: Clone + Send + Sync + 'static>(
+    all: impl IntoIterator<Item = T>,
+    name: fn(&T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let all: Vec<T> = all.into_iter().collect();
+    let names: Vec<&'static str> = all.iter().map(name).collect();
+    let found = move |given: String| all.iter().find(|value| name(value) == given).cloned();
+    clap::builder::PossibleValuesParser::new(names)
+        .try_map(move |given| found(given).ok_or("no such value"))
+}
+
+fn policies() -> impl TypedValueParser<Value = ChecksumPolicy> {
+    named(ChecksumPolicy::ALL, |policy| policy.name())
+}
+
+fn matchings() -> impl TypedValueParser<Value = Matching> {
+    named(Matching::ALL, |matching| matching.name())
 }
 
 impl StartArgs {
@@ -215,6 +243,7 @@ impl ExcludeFlags {
             },
             exclude_file_name: expressions(&self.exclude_file_name),
             exclude_directory_name: expressions(&self.exclude_directory_name),
+            exclude_match: self.exclude_match,
             ..JobOptions::default()
         }
     }

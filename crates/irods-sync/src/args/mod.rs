@@ -147,7 +147,7 @@ pub enum Command {
     /// List jobs as one line of JSON: periodic, singlepass, stopped; with --workers: the workers and what they do
     List(ListArgs),
     /// Follow a job until it ends; the exit code is the job's
-    Watch(JobArg),
+    Watch(JobOutputArgs),
     /// State and totals of a job, also after it has ended
     Status(JobOutputArgs),
     /// Take tasks of all jobs from the broker until told to stop (Ctrl-C or SIGTERM: finishes what is in hand)
@@ -190,6 +190,10 @@ pub struct StartArgs {
     /// Collection that mirrors it: /ZONE/...; made if it does not exist
     #[arg(value_name = "DEST")]
     pub target: String,
+    /// For machines, one line of JSON: start, the job as status --json shows it, when it has ended or is queued; plan, an entry a line,
+    /// the totals last
+    #[arg(long)]
+    pub json: bool,
     /// What the job is.
     #[command(flatten)]
     pub job: JobFlags,
@@ -227,9 +231,6 @@ pub struct PlanArgs {
     /// Of which job.
     #[command(flatten)]
     pub start: StartArgs,
-    /// For machines: JSON, an entry a line, the totals last
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `verify`.
@@ -286,7 +287,7 @@ pub struct JobOutputArgs {
     /// Name of the job
     #[arg(value_name = "JOB")]
     pub job: String,
-    /// For machines: JSON, one value a line
+    /// For machines: JSON, one value a line; of watch, the job as status --json shows it, when it has ended
     #[arg(long)]
     pub json: bool,
 }
