@@ -98,6 +98,7 @@ impl From<SourceError> for SyncError {
             }
             SourceError::Vanished { .. } => "SOURCE_VANISHED",
             SourceError::Dangling { .. } => "SOURCE_DANGLING_LINK",
+            SourceError::Loop { .. } => "SOURCE_LOOP",
             SourceError::Unreadable { .. } => "SOURCE_UNREADABLE",
             SourceError::NotRegular { .. } => "SOURCE_NOT_REGULAR",
             SourceError::NotADirectory { .. } => "SOURCE_NOT_A_DIRECTORY",

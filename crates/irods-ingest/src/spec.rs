@@ -13,7 +13,7 @@ use crate::broker::Queues;
 use crate::core::python::Handler;
 use crate::plan::{DeleteMode, Operation};
 use crate::signature::CacheKey;
-use crate::source::{Filter, FilterError, Matching};
+use crate::source::{FileSystem, Filter, FilterError, Matching};
 use crate::{bytes_text, naming};
 
 /// A job as every worker sees it. Unknown fields are refused: a worker that is too old for an option must not guess.
@@ -63,6 +63,9 @@ pub struct JobOptions {
     /// Where in the path these expressions must match.
     #[serde(default, skip_serializing_if = "is_default")]
     pub exclude_match: Matching,
+    /// Links of the source are what they lead to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub follow_symlinks: bool,
     /// What is done with a name of the catalog that is gone from the source.
     pub delete_mode: DeleteMode,
     /// A job that wants to delete more than so many entries is ended.
@@ -149,6 +152,7 @@ impl Default for JobOptions {
             exclude_file_name: Vec::new(),
             exclude_directory_name: Vec::new(),
             exclude_match: Matching::default(),
+            follow_symlinks: false,
             delete_mode: DeleteMode::default(),
             max_delete: None,
             max_retries: 0,
@@ -209,6 +213,11 @@ impl JobSpec {
     /// The source directory.
     pub fn source(&self) -> PathBuf {
         PathBuf::from(OsStr::from_bytes(&self.source))
+    }
+
+    /// The source.
+    pub(crate) fn file_system(&self) -> FileSystem {
+        FileSystem::at(self.source()).following(self.options.follow_symlinks)
     }
 
     /// The source directory as bytes.

@@ -1,8 +1,10 @@
 //! The POSIX source: a directory tree that this process can see.
 //!
-//! The root is made canonical once; below it no symbolic link is ever followed to a directory. Each directory is opened
-//! element by element from the root, and everything about its entries is asked relative to that open directory: a
-//! directory that is swapped for a link at any moment leads to an error, never out of the tree. The one exception is the
+//! The root is made canonical once; below it no symbolic link is followed to a directory, unless the source is told to
+//! ([`FileSystem::following`]): then a link is what it leads to, wherever that is, and one that leads back to a directory that it lies in is an
+//! error. Each directory is opened
+//! element by element from the root, and everything about its entries is asked relative to that open directory: where links
+//! are not followed, a directory that is swapped for one at any moment leads to an error, never out of the tree. The one exception is the
 //! content of a link to a file, which is read where it is, since that is what uploading a link means.
 //!
 //! Nothing is held open between calls, so a source can be unmounted, and a changed mount is noticed.
@@ -35,6 +37,7 @@ pub enum Links {
 #[derive(Clone, Debug)]
 pub struct FileSystem {
     root: PathBuf,
+    follow: bool,
 }
 
 /// All of a directory's entries, or as much as could be learnt of them.
@@ -87,14 +90,22 @@ impl FileSystem {
             std::io::ErrorKind::NotADirectory => SourceError::RootNotADirectory { path: path() },
             _ => io_error("open", path(), error),
         })?;
-        let source = Self { root: canonical };
+        let source = Self::at(canonical);
         source.open_root().map(|_| source)
     }
 
     /// The tree whose root is `root`, which is canonical already (another process called [`FileSystem::open`]). Nothing is
     /// checked: a root that is missing is found by whatever is done next.
     pub fn at(root: PathBuf) -> Self {
-        Self { root }
+        Self {
+            root,
+            follow: false,
+        }
+    }
+
+    /// The same, with links followed to whatever they lead to, or not.
+    pub fn following(self, follow: bool) -> Self {
+        Self { follow, ..self }
     }
 
     /// The root: absolute, without links.
@@ -114,16 +125,32 @@ impl FileSystem {
     pub fn directory(&self, relative: &Path) -> Result<Directory, SourceError> {
         let mut path = self.root.clone();
         let mut fd = self.open_root()?;
+        // Directories on the way, by device and inode, and where they were.
+        let mut visited = Vec::new();
         for component in relative.components() {
             let Component::Normal(name) = component else {
                 return Err(SourceError::OutsideTree {
                     path: relative.to_owned(),
                 });
             };
+            if self.follow {
+                visited.push((identity(&fd, &path)?, path.clone()));
+            }
             path.push(name);
-            fd = open_directory(&fd, name, &path)?;
+            fd = open_directory(&fd, name, &path, self.follow)?;
+            if self.follow {
+                let here = identity(&fd, &path)?;
+                if let Some((_, to)) = visited.iter().find(|(id, _)| *id == here) {
+                    let to = to.clone();
+                    return Err(SourceError::Loop { path, to });
+                }
+            }
         }
-        Ok(Directory { fd, path })
+        Ok(Directory {
+            fd,
+            path,
+            follow: self.follow,
+        })
     }
 
     /// Lists the directory at `relative`: see [`Directory::list`].
@@ -163,7 +190,7 @@ impl FileSystem {
     }
 
     fn open_root(&self) -> Result<OwnedFd, SourceError> {
-        open_directory(CWD, self.root.as_os_str(), &self.root).map_err(|error| match error {
+        open_directory(CWD, self.root.as_os_str(), &self.root, false).map_err(|error| match error {
             SourceError::Vanished { path } => SourceError::RootMissing { path },
             SourceError::NotADirectory { path } => SourceError::RootNotADirectory { path },
             error => error,
@@ -243,6 +270,7 @@ impl Source for FileSystem {
 pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
+    follow: bool,
 }
 
 impl Directory {
@@ -288,13 +316,21 @@ impl Directory {
         Ok(listing)
     }
 
-    /// Facts of the entry of that name: `lstat`, with what `links` says of symbolic links.
+    /// Facts of the entry of that name: `lstat`, with what `links` says of symbolic links; where links are followed, of what it leads
+    /// to.
     pub fn stat(&self, name: &[u8], links: Links) -> Result<Stat, SourceError> {
         self.check_name(name)?;
         let stat = match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat_from(&stat),
             Err(errno) => return Err(from_errno("stat", self.child(name), errno)),
         };
+        if self.follow && stat.kind == EntryKind::Symlink {
+            // One that leads nowhere is there all the same, as a link.
+            return match self.stat_beyond(name) {
+                Err(SourceError::Dangling { .. }) => Ok(stat),
+                beyond => beyond,
+            };
+        }
         if stat.kind != EntryKind::Symlink || links == Links::Themselves {
             return Ok(stat);
         }
@@ -353,6 +389,7 @@ impl Directory {
         let path = self.child(name);
         let (follow, kind) = match self.stat(name, Links::Themselves)?.kind {
             EntryKind::Symlink => (OFlags::empty(), self.stat_beyond(name)?.kind),
+            kind if self.follow => (OFlags::empty(), kind),
             kind => (OFlags::NOFOLLOW, kind),
         };
         if kind != EntryKind::Regular {
@@ -399,12 +436,22 @@ impl Directory {
     }
 }
 
+/// Device and inode.
+fn identity(fd: &OwnedFd, path: &Path) -> Result<(u64, u64), SourceError> {
+    match fstat(fd) {
+        Ok(stat) => Ok((stat_from(&stat).dev, stat.st_ino)),
+        Err(errno) => Err(from_errno("stat", path.to_owned(), errno)),
+    }
+}
+
 fn open_directory(
     parent: impl rustix::fd::AsFd,
     name: &OsStr,
     path: &Path,
+    follow: bool,
 ) -> Result<OwnedFd, SourceError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    flags.set(OFlags::NOFOLLOW, !follow);
     openat(parent, name, flags, Mode::empty())
         .map_err(|errno| from_errno("open", path.to_owned(), errno))
 }

@@ -247,6 +247,14 @@ pub enum SourceError {
         /// The element.
         path: PathBuf,
     },
+    /// A link that is followed leads back to a directory that it lies in.
+    #[error("{} leads back to {}, which it lies in", path.display(), to.display())]
+    Loop {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        to: PathBuf,
+    },
     /// A symbolic link that leads to nothing, or round in circles. The link itself is there.
     #[error("{} is a link that leads nowhere", path.display())]
     Dangling {

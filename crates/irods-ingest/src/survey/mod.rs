@@ -92,7 +92,10 @@ impl Survey {
     /// The source or an exclusion is unusable.
     pub fn new(spec: JobSpec, zone: Pool, at_once: usize) -> Result<Self, SurveyError> {
         Ok(Survey {
-            source: FileSystem::open(&spec.source())?,
+            source: {
+                FileSystem::open(&spec.source())?;
+                spec.file_system()
+            },
             filter: Arc::new(spec.options.filter()?),
             spec: Arc::new(spec),
             zone,

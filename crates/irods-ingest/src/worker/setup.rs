@@ -9,7 +9,6 @@ use crate::broker::{JobId, Leased};
 use crate::context::{Hold, JobContext};
 use crate::core::EventHandler;
 use crate::core::python::PythonHandler;
-use crate::source::FileSystem;
 use crate::spec::JobSpec;
 
 impl Worker {
@@ -29,7 +28,7 @@ impl Worker {
         }
         let source = match &self.source {
             Some(source) => source.clone(),
-            None => Arc::new(FileSystem::at(spec.source())),
+            None => Arc::new(spec.file_system()),
         };
         let filter = spec.options.filter().map_err(|error| error.to_string())?;
         let spec = Arc::new(spec);

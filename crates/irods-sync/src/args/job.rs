@@ -116,7 +116,7 @@ pub struct ScanFlags {
     pub exclude: ExcludeFlags,
 }
 
-/// What of the source is left out.
+/// What of the source is left out, and what is taken for what.
 #[derive(Debug, Args)]
 #[command(rename_all = "snake_case")]
 pub struct ExcludeFlags {
@@ -138,6 +138,12 @@ pub struct ExcludeFlags {
     /// ('/core$')
     #[arg(long, value_name = "WHERE", default_value = "start", hide_possible_values = true, value_parser = matchings())]
     pub exclude_match: Matching,
+    /// Take symbolic links for what they lead to, wherever that is: a link to a directory becomes a collection
+    ///
+    /// A link that leads back to a directory that it lies in is in the list of failures; one that leads nowhere stays a link: registered as such, and
+    /// a failure of an upload. Without this flag links to directories are not followed, and links to files are uploaded as what they lead to.
+    #[arg(long)]
+    pub follow_symlinks: bool,
 }
 
 /// A name that can be typed again and shown as it is.
@@ -244,6 +250,7 @@ impl ExcludeFlags {
             exclude_file_name: expressions(&self.exclude_file_name),
             exclude_directory_name: expressions(&self.exclude_directory_name),
             exclude_match: self.exclude_match,
+            follow_symlinks: self.follow_symlinks,
             ..JobOptions::default()
         }
     }

@@ -206,6 +206,68 @@ fn a_directory_swapped_for_a_link_leads_nowhere() {
 }
 
 #[test]
+fn followed_links_are_what_they_lead_to() {
+    let (dir, source) = tree();
+    let root = source.root().to_owned();
+    let outside = dir.path().join("outside");
+    fs::create_dir_all(outside.join("deep")).unwrap();
+    fs::write(outside.join("deep/f"), "12345").unwrap();
+    symlink(&outside, root.join("dir")).unwrap();
+    symlink("../outside/deep/f", root.join("file")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
+    symlink("round", root.join("round")).unwrap();
+    fs::create_dir(root.join("d")).unwrap();
+    symlink("..", root.join("d/up")).unwrap();
+    symlink(".", outside.join("deep/self")).unwrap();
+    symlink(&root, outside.join("home")).unwrap();
+
+    let source = source.following(true);
+    for links in [Links::Themselves, Links::Content] {
+        let listing = source.list(os(b""), links).unwrap();
+        let kinds: Vec<_> = listing
+            .entries
+            .iter()
+            .map(|entry| (entry.name.to_string(), entry.stat.kind))
+            .collect();
+        let expected = [
+            ("d", EntryKind::Directory),
+            ("dangling", EntryKind::Symlink),
+            ("dir", EntryKind::Directory),
+            ("file", EntryKind::Regular),
+            ("round", EntryKind::Symlink),
+        ];
+        assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind)));
+        assert_eq!(listing.entries[3].stat.size, 5);
+    }
+    let mut content = String::new();
+    let mut open = source.open_regular(os(b"file")).unwrap();
+    open.file.read_to_string(&mut content).unwrap();
+    assert_eq!(content, "12345");
+    assert!(source.open_regular(os(b"dir/deep/f")).is_ok());
+    assert!(matches!(
+        source.open_regular(os(b"dangling")),
+        Err(SourceError::Dangling { .. })
+    ));
+    for (back, leads_to) in [
+        ("d/up", root.clone()),
+        ("d/up/d", root.clone()),
+        ("dir/deep/self", root.join("dir/deep")),
+        ("dir/home", root.clone()),
+    ] {
+        match source.list(Path::new(back), Links::Themselves) {
+            Err(SourceError::Loop { to, .. }) => assert_eq!(to, leads_to),
+            other => panic!("{back}: {other:?}"),
+        }
+    }
+    // Not followed, none of it is entered.
+    let source = source.following(false);
+    assert!(matches!(
+        source.list(os(b"dir"), Links::Content),
+        Err(SourceError::NotADirectory { .. })
+    ));
+}
+
+#[test]
 fn paths_and_names_from_elsewhere_cannot_leave_the_tree() {
     let (_dir, source) = tree();
     fs::create_dir(source.absolute(Path::new("d"))).unwrap();
