@@ -28,9 +28,11 @@ use ingest::sync_task::job::{JobRequest, init};
 use ingest::worker::{Worker, WorkerOptions};
 use ingest::zone::{Session, Zone};
 use irods_client::Result;
+use irods_client::access::Grant;
 use irods_client::collection::Replica;
+use irods_client::connection::Identity;
 use irods_client::data_object::Remove;
-use irods_client::metadata::Avu;
+use irods_client::metadata::{Avu, Entity};
 use irods_client::register::{Register, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
@@ -152,6 +154,10 @@ impl Zone for Sink {
     async fn get(&self) -> Result<Box<dyn Session>> {
         Ok(Box::new(Sink))
     }
+
+    async fn get_acting_for(&self, _: &Identity) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Sink))
+    }
 }
 
 #[async_trait]
@@ -175,10 +181,10 @@ impl Session for Sink {
     async fn create_collection(&mut self, _: &str) -> Result<()> {
         Ok(())
     }
-    async fn list_avus(&mut self, _: &str) -> Result<Vec<Avu>> {
+    async fn list_avus(&mut self, _: Entity<'_>) -> Result<Vec<Avu>> {
         Ok(Vec::new())
     }
-    async fn remove_avu(&mut self, _: &str, _: &Avu) -> Result<bool> {
+    async fn remove_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<bool> {
         Ok(false)
     }
     async fn remove_empty_collection(&mut self, _: &str) -> Result<()> {
@@ -206,7 +212,13 @@ impl Session for Sink {
     async fn checksum(&mut self, _: &str) -> Result<String> {
         Ok(String::new())
     }
-    async fn add_avu(&mut self, _: &str, _: &Avu) -> Result<()> {
+    async fn add_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<()> {
+        Ok(())
+    }
+    async fn set_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<()> {
+        Ok(())
+    }
+    async fn apply_access(&mut self, _: &str, _: &[Grant]) -> Result<()> {
         Ok(())
     }
     async fn remove_data_object(&mut self, _: &str, _: Remove) -> Result<()> {

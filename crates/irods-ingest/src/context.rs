@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::breaker::Breaker;
 use crate::broker::{Broker, JobId};
 use crate::core::EventHandler;
+use crate::core::choice::{Candidate, EntryOptions, Targets, choose, choose_directory};
 use crate::error::SyncError;
 use crate::rate::Throttle;
 use crate::shutdown::Shutdown;
@@ -107,9 +108,32 @@ impl JobContext {
             .map_err(Into::into)
     }
 
+    /// What counts for these entries.
+    pub(crate) async fn choose(&self, asked: &[Candidate<'_>]) -> Vec<EntryOptions> {
+        choose(self.handler.as_ref(), &self.spec, asked).await
+    }
+
+    /// What counts for a directory that has this collection.
+    pub(crate) async fn choose_directory(
+        &self,
+        path: &[u8],
+        collection: &str,
+        attempts: u32,
+    ) -> EntryOptions {
+        let handler = self.handler.as_ref();
+        choose_directory(handler, &self.spec, path, collection, attempts).await
+    }
+
+    /// Where entries may be put.
+    pub(crate) fn targets(&self) -> Targets {
+        self.handler
+            .chooses()
+            .map_or(Targets::Own, |chooses| chooses.targets)
+    }
+
     /// Key of a directory's record of signatures.
     pub(crate) fn cache_key(&self, directory: &[u8]) -> Vec<u8> {
-        self.spec.cache_key(directory)
+        self.spec.cache_key(directory, self.handler.chooses())
     }
 
     /// Logical path of what lies at a relative path.

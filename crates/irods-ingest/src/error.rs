@@ -10,7 +10,7 @@
 //! - **Drained**: nothing is wrong, the worker was asked to leave.
 
 use irods_client::error::Scope;
-use irods_client::protocol::codes;
+use irods_client::protocol::codes::{self, PATH_REG_NOT_ALLOWED, SYS_NO_API_PRIV};
 
 use crate::broker::BrokerError;
 use crate::plan::guard::Kept;
@@ -29,6 +29,9 @@ pub enum SyncError {
     /// This worker.
     #[error("{0}")]
     Worker(String),
+    /// This worker's user may not do it; where it acts for another one, that one.
+    #[error("{0}")]
+    NotAllowed(EntryError),
     /// Every worker.
     #[error("{0}")]
     Job(String),
@@ -141,6 +144,15 @@ impl From<irods_client::Error> for SyncError {
                 name: name(&error),
                 message: error.to_string(),
             }),
+            Scope::Worker
+                if matches!(error.code(), Some(PATH_REG_NOT_ALLOWED | SYS_NO_API_PRIV)) =>
+            {
+                SyncError::NotAllowed(EntryError {
+                    code: error.code(),
+                    name: name(&error),
+                    message: error.to_string(),
+                })
+            }
             Scope::Worker => SyncError::Worker(error.to_string()),
             Scope::Job => SyncError::Job(error.to_string()),
             Scope::ConnectionLost => SyncError::Lost(error),

@@ -217,6 +217,8 @@ pub struct CacheKey<'a> {
     pub resource: Option<&'a str>,
     /// The user as whom the entries are applied, `name#zone`.
     pub user: &'a str,
+    /// What chooses for single entries, if something does.
+    pub handler: Option<u64>,
 }
 
 impl CacheKey<'_> {
@@ -233,6 +235,10 @@ impl CacheKey<'_> {
             }
         }
         put_part(&mut bytes, self.user.as_bytes());
+        // Without one the key is as it always was.
+        if let Some(handler) = self.handler {
+            put_part(&mut bytes, &handler.to_be_bytes());
+        }
         bytes
     }
 
@@ -421,6 +427,7 @@ mod tests {
             operation: Operation::PutSync,
             resource: None,
             user: "rods#z",
+            handler: None,
         };
         let variants = [
             key,
@@ -451,6 +458,10 @@ mod tests {
             },
             CacheKey {
                 user: "alice#z",
+                ..key
+            },
+            CacheKey {
+                handler: Some(0),
                 ..key
             },
         ];

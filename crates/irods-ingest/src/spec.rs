@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Queues;
+use crate::core::choice::{Chooses, Delay, Retries};
 use crate::core::python::Handler;
 use crate::plan::{DeleteMode, Operation};
 use crate::signature::CacheKey;
@@ -185,6 +186,14 @@ impl JobOptions {
         self.delete_mode != DeleteMode::DoNotDelete
     }
 
+    /// How failed entries are tried again.
+    pub fn retries(&self) -> Retries {
+        Retries {
+            max: self.max_retries,
+            delay: Delay::Doubling(self.delay),
+        }
+    }
+
     /// The longest that one file may take.
     pub fn file_timeout(&self) -> Duration {
         Duration::from_secs(self.timeout.max(1))
@@ -225,8 +234,8 @@ impl JobSpec {
         &self.source
     }
 
-    /// Key of a directory's record of signatures.
-    pub(crate) fn cache_key(&self, directory: &[u8]) -> Vec<u8> {
+    /// Key of a directory's record of signatures, where this is what chooses for single entries.
+    pub(crate) fn cache_key(&self, directory: &[u8], chooses: Option<Chooses>) -> Vec<u8> {
         CacheKey {
             root: &self.source,
             directory,
@@ -234,6 +243,7 @@ impl JobSpec {
             operation: self.options.operation,
             resource: self.options.resource.as_deref(),
             user: &self.user,
+            handler: chooses.map(|chooses| chooses.digest),
         }
         .to_bytes()
     }

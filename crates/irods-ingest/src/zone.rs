@@ -10,7 +10,9 @@ use std::ops::ControlFlow;
 
 use async_trait::async_trait;
 use bstr::BString;
+use irods_client::access::Grant;
 use irods_client::collection::{RemoveCollection, Replica};
+use irods_client::connection::Identity;
 use irods_client::data_object::{ChecksumMode, Remove};
 use irods_client::metadata::{Avu, Entity};
 use irods_client::register::{Register, Target};
@@ -26,6 +28,9 @@ pub trait Zone: Debug + Send + Sync {
 
     /// A connection; waits while all that may be there at once are in use.
     async fn get(&self) -> Result<Box<dyn Session>>;
+
+    /// A connection on which another user is acted for.
+    async fn get_acting_for(&self, who: &Identity) -> Result<Box<dyn Session>>;
 }
 
 /// A connection on loan.
@@ -99,14 +104,20 @@ pub trait Session: Debug + Send {
     /// The checksum that is stored, or computed if none is.
     async fn checksum(&mut self, object: &str) -> Result<String>;
 
-    /// Attaches an AVU to a data object.
-    async fn add_avu(&mut self, object: &str, avu: &Avu) -> Result<()>;
+    /// Attaches an AVU.
+    async fn add_avu(&mut self, to: Entity<'_>, avu: &Avu) -> Result<()>;
+
+    /// Makes an AVU the only one of its attribute.
+    async fn set_avu(&mut self, to: Entity<'_>, avu: &Avu) -> Result<()>;
+
+    /// Gives and takes permissions, all or none.
+    async fn apply_access(&mut self, path: &str, grants: &[Grant]) -> Result<()>;
 
     /// The AVUs of a data object.
-    async fn list_avus(&mut self, object: &str) -> Result<Vec<Avu>>;
+    async fn list_avus(&mut self, of: Entity<'_>) -> Result<Vec<Avu>>;
 
     /// Takes an AVU from a data object; whether it had it.
-    async fn remove_avu(&mut self, object: &str, avu: &Avu) -> Result<bool>;
+    async fn remove_avu(&mut self, from: Entity<'_>, avu: &Avu) -> Result<bool>;
 
     /// Removes a data object.
     async fn remove_data_object(&mut self, object: &str, how: Remove) -> Result<()>;
@@ -120,6 +131,11 @@ impl Zone for Pool {
 
     async fn get(&self) -> Result<Box<dyn Session>> {
         Ok(Box::new(Pool::get(self).await?))
+    }
+
+    async fn get_acting_for(&self, who: &Identity) -> Result<Box<dyn Session>> {
+        let connection = Pool::get_acting_for(self, &who.user, &who.zone).await?;
+        Ok(Box::new(connection))
     }
 }
 
@@ -214,16 +230,24 @@ impl Session for Pooled {
         (**self).checksum(object, ChecksumMode::Stored).await
     }
 
-    async fn add_avu(&mut self, object: &str, avu: &Avu) -> Result<()> {
-        (**self).add_avu(Entity::DataObject(object), avu).await
+    async fn add_avu(&mut self, to: Entity<'_>, avu: &Avu) -> Result<()> {
+        (**self).add_avu(to, avu).await
     }
 
-    async fn list_avus(&mut self, object: &str) -> Result<Vec<Avu>> {
-        (**self).list_avus(Entity::DataObject(object)).await
+    async fn set_avu(&mut self, to: Entity<'_>, avu: &Avu) -> Result<()> {
+        (**self).set_avu(to, avu).await
     }
 
-    async fn remove_avu(&mut self, object: &str, avu: &Avu) -> Result<bool> {
-        (**self).remove_avu(Entity::DataObject(object), avu).await
+    async fn apply_access(&mut self, path: &str, grants: &[Grant]) -> Result<()> {
+        (**self).apply_access(path, grants, false).await
+    }
+
+    async fn list_avus(&mut self, of: Entity<'_>) -> Result<Vec<Avu>> {
+        (**self).list_avus(of).await
+    }
+
+    async fn remove_avu(&mut self, from: Entity<'_>, avu: &Avu) -> Result<bool> {
+        (**self).remove_avu(from, avu).await
     }
 
     async fn remove_data_object(&mut self, object: &str, how: Remove) -> Result<()> {

@@ -40,6 +40,8 @@ counts! {
     skipped_unchanged,
     /// Entries left out by a filter.
     excluded,
+    /// Entries left out by choice of a handler or a rule.
+    left_out,
     /// Collections made.
     collections_created,
     /// Data objects and collections removed.
@@ -67,6 +69,7 @@ impl Counts {
             self.metadata_only,
             self.skipped_unchanged,
             self.excluded,
+            self.left_out,
             self.failed,
         ]
         .iter()

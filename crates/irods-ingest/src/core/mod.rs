@@ -14,7 +14,10 @@ use crate::plan::Operation;
 use crate::source::Stat;
 use crate::spec::JobSpec;
 
+pub mod choice;
 pub mod python;
+
+use choice::{Candidate, Choice, Chooses};
 
 /// What happens to an entry of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,6 +100,17 @@ pub trait EventHandler: fmt::Debug + Send + Sync {
 
     /// Runs after the action.
     async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+
+    /// What this handler may choose for single entries. Where it is `None`, [`EventHandler::choose`] is never called.
+    fn chooses(&self) -> Option<Chooses> {
+        None
+    }
+
+    /// What it chooses for these entries, in their order: files of one directory that are about to be worked on, a directory
+    /// that is about to be scanned, or all entries of a directory. An error is that of each of them.
+    async fn choose(&self, asked: &[Candidate<'_>]) -> Result<Vec<Choice>, HookError> {
+        Ok(vec![Choice::default(); asked.len()])
+    }
 
     /// Which hooks around passes there are.
     fn job_hooks(&self) -> JobHooks {

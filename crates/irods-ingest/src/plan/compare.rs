@@ -33,8 +33,8 @@ pub fn with_record(entry: &Entry, record: &Record, options: Options) -> Verdict 
 #[derive(Clone, Debug, Default)]
 pub struct CatalogNames {
     names: HashMap<Vec<u8>, Name>,
-    /// Replicas elsewhere do not count for what is registered.
-    resource: Option<String>,
+    /// The hierarchies of its replicas, each once.
+    hierarchies: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,21 +48,13 @@ struct Row {
     size: u64,
     mtime: i64,
     good: bool,
-    /// It lies on the resource that was asked for.
-    on_resource: bool,
+    /// Index of its hierarchy.
+    hierarchy: usize,
     /// Hash of the physical path: a listing has as many as the collection has replicas.
     path: u64,
 }
 
 impl CatalogNames {
-    /// Of a job that asked for this resource.
-    pub fn new(resource: Option<&str>) -> Self {
-        CatalogNames {
-            names: HashMap::new(),
-            resource: resource.map(str::to_owned),
-        }
-    }
-
     /// Adds a sub-collection by the last element of its path.
     pub fn add_collection(&mut self, name: &[u8]) {
         self.names.insert(name.to_vec(), Name::Collection);
@@ -70,14 +62,19 @@ impl CatalogNames {
 
     /// Adds a replica of a data object.
     pub fn add_replica(&mut self, name: &[u8], replica: &Replica) {
+        let known = self
+            .hierarchies
+            .iter()
+            .position(|known| *known == replica.hierarchy);
+        let hierarchy = known.unwrap_or_else(|| {
+            self.hierarchies.push(replica.hierarchy.clone());
+            self.hierarchies.len() - 1
+        });
         let row = Row {
             size: replica.size,
             mtime: replica.mtime,
             good: replica.status == ReplicaStatus::Good,
-            on_resource: self
-                .resource
-                .as_deref()
-                .is_none_or(|resource| replica.is_under(resource)),
+            hierarchy,
             path: xxh3_64(replica.physical_path.as_bytes()),
         };
         match self
@@ -88,6 +85,17 @@ impl CatalogNames {
             Name::DataObject(rows) => rows.push(row),
             Name::Collection => {}
         }
+    }
+
+    /// Whether a replica lies on the resource or below it.
+    fn is_under(&self, row: &Row, resource: &str) -> bool {
+        let hierarchy = self.hierarchies.get(row.hierarchy);
+        hierarchy.is_some_and(|names| names.split(';').any(|name| name == resource))
+    }
+
+    /// Whether there is anything of that name.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.names.contains_key(name)
     }
 
     /// Names of the data objects, in no order.
@@ -107,30 +115,42 @@ impl CatalogNames {
     }
 }
 
-/// How an entry compares with the catalog (`--compare_catalog`), where it is called `name`; `physical_path` is the path under
-/// which it is, or would be, registered.
+/// What an entry is, or would be, in the catalog.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Its name in the collection.
+    pub name: &'a [u8],
+    /// The path under which it is registered.
+    pub physical_path: &'a str,
+    /// What is done with it.
+    pub operation: Operation,
+    /// The resource that was asked for, if one was: what is registered elsewhere does not count.
+    pub resource: Option<&'a str>,
+}
+
+/// How an entry compares with the catalog (`--compare_catalog`).
 ///
 /// An entry that the catalog already holds as the operation would leave it is unchanged. Every other one is new, with
 /// what is known of its name; the decision, made with the full state, tells how it differs. NO_OP leaves nothing that
 /// could be compared.
 pub fn with_catalog(
     entry: &Entry,
-    name: &[u8],
-    physical_path: &str,
     catalog: &CatalogNames,
-    operation: Operation,
+    wanted: Wanted<'_>,
 ) -> (Verdict, Presence) {
-    match catalog.names.get(name) {
+    match catalog.names.get(wanted.name) {
         None => (Verdict::New, Presence::Absent),
-        Some(name) if holds(name, entry, physical_path, operation) => {
-            (Verdict::Unchanged, Presence::Exists)
-        }
+        Some(name) if holds(catalog, name, entry, wanted) => (Verdict::Unchanged, Presence::Exists),
         Some(_) => (Verdict::New, Presence::Exists),
     }
 }
 
-fn holds(name: &Name, entry: &Entry, physical_path: &str, operation: Operation) -> bool {
-    let stat = &entry.stat;
+fn holds(catalog: &CatalogNames, name: &Name, entry: &Entry, wanted: Wanted<'_>) -> bool {
+    let (stat, operation) = (&entry.stat, wanted.operation);
+    let on_resource = |row: &Row| {
+        let resource = wanted.resource;
+        resource.is_none_or(|resource| catalog.is_under(row, resource))
+    };
     let rows = match (name, stat.kind) {
         (Name::Collection, kind) => {
             return kind == EntryKind::Directory && operation != Operation::NoOp;
@@ -144,8 +164,8 @@ fn holds(name: &Name, entry: &Entry, physical_path: &str, operation: Operation) 
             Operation::RegisterSync | Operation::RegisterAsReplicaSync => {
                 row.size == stat.size
                     && row.mtime == stat.mtime.seconds
-                    && row.on_resource
-                    && row.path == xxh3_64(physical_path.as_bytes())
+                    && on_resource(row)
+                    && row.path == xxh3_64(wanted.physical_path.as_bytes())
             }
             Operation::Put => true,
             Operation::PutSync => row.size == stat.size && precedes(stat, row.mtime),
@@ -193,7 +213,16 @@ mod tests {
         catalog: &CatalogNames,
         operation: Operation,
     ) -> (Verdict, Presence) {
-        with_catalog(entry, name.as_bytes(), "/src/f", catalog, operation)
+        with_catalog(entry, catalog, wanted(name, operation, None))
+    }
+
+    fn wanted<'a>(name: &'a str, operation: Operation, resource: Option<&'a str>) -> Wanted<'a> {
+        Wanted {
+            name: name.as_bytes(),
+            physical_path: "/src/f",
+            operation,
+            resource,
+        }
     }
 
     fn replica(size: u64, mtime: i64, status: ReplicaStatus) -> Replica {
@@ -305,9 +334,10 @@ mod tests {
             ),
             (None, elsewhere, Verdict::New),
         ] {
-            let mut catalog = CatalogNames::new(resource);
+            let mut catalog = CatalogNames::default();
             catalog.add_replica(b"f", &replica);
-            let found = compared(&file("f", 1), "f", &catalog, Operation::RegisterSync);
+            let wanted = wanted("f", Operation::RegisterSync, resource);
+            let found = with_catalog(&file("f", 1), &catalog, wanted);
             assert_eq!(
                 found,
                 (verdict, Presence::Exists),

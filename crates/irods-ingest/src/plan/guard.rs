@@ -35,6 +35,9 @@ pub enum Kept {
         /// What is allowed.
         limit: u64,
     },
+    /// Not for all entries of the directory is it known what they are called in the zone.
+    #[error("the names that some entries get are not known: nothing is deleted in it")]
+    NamesUnknown,
     /// The name is there again, or it cannot be told whether it is.
     #[error("the name is not certainly gone from the source: it is kept")]
     NotCertainlyGone,

@@ -15,10 +15,12 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bstr::BString;
+use irods_client::access::Grant;
 use irods_client::collection::{Replica, ReplicaStatus};
+use irods_client::connection::Identity;
 use irods_client::data_object::Remove;
 use irods_client::error::{Call, Delivery, Left, Loss, LossCause, ServerError};
-use irods_client::metadata::Avu;
+use irods_client::metadata::{Avu, Entity};
 use irods_client::protocol::{api, codes, path};
 use irods_client::register::{Register, Target};
 use irods_client::replica::{Changes, Which};
@@ -216,6 +218,10 @@ impl Zone for Reach {
             host: self.host.clone(),
             usable: true,
         }))
+    }
+
+    async fn get_acting_for(&self, _: &Identity) -> Result<Box<dyn Session>> {
+        unreachable!("nothing is chosen")
     }
 }
 
@@ -602,22 +608,30 @@ impl Session for Conversation {
         self.call(api::DATA_OBJ_CHKSUM, object, effect).await
     }
 
-    async fn add_avu(&mut self, _: &str, _: &Avu) -> Result<()> {
+    async fn add_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<()> {
         unreachable!("the source has neither links nor sockets")
     }
 
-    async fn list_avus(&mut self, object: &str) -> Result<Vec<Avu>> {
-        let name = object.to_owned();
+    async fn list_avus(&mut self, of: Entity<'_>) -> Result<Vec<Avu>> {
+        let name = of.name().to_owned();
         let effect = move |catalog: &mut Catalog, _| {
             // A query finds nothing of what is not there.
             let _ = catalog.object(&name);
             Ok(Vec::new())
         };
-        self.call(api::GEN_QUERY, object, effect).await
+        self.call(api::GEN_QUERY, of.name(), effect).await
     }
 
-    async fn remove_avu(&mut self, _: &str, _: &Avu) -> Result<bool> {
+    async fn remove_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<bool> {
         unreachable!("nothing has any")
+    }
+
+    async fn set_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<()> {
+        unreachable!("nothing is chosen")
+    }
+
+    async fn apply_access(&mut self, _: &str, _: &[Grant]) -> Result<()> {
+        unreachable!("nothing is chosen")
     }
 
     async fn remove_data_object(&mut self, object: &str, _: Remove) -> Result<()> {

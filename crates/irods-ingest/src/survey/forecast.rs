@@ -7,20 +7,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
 use super::{Holding, Place, Survey, SurveyError};
 use crate::broker::{Broker, Counts};
+use crate::core::choice::EntryOptions;
+use crate::error::EntryError;
 use crate::naming;
-use crate::plan::compare::{CatalogNames, with_catalog, with_record};
+use crate::plan::compare::{CatalogNames, Wanted, with_catalog, with_record};
 use crate::plan::{
-    CatalogState, Checksums, Decision, DirectoryFacts, Effect, FileFacts, Operation, Options,
-    decide_directory, decide_file, guard,
+    CatalogState, Checksums, Decision, DeleteMode, DirectoryFacts, Effect, FileFacts, Operation,
+    Options, decide_directory, decide_file, guard,
 };
 use crate::signature::{Record, Verdict};
 use crate::source::{Entry, EntryKind, Listing, MountFacts, Source, Stat};
 use crate::sync_irods;
-use crate::sync_task::{join, relative_path};
+use crate::sync_task::{Present, join, relative_path};
 
 /// One entry that something would be done with, or that could not be dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Foreseen {
     pub target: String,
     /// What would be done.
     pub what: Doing,
+    /// What chose for it, if something did.
+    pub chosen_by: Option<String>,
 }
 
 /// What would be done with an entry.
@@ -42,6 +46,8 @@ pub enum Doing {
     Delete,
     /// It would stay, since it is not certain that it is gone.
     Keep(guard::Kept),
+    /// It would be left out, with what is below it, for this reason.
+    LeaveOut(String),
     /// It could not be looked at, or has a name that iRODS does not take.
     Fail(String),
 }
@@ -55,6 +61,7 @@ impl fmt::Display for Doing {
             Self::Decided(decision) => decision.fmt(f),
             Self::Delete => f.write_str("delete"),
             Self::Keep(why) => write!(f, "keep ({why})"),
+            Self::LeaveOut(why) => write!(f, "leave out ({why})"),
             Self::Fail(why) => write!(f, "fail ({why})"),
         }
     }
@@ -111,21 +118,31 @@ impl Survey {
         place: Place,
     ) -> Result<(Vec<Place>, (Counts, Vec<Foreseen>)), SurveyError> {
         let options = &self.spec.options;
+        let here = self.here(&place).await;
+        if let Some(what) = left_out(&here) {
+            let mut day = Day::default();
+            day.counts += outcome(&what, None, here.operation);
+            day.foreseen
+                .push(self.foreseen(&place.directory, &here, what));
+            return Ok((Vec::new(), (day.counts, day.foreseen)));
+        }
         let segments = match &broker {
             Some(broker) if !options.compare_catalog => {
-                let key = self.spec.cache_key(&place.directory);
+                let key = self
+                    .spec
+                    .cache_key(&place.directory, self.handler.chooses());
                 broker.signatures(&key).await?
             }
             _ => Vec::new(),
         };
         let record = Record::read(segments.iter().map(|segment| segment.bytes.as_slice()));
         // Sub-directories are looked for in it too, so it is listed in any case.
-        let holding = self.holding(&place).await?;
+        let mut holding = self.holding(&place).await?;
         let names = match options.compare_catalog {
-            true => Some(holding.names(options.resource.as_deref())),
+            true => Some(holding.names()),
             false => None,
         };
-        let listing = match self.list(&place).await? {
+        let listing = match self.list(&place, here.operation).await? {
             Ok(listing) => listing,
             Err(error) if place.directory.is_empty() => return Err(error.into()),
             Err(error) => {
@@ -134,13 +151,33 @@ impl Survey {
                     failed: 1,
                     ..Counts::default()
                 };
-                let failed = self.foreseen(&place.directory, what);
+                let failed = self.foreseen(&place.directory, &here, what);
                 return Ok((Vec::new(), (counts, vec![failed])));
             }
         };
         let mut day = Day::default();
-        if !self.foresee_directory(&place, &record, &listing, &mut day) {
+        if !self.foresee_directory((&place, &here), &record, &listing, &mut day) {
             return Ok((Vec::new(), (day.counts, day.foreseen)));
+        }
+        let mut placing = self.place_entries(&place, &listing, &mut holding).await?;
+        for double in placing.doubles(&listing) {
+            let mut holder = None;
+            for at in double.iter().copied().filter(|_| !options.compare_catalog) {
+                if self
+                    .was_applied(broker.as_ref(), &place, &record, &listing.entries[at])
+                    .await?
+                {
+                    holder = Some(at);
+                    break;
+                }
+            }
+            let there = |at: &&usize| {
+                let target = placing.at(**at).map_or("", |options| &options.target);
+                let listed = options.compare_catalog || here.delete_mode != DeleteMode::DoNotDelete;
+                listed && (holding.replicas(target).is_some() || holding.is_collection(target))
+            };
+            let first = double.first().filter(|at| !there(at)).copied();
+            placing.settle(&listing, &double, holder.or(first));
         }
         let known = Known {
             record: &record,
@@ -148,40 +185,70 @@ impl Survey {
             holding: &holding,
         };
         let mut files = Vec::new();
-        for entry in &listing.entries {
-            if let Some(verdict) = self.count_entry(&place, entry, &known, &mut day) {
-                files.push((entry, verdict));
+        for (index, entry) in listing.entries.iter().enumerate() {
+            let Some(options) = placing.at(index) else {
+                break;
+            };
+            let refusal = placing.refusal(index);
+            let verdict = self.count_entry(&place, (entry, options, refusal), &known, &mut day);
+            if let Some(verdict) = verdict {
+                let file = File {
+                    entry,
+                    options,
+                    verdict,
+                };
+                files.push(file);
             }
         }
         let hindrances = self.hindrances(&place, &files, &holding).await?;
-        for ((entry, verdict), hindrance) in files.into_iter().zip(hindrances) {
-            self.foresee_file(&place, entry, verdict, hindrance, &holding, &mut day);
+        for (file, hindrance) in files.into_iter().zip(hindrances) {
+            self.foresee_file(&place, &file, hindrance, &holding, &mut day);
         }
-        for (name, error) in &listing.errors {
+        for (index, (name, error)) in listing.errors.iter().enumerate() {
             day.counts.failed += 1;
             let what = Doing::Fail(error.to_string());
-            day.foreseen
-                .push(self.foreseen(&join(&place.directory, name), what));
+            let options = placing.at(listing.entries.len() + index).unwrap_or(&here);
+            let relative = join(&place.directory, name);
+            day.foreseen.push(self.foreseen(&relative, options, what));
         }
-        if options.deletes() {
-            self.deletions(&place, &record, &listing, &holding, &mut day)
+        if here.delete_mode != DeleteMode::DoNotDelete {
+            let at = (place.directory.as_slice(), place.collection.as_str());
+            let present = placing.present(&self.spec, at, &listing);
+            self.deletions(&place, &record, &present, &holding, &mut day)
                 .await?;
         }
         Ok((day.below, (day.counts, day.foreseen)))
     }
 
-    fn foreseen(&self, relative: &[u8], what: Doing) -> Foreseen {
+    /// Whether something is remembered of an entry.
+    async fn was_applied(
+        &self,
+        broker: Option<&Arc<dyn Broker>>,
+        place: &Place,
+        record: &Record,
+        entry: &Entry,
+    ) -> Result<bool, SurveyError> {
+        let (EntryKind::Directory, Some(broker)) = (entry.stat.kind, broker) else {
+            return Ok(record.verdict(&entry.name, &entry.stat) != Verdict::New);
+        };
+        let directory = join(&place.directory, &entry.name);
+        let key = self.spec.cache_key(&directory, self.handler.chooses());
+        Ok(!broker.signatures(&key).await?.is_empty())
+    }
+
+    fn foreseen(&self, relative: &[u8], options: &EntryOptions, what: Doing) -> Foreseen {
         Foreseen {
             path: self.spec.absolute(relative),
-            target: self.spec.logical(relative),
+            target: options.target.clone(),
             what,
+            chosen_by: options.chosen_by.clone(),
         }
     }
 
     /// The directory itself; whether its entries are looked at.
     fn foresee_directory(
         &self,
-        place: &Place,
+        (place, here): (&Place, &EntryOptions),
         record: &Record,
         listing: &Listing,
         day: &mut Day,
@@ -194,7 +261,7 @@ impl Survey {
         };
         let decide = |catalog| {
             decide_directory(&DirectoryFacts {
-                operation: options.operation,
+                operation: here.operation,
                 verdict,
                 catalog: &catalog,
                 options: self.options(),
@@ -221,7 +288,8 @@ impl Survey {
         day.counts.collections_created += u64::from(creates(decision));
         if refused || creates(decision) {
             let what = Doing::Decided(decision);
-            day.foreseen.push(self.foreseen(&place.directory, what));
+            day.foreseen
+                .push(self.foreseen(&place.directory, here, what));
         }
         !refused
     }
@@ -238,7 +306,7 @@ impl Survey {
     fn count_entry(
         &self,
         place: &Place,
-        entry: &Entry,
+        (entry, options, refusal): (&Entry, &EntryOptions, Option<&EntryError>),
         known: &Known<'_>,
         day: &mut Day,
     ) -> Option<Verdict> {
@@ -253,19 +321,30 @@ impl Survey {
             day.counts.excluded += 1;
             return None;
         }
-        let name = self.name(&place.directory, &entry.name);
+        if let Some(refusal) = refusal {
+            day.counts.failed += 1;
+            let what = Doing::Fail(refusal.to_string());
+            day.foreseen.push(self.foreseen(&relative, options, what));
+            return None;
+        }
         if is_directory {
             day.below
-                .push(self.below(place, &entry.name, &name, known.holding));
+                .push(self.below(place, &entry.name, options, known.holding));
             return None;
         }
         let verdict = match known.names {
-            Some(names) => {
-                let physical = naming::physical_path(
-                    &self.spec.absolute(&join(&place.directory, &entry.name)),
-                );
-                with_catalog(entry, &name, &physical, names, self.spec.options.operation).0
-            }
+            Some(names) => match known.holding.name(&options.target) {
+                Some(name) => {
+                    let wanted = Wanted {
+                        name,
+                        physical_path: &options.physical,
+                        operation: options.operation,
+                        resource: options.resource.as_deref(),
+                    };
+                    with_catalog(entry, names, wanted).0
+                }
+                None => Verdict::New,
+            },
             None => with_record(entry, known.record, self.options()),
         };
         if verdict == Verdict::Unchanged {
@@ -279,38 +358,41 @@ impl Survey {
     async fn hindrances(
         &self,
         place: &Place,
-        files: &[(&Entry, Verdict)],
+        files: &[File<'_>],
         holding: &Holding,
     ) -> Result<Vec<Hindrance>, SurveyError> {
         let directory = relative_path(&place.directory);
-        let operation = self.spec.options.operation;
-        let of_zone = |name: &BString| {
-            let name = self.name(&place.directory, name);
-            let replicas = holding.objects.get(&name).into_iter().flatten();
+        let of_zone = |target: &str| {
+            let replicas = holding.replicas(target).into_iter().flatten();
             replicas.map(|r| r.path.to_string()).collect()
         };
-        let names: Vec<(BString, Vec<String>)> = files
+        let names: Vec<(BString, Operation, Vec<String>)> = files
             .iter()
-            .map(|(entry, _)| (entry.name.clone(), of_zone(&entry.name)))
+            .map(|file| {
+                let options = file.options;
+                let name = file.entry.name.clone();
+                (name, options.operation, of_zone(&options.target))
+            })
             .collect();
         self.at_source(move |source| {
             let same = |name: &BString, path: &String| {
                 source.is_same_file(&directory, name, path.as_ref())
             };
-            let hindrance = |(name, paths): &(BString, Vec<String>)| match source.look(
-                &directory,
-                name,
-                operation.links(),
-            ) {
-                Err(error) => Hindrance::Look(error.to_string()),
-                Ok(look) if !look.readable => Hindrance::Look("it is not readable".to_owned()),
-                Ok(_) if operation.uploads() => match source.open(&directory, name, 0) {
-                    Err(error) => Hindrance::Open(error.to_string()),
-                    Ok(_) if paths.iter().any(|path| same(name, path)) => Hindrance::OwnSource,
+            let hindrance =
+                |(name, operation, paths): &(BString, Operation, Vec<String>)| match source.look(
+                    &directory,
+                    name,
+                    operation.links(),
+                ) {
+                    Err(error) => Hindrance::Look(error.to_string()),
+                    Ok(look) if !look.readable => Hindrance::Look("it is not readable".to_owned()),
+                    Ok(_) if operation.uploads() => match source.open(&directory, name, 0) {
+                        Err(error) => Hindrance::Open(error.to_string()),
+                        Ok(_) if paths.iter().any(|path| same(name, path)) => Hindrance::OwnSource,
+                        Ok(_) => Hindrance::None,
+                    },
                     Ok(_) => Hindrance::None,
-                },
-                Ok(_) => Hindrance::None,
-            };
+                };
             names.iter().map(hindrance).collect()
         })
         .await
@@ -319,16 +401,19 @@ impl Survey {
     fn foresee_file(
         &self,
         place: &Place,
-        entry: &Entry,
-        verdict: Verdict,
+        file: &File<'_>,
         hindrance: Hindrance,
         holding: &Holding,
         day: &mut Day,
     ) {
+        let File {
+            entry,
+            options,
+            verdict,
+        } = *file;
         let relative = join(&place.directory, &entry.name);
-        let operation = self.spec.options.operation;
-        let physical = naming::physical_path(&self.spec.absolute(&relative));
-        let state = holding.state(&self.name(&place.directory, &entry.name));
+        let operation = options.operation;
+        let state = holding.state(&options.target);
         let facts = FileFacts {
             own_source: matches!(hindrance, Hindrance::OwnSource),
             operation,
@@ -336,19 +421,20 @@ impl Survey {
             verdict,
             catalog: &CatalogState::Unknown,
             checksums: Checksums::Unknown,
-            physical_path: &physical,
-            resource: self.spec.options.resource.as_deref(),
+            physical_path: &options.physical,
+            resource: options.resource.as_deref(),
             options: self.options(),
         };
-        let checked = naming::check_entry(&self.spec.logical(&relative), &physical, operation);
+        let checked = naming::check_entry(&options.target, &options.physical, operation);
         let what = match (checked, hindrance) {
+            _ if let Some(what) = left_out(options) => what,
             (Err(error), _) => Doing::Fail(error.to_string()),
             (_, Hindrance::Look(why)) => Doing::Fail(why),
             (_, hindrance) => as_executed(&facts, &state, hindrance),
         };
-        day.counts += outcome(&what, &entry.stat, operation);
+        day.counts += outcome(&what, Some(&entry.stat), operation);
         if !matches!(what, Doing::Decided(Decision::Skip(_))) {
-            day.foreseen.push(self.foreseen(&relative, what));
+            day.foreseen.push(self.foreseen(&relative, options, what));
         }
     }
 
@@ -357,11 +443,11 @@ impl Survey {
         &self,
         place: &Place,
         record: &Record,
-        listing: &Listing,
+        present: &Present,
         holding: &Holding,
         day: &mut Day,
     ) -> Result<(), SurveyError> {
-        let surplus = self.surplus(place, holding, listing);
+        let surplus = self.surplus(place, holding, present);
         if surplus.is_empty() {
             return Ok(());
         }
@@ -375,8 +461,12 @@ impl Survey {
             is_mount_point: true,
         });
         let allowed = match place.directory.is_empty() {
-            true => guard::check_root(before, None, now, listing.names().next().is_none()),
+            true => guard::check_root(before, None, now, present.names.is_empty()),
             false => guard::check_directory(before, None, now, true),
+        };
+        let allowed = match present.unknown {
+            true => allowed.and(Err(guard::Kept::NamesUnknown)),
+            false => allowed,
         };
         if allowed.is_err() {
             // The job says so in the ledger.
@@ -393,6 +483,7 @@ impl Survey {
                 path: surplus.path,
                 target: surplus.target,
                 what: allowed.map_or_else(Doing::Keep, |()| Doing::Delete),
+                chosen_by: None,
             });
         }
         if left.is_empty() {
@@ -418,6 +509,23 @@ struct Day {
     below: Vec<Place>,
     counts: Counts,
     foreseen: Vec<Foreseen>,
+}
+
+/// A file that something is to be done with.
+#[derive(Debug, Clone, Copy)]
+struct File<'a> {
+    entry: &'a Entry,
+    options: &'a EntryOptions,
+    verdict: Verdict,
+}
+
+/// What is done with an entry that is left out or cannot be dealt with, whatever it is.
+fn left_out(options: &EntryOptions) -> Option<Doing> {
+    match (&options.wrong, &options.skip) {
+        (Some(wrong), _) => Some(Doing::Fail(wrong.to_string())),
+        (None, Some(why)) => Some(Doing::LeaveOut(why.clone())),
+        (None, None) => None,
+    }
 }
 
 /// What decides, besides the entries.
@@ -476,22 +584,23 @@ fn as_executed(facts: &FileFacts<'_>, state: &CatalogState, hindrance: Hindrance
 }
 
 /// What the pass would count for an entry.
-fn outcome(what: &Doing, stat: &Stat, operation: Operation) -> Counts {
+fn outcome(what: &Doing, stat: Option<&Stat>, operation: Operation) -> Counts {
     let mut counts = Counts::default();
+    let size = stat.map_or(0, |stat| stat.size);
     match what {
         Doing::Decided(Decision::Act { effect, .. }) => match *effect {
             Effect::Register | Effect::RegisterReplica => {
                 counts.registered = 1;
-                counts.bytes_registered = stat.size;
+                counts.bytes_registered = size;
             }
             Effect::UpdateReplica { .. } => counts.updated = 1,
             Effect::PutNew | Effect::PutOver => {
                 counts.uploaded = 1;
-                counts.bytes_uploaded = stat.size;
+                counts.bytes_uploaded = size;
             }
             Effect::Append { from } => {
                 counts.appended = 1;
-                counts.bytes_uploaded = stat.size.saturating_sub(from);
+                counts.bytes_uploaded = size.saturating_sub(from);
             }
             Effect::Nothing if operation == Operation::NoOp => counts.skipped_unchanged = 1,
             Effect::Nothing => counts.metadata_only = 1,
@@ -500,10 +609,11 @@ fn outcome(what: &Doing, stat: &Stat, operation: Operation) -> Counts {
         Doing::Decided(Decision::Skip(_)) => counts.skipped_unchanged = 1,
         Doing::Decided(Decision::CompareChecksums) => {
             counts.uploaded = 1;
-            counts.bytes_uploaded = stat.size;
+            counts.bytes_uploaded = size;
         }
         Doing::Decided(Decision::Look) => {}
         Doing::Decided(Decision::Refuse(_)) | Doing::Fail(_) => counts.failed = 1,
+        Doing::LeaveOut(_) => counts.left_out = 1,
         Doing::Delete | Doing::Keep(_) => {}
     }
     counts
@@ -511,8 +621,8 @@ fn outcome(what: &Doing, stat: &Stat, operation: Operation) -> Counts {
 
 impl Holding {
     /// As comparing with the catalog wants it.
-    fn names(&self, resource: Option<&str>) -> CatalogNames {
-        let mut names = CatalogNames::new(resource);
+    fn names(&self) -> CatalogNames {
+        let mut names = CatalogNames::default();
         for (name, replicas) in &self.objects {
             for replica in replicas {
                 names.add_replica(name, &sync_irods::replica(replica.clone()));
@@ -525,12 +635,12 @@ impl Holding {
     }
 
     /// As a decision wants it.
-    fn state(&self, name: &BString) -> CatalogState {
-        match self.objects.get(name.as_bstr()) {
+    fn state(&self, target: &str) -> CatalogState {
+        match self.replicas(target) {
             Some(replicas) => CatalogState::DataObject(
                 replicas.iter().cloned().map(sync_irods::replica).collect(),
             ),
-            None if self.collections.contains(name) => CatalogState::Collection,
+            None if self.is_collection(target) => CatalogState::Collection,
             None => CatalogState::Absent,
         }
     }

@@ -7,17 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bstr::BString;
+use bstr::{BStr, BString};
 use irods_client::Pool;
 use irods_client::collection::Replica;
+use irods_client::protocol::path;
 use tokio::task::JoinSet;
 
 use crate::broker::BrokerError;
+use crate::core::choice::{EntryOptions, Targets, choose_directory};
+use crate::core::{EventHandler, NoHandler};
 use crate::naming;
-use crate::plan::guard;
+use crate::plan::{Operation, guard};
 use crate::source::{FileSystem, Filter, FilterError, Listing, SourceError};
 use crate::spec::JobSpec;
-use crate::sync_task::{join, relative_path};
+use crate::sync_task::{Placing, Present, join, relative_path};
 
 pub mod forecast;
 pub mod verify;
@@ -29,6 +32,7 @@ pub struct Survey {
     source: FileSystem,
     filter: Arc<Filter>,
     zone: Pool,
+    handler: Arc<dyn EventHandler>,
     /// Directories at once.
     at_once: usize,
 }
@@ -62,6 +66,8 @@ pub enum SurveyError {
 struct Place {
     /// Relative to the source root.
     directory: Vec<u8>,
+    /// Its collection.
+    collection: String,
     /// It has a collection.
     in_zone: bool,
     /// There is a data object where its collection should be.
@@ -81,8 +87,44 @@ struct Surplus {
 /// What a collection holds.
 #[derive(Debug, Default)]
 struct Holding {
+    collection: String,
     objects: BTreeMap<BString, Vec<Replica>>,
     collections: BTreeSet<BString>,
+    /// What is in other collections under the logical paths that entries of the directory get.
+    elsewhere: BTreeMap<String, Found>,
+}
+
+/// What is under a logical path.
+#[derive(Debug)]
+enum Found {
+    Nothing,
+    Object(Vec<Replica>),
+    Collection,
+}
+
+impl Holding {
+    /// The replicas of a data object.
+    fn replicas(&self, target: &str) -> Option<&Vec<Replica>> {
+        match (self.elsewhere.get(target), self.name(target)) {
+            (Some(Found::Object(replicas)), _) => Some(replicas),
+            (None, Some(name)) => self.objects.get(name),
+            _ => None,
+        }
+    }
+
+    fn is_collection(&self, target: &str) -> bool {
+        match (self.elsewhere.get(target), self.name(target)) {
+            (found @ Some(_), _) => matches!(found, Some(Found::Collection)),
+            (None, Some(name)) => self.collections.contains(name),
+            _ => false,
+        }
+    }
+
+    /// The name of what is in this collection.
+    fn name<'a>(&self, target: &'a str) -> Option<&'a BStr> {
+        let (collection, name) = path::split(target)?;
+        (collection == self.collection).then(|| BStr::new(name))
+    }
 }
 
 impl Survey {
@@ -99,8 +141,14 @@ impl Survey {
             filter: Arc::new(spec.options.filter()?),
             spec: Arc::new(spec),
             zone,
+            handler: Arc::new(NoHandler),
             at_once: at_once.max(1),
         })
+    }
+
+    /// The same of a job that has this handler: what it chooses counts, its hooks are not called.
+    pub fn with_handler(self, handler: Arc<dyn EventHandler>) -> Self {
+        Survey { handler, ..self }
     }
 
     /// Visits the root and whatever the visits say lies below. `take` gets what they found, directory by directory.
@@ -119,6 +167,7 @@ impl Survey {
         };
         let mut waiting = vec![Place {
             directory: Vec::new(),
+            collection: self.spec.target.clone(),
             in_zone,
             blocked: false,
         }];
@@ -144,10 +193,13 @@ impl Survey {
 
     /// What the collection of a place holds.
     async fn holding(&self, place: &Place) -> Result<Holding, SurveyError> {
+        let collection = place.collection.clone();
         if !place.in_zone {
-            return Ok(Holding::default());
+            return Ok(Holding {
+                collection,
+                ..Holding::default()
+            });
         }
-        let collection = self.spec.logical(&place.directory);
         let mut zone = self.zone.get().await?;
         Ok(Holding {
             objects: zone.list_data_objects(&collection).await?,
@@ -156,20 +208,74 @@ impl Survey {
                 .await?
                 .into_iter()
                 .collect(),
+            collection,
+            elsewhere: BTreeMap::new(),
         })
     }
 
-    /// A directory below this one, which has that name in the zone.
-    fn below(&self, place: &Place, entry: &[u8], name: &BString, holding: &Holding) -> Place {
+    /// What counts for the directory itself.
+    async fn here(&self, place: &Place) -> EntryOptions {
+        let path = self.spec.absolute(&place.directory);
+        choose_directory(
+            self.handler.as_ref(),
+            &self.spec,
+            &path,
+            &place.collection,
+            0,
+        )
+        .await
+    }
+
+    /// What counts for its entries; what they are elsewhere comes into `holding`.
+    async fn place_entries(
+        &self,
+        place: &Place,
+        listing: &Listing,
+        holding: &mut Holding,
+    ) -> Result<Placing, SurveyError> {
+        let at = (place.directory.as_slice(), place.collection.as_str());
+        let placing = Placing::of(self.handler.as_ref(), &self.spec, at, listing).await;
+        for index in 0..listing.entries.len() {
+            let Some(options) = placing.at(index) else {
+                break;
+            };
+            if holding.name(&options.target).is_some() || options.skip.is_some() {
+                continue;
+            }
+            let mut zone = self.zone.get().await?;
+            let replicas = zone.replicas(&options.target).await?;
+            let found = match replicas.is_empty() {
+                false => Found::Object(replicas),
+                true if zone.collection_exists(&options.target).await? => Found::Collection,
+                true => Found::Nothing,
+            };
+            holding.elsewhere.insert(options.target.clone(), found);
+        }
+        Ok(placing)
+    }
+
+    /// A directory below this one.
+    fn below(
+        &self,
+        place: &Place,
+        entry: &[u8],
+        options: &EntryOptions,
+        holding: &Holding,
+    ) -> Place {
         Place {
             directory: join(&place.directory, entry),
-            in_zone: holding.collections.contains(name),
-            blocked: holding.objects.contains_key(name),
+            collection: options.target.clone(),
+            in_zone: holding.is_collection(&options.target),
+            blocked: holding.replicas(&options.target).is_some(),
         }
     }
 
-    async fn list(&self, place: &Place) -> Result<Result<Listing, SourceError>, SurveyError> {
-        let links = self.spec.options.operation.links();
+    async fn list(
+        &self,
+        place: &Place,
+        operation: Operation,
+    ) -> Result<Result<Listing, SourceError>, SurveyError> {
+        let links = operation.links();
         let directory = relative_path(&place.directory);
         self.at_source(move |source| source.list(&directory, links))
             .await
@@ -185,36 +291,31 @@ impl Survey {
         looked.map_err(|_| SurveyError::Lost)
     }
 
-    /// What a collection has and its directory has not: data objects first, then collections, each in byte order.
-    fn surplus(&self, place: &Place, holding: &Holding, listing: &Listing) -> Vec<Surplus> {
-        let present: Vec<BString> = listing
-            .names()
-            .map(|entry| self.name(&place.directory, entry))
-            .collect();
-        let collection = self.spec.logical(&place.directory);
+    /// What a collection has and its directory has not: data objects first, then collections, each in byte order. Where entries
+    /// may be put anywhere nobody can tell.
+    fn surplus(&self, place: &Place, holding: &Holding, present: &Present) -> Vec<Surplus> {
+        let chooses = self.handler.chooses();
+        if chooses.is_some_and(|chooses| chooses.targets == Targets::Anywhere) {
+            return Vec::new();
+        }
+        let collection = &place.collection;
         let surplus = |name: &[u8], is_collection| {
             let text = String::from_utf8_lossy(name);
             let names = naming::source_names(&text);
             let entry = names.first().map_or(name, |name| name.as_slice());
             Surplus {
                 path: self.spec.absolute(&join(&place.directory, entry)),
-                target: naming::join(&collection, &text),
+                target: naming::join(collection, &text),
                 is_collection,
             }
         };
         let objects = holding.objects.keys().map(|name| name.as_slice());
-        let objects = guard::gone(objects, &present).into_iter();
+        let objects = guard::gone(objects, &present.names).into_iter();
         let collections = holding.collections.iter().map(|name| name.as_slice());
-        let collections = guard::gone(collections, &present).into_iter();
+        let collections = guard::gone(collections, &present.names).into_iter();
         objects
             .map(|name| surplus(name, false))
             .chain(collections.map(|name| surplus(name, true)))
             .collect()
-    }
-
-    /// What an entry of a directory is called in the zone.
-    fn name(&self, directory: &[u8], entry: &[u8]) -> BString {
-        let absolute = self.spec.absolute(&join(directory, entry));
-        BString::from(naming::element(entry, &absolute).into_owned())
     }
 }

@@ -12,13 +12,12 @@ use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bstr::BString;
 use irods_client::collection::{Replica, ReplicaStatus};
 use irods_client::transfer::OpenHow;
 use sha2::{Digest, Sha256};
 
 use super::{Holding, Place, Survey, SurveyError};
-use crate::naming;
+use crate::core::choice::EntryOptions;
 use crate::plan::{CLOCK_MARGIN_SECONDS, Operation};
 use crate::source::{Entry, EntryKind, OpenFile, SourceError, Stat};
 use crate::sync_task::{join, relative_path};
@@ -133,8 +132,10 @@ pub struct Verified {
     pub files: u64,
     /// Directories, the root not counted.
     pub directories: u64,
-    /// Entries that were left out.
+    /// Entries that were left out by an exclusion.
     pub excluded: u64,
+    /// Entries that were left out by choice of a handler or a rule.
+    pub left_out: u64,
     /// Bytes that were compared one by one.
     pub bytes: u64,
     /// Differences.
@@ -153,7 +154,7 @@ impl Survey {
         mut report: impl FnMut(Difference),
     ) -> Result<Verified, SurveyError> {
         let operation = self.spec.options.operation;
-        if operation == Operation::NoOp {
+        if operation == Operation::NoOp && self.handler.chooses().is_none() {
             return Err(SurveyError::NothingToCompare(operation));
         }
         let mut all = Verified::default();
@@ -162,6 +163,7 @@ impl Survey {
             all.files += part.files;
             all.directories += part.directories;
             all.excluded += part.excluded;
+            all.left_out += part.left_out;
             all.bytes += part.bytes;
             all.differences += differences.len() as u64;
             differences.into_iter().for_each(&mut report);
@@ -178,20 +180,38 @@ impl Survey {
     ) -> Result<(Vec<Place>, (Verified, Vec<Difference>)), SurveyError> {
         let mut part = Verified::default();
         let mut found = Vec::new();
-        let holding = self.holding(&place).await?;
-        if place.directory.is_empty() && !place.in_zone {
-            found.push(self.difference(b"", What::Missing));
+        let here = self.here(&place).await;
+        if here.skip.is_some() {
+            part.left_out += 1;
+            return Ok((Vec::new(), (part, found)));
         }
-        let listing = match self.list(&place).await? {
+        if let Some(wrong) = &here.wrong {
+            let what = What::Unknown(wrong.to_string());
+            found.push(self.difference(&place.directory, &here.target, what));
+            return Ok((Vec::new(), (part, found)));
+        }
+        let mut holding = self.holding(&place).await?;
+        if place.directory.is_empty() && !place.in_zone {
+            found.push(self.difference(b"", &place.collection, What::Missing));
+        }
+        let listing = match self.list(&place, here.operation).await? {
             Ok(listing) => listing,
             Err(error) if place.directory.is_empty() => return Err(error.into()),
             Err(error) => {
-                found.push(self.difference(&place.directory, What::Unknown(error.to_string())));
+                let what = What::Unknown(error.to_string());
+                found.push(self.difference(&place.directory, &place.collection, what));
                 return Ok((Vec::new(), (part, found)));
             }
         };
+        let mut placing = self.place_entries(&place, &listing, &mut holding).await?;
+        for double in placing.doubles(&listing) {
+            placing.settle(&listing, &double, double.first().copied());
+        }
         let mut below = Vec::new();
-        for entry in &listing.entries {
+        for (index, entry) in listing.entries.iter().enumerate() {
+            let Some(options) = placing.at(index) else {
+                break;
+            };
             let relative = join(&place.directory, &entry.name);
             if self
                 .filter
@@ -200,10 +220,16 @@ impl Survey {
                 part.excluded += 1;
                 continue;
             }
-            let name = self.name(&place.directory, &entry.name);
-            let what = if entry.stat.kind == EntryKind::Directory {
+            if options.skip.is_some() {
+                part.left_out += 1;
+                continue;
+            }
+            let refused = placing.refusal(index).or(options.wrong.as_ref());
+            let what = if let Some(refused) = refused {
+                Some(What::Unknown(refused.to_string()))
+            } else if entry.stat.kind == EntryKind::Directory {
                 part.directories += 1;
-                let place = self.below(&place, &entry.name, &name, &holding);
+                let place = self.below(&place, &entry.name, options, &holding);
                 let what = match (place.in_zone, place.blocked) {
                     (true, _) => None,
                     (false, true) => Some(What::NotACollection),
@@ -213,22 +239,26 @@ impl Survey {
                 what
             } else {
                 part.files += 1;
-                let what = self.compare_file(&relative, entry, &name, &holding);
+                let what = compare_file(entry, options, &holding);
                 match what {
                     None if bytes => {
-                        self.compare_bytes(&place, entry, &name, &holding, &mut part)
+                        self.compare_bytes(&place, entry, options, &holding, &mut part)
                             .await?
                     }
                     what => what,
                 }
             };
-            found.extend(what.map(|what| self.difference(&relative, what)));
+            found.extend(what.map(|what| self.difference(&relative, &options.target, what)));
         }
-        for (name, error) in &listing.errors {
+        for (index, (name, error)) in listing.errors.iter().enumerate() {
             let relative = join(&place.directory, name);
-            found.push(self.difference(&relative, What::Unknown(error.to_string())));
+            let options = placing.at(listing.entries.len() + index);
+            let target = options.map_or(place.collection.as_str(), |options| &options.target);
+            found.push(self.difference(&relative, target, What::Unknown(error.to_string())));
         }
-        let surplus = self.surplus(&place, &holding, &listing).into_iter();
+        let at = (place.directory.as_slice(), place.collection.as_str());
+        let present = placing.present(&self.spec, at, &listing);
+        let surplus = self.surplus(&place, &holding, &present).into_iter();
         found.extend(surplus.map(|surplus| Difference {
             path: surplus.path,
             target: surplus.target,
@@ -237,39 +267,11 @@ impl Survey {
         Ok((below, (part, found)))
     }
 
-    fn difference(&self, relative: &[u8], what: What) -> Difference {
+    fn difference(&self, relative: &[u8], target: &str, what: What) -> Difference {
         Difference {
             path: self.spec.absolute(relative),
-            target: self.spec.logical(relative),
+            target: target.to_owned(),
             what,
-        }
-    }
-
-    fn compare_file(
-        &self,
-        relative: &[u8],
-        entry: &Entry,
-        name: &BString,
-        holding: &Holding,
-    ) -> Option<What> {
-        let Some(replicas) = holding.objects.get(name) else {
-            return Some(match holding.collections.contains(name) {
-                true => What::NotADataObject,
-                false => What::Missing,
-            });
-        };
-        let options = &self.spec.options;
-        match options.operation.registers() {
-            true => {
-                let physical = naming::physical_path(&self.spec.absolute(relative));
-                registered(
-                    &entry.stat,
-                    replicas,
-                    &physical,
-                    options.resource.as_deref(),
-                )
-            }
-            false => uploaded(&entry.stat, replicas, options.operation),
         }
     }
 
@@ -278,7 +280,7 @@ impl Survey {
         &self,
         place: &Place,
         entry: &Entry,
-        name: &BString,
+        options: &EntryOptions,
         holding: &Holding,
         part: &mut Verified,
     ) -> Result<Option<What>, SurveyError> {
@@ -299,12 +301,11 @@ impl Survey {
             }
             Err(error) => return Ok(Some(What::Unknown(error.to_string()))),
         };
-        let object = naming::join(&self.spec.logical(&place.directory), &name.to_string());
-        let stored = holding.objects.get(name).and_then(|replicas| {
+        let stored = holding.replicas(&options.target).and_then(|replicas| {
             let good = replicas.iter().find(|r| r.status == ReplicaStatus::Good)?;
             good.checksum.strip_prefix("sha2:").map(str::to_owned)
         });
-        self.same_bytes(file, &object, stored, part).await
+        self.same_bytes(file, &options.target, stored, part).await
     }
 
     async fn same_bytes(
@@ -353,6 +354,25 @@ impl Survey {
         };
         replica.close().await?;
         Ok(what)
+    }
+}
+
+fn compare_file(entry: &Entry, options: &EntryOptions, holding: &Holding) -> Option<What> {
+    if options.operation == Operation::NoOp {
+        return None;
+    }
+    let Some(replicas) = holding.replicas(&options.target) else {
+        return Some(match holding.is_collection(&options.target) {
+            true => What::NotADataObject,
+            false => What::Missing,
+        });
+    };
+    match options.operation {
+        operation if operation.registers() => {
+            let resource = options.resource.as_deref();
+            registered(&entry.stat, replicas, &options.physical, resource)
+        }
+        operation => uploaded(&entry.stat, replicas, operation),
     }
 }
 

@@ -1,26 +1,57 @@
-//! AVUs that say what the file behind a data object is: the target of a link, a socket, a name that is not UTF-8.
+//! What an object or collection carries besides its bytes: AVUs that say what the file behind it is (the target of a link, a socket, a
+//! name that is not UTF-8), and the AVUs and permissions that were chosen for it.
 
 use bstr::ByteSlice;
-use irods_client::metadata::Avu;
+use irods_client::metadata::{Avu, Entity};
 
 use super::FileAction;
+use super::claim::claim;
+use crate::core::choice::EntryOptions;
 use crate::error::SyncError;
 use crate::naming;
 use crate::source::EntryKind;
 use crate::zone::Session;
 
-/// Attaches them to a data object that was just made, or that an earlier attempt may have left without.
+/// Attaches to a data object that was just made, or that an earlier attempt may have left without, all that it gets.
 pub(crate) async fn annotate(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
 ) -> Result<(), SyncError> {
+    let object = Entity::DataObject(action.subject.target);
+    claim(zone, action).await?;
     for avu in wanted(action) {
-        match zone.add_avu(action.subject.target, &avu).await {
-            Err(error) if error.already_exists() => {}
-            done => done?,
+        add(zone, object, &avu).await?;
+    }
+    decorate(zone, object, action.options).await
+}
+
+/// Gives something the AVUs and permissions that were chosen for it.
+pub(crate) async fn decorate(
+    zone: &mut dyn Session,
+    what: Entity<'_>,
+    options: &EntryOptions,
+) -> Result<(), SyncError> {
+    for chosen in &options.avus {
+        match chosen.replaces {
+            true => zone.set_avu(what, &chosen.avu).await?,
+            false => add(zone, what, &chosen.avu).await?,
         }
     }
+    if !options.grants.is_empty() {
+        zone.apply_access(what.name(), &options.grants).await?;
+    }
     Ok(())
+}
+
+pub(super) async fn add(
+    zone: &mut dyn Session,
+    to: Entity<'_>,
+    avu: &Avu,
+) -> Result<(), SyncError> {
+    match zone.add_avu(to, avu).await {
+        Err(error) if error.already_exists() => Ok(()),
+        done => Ok(done?),
+    }
 }
 
 /// Makes those that a data object has the ones that it should have: each attribute once, with the value of now, and none of
@@ -30,23 +61,21 @@ pub(crate) async fn annotate_again(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
 ) -> Result<(), SyncError> {
-    let object = action.subject.target;
+    let object = Entity::DataObject(action.subject.target);
     let wanted = wanted(action);
+    claim(zone, action).await?;
     let mut have = zone.list_avus(object).await?;
     have.retain(naming::is_about_the_file);
     for avu in have.iter().filter(|avu| !wanted.contains(avu)) {
         zone.remove_avu(object, avu).await?;
     }
     for avu in wanted.iter().filter(|avu| !have.contains(avu)) {
-        match zone.add_avu(object, avu).await {
-            Err(error) if error.already_exists() => {}
-            done => done?,
-        }
+        add(zone, object, avu).await?;
     }
-    Ok(())
+    decorate(zone, object, action.options).await
 }
 
-/// Whether there are any.
+/// Whether there are any of what the file is.
 pub(super) fn is_special(action: &FileAction<'_>) -> bool {
     !wanted(action).is_empty()
 }

@@ -7,9 +7,19 @@ use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::{Subject, on_coll_create};
 use crate::error::{EntryError, SyncError};
+use crate::plan::Operation;
 use crate::zone::Session;
 
-/// Makes the collection of a source directory, and whatever is missing above it, one by one from the top, each with its
+/// A collection that is to be there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) collection: &'a str,
+    /// Absolute path of the directory that it is of.
+    pub(crate) source: &'a [u8],
+    pub(crate) operation: Operation,
+}
+
+/// Makes a collection, and whatever is missing above it, one by one from the top, each with its
 /// hooks.
 ///
 /// # Errors
@@ -17,17 +27,22 @@ use crate::zone::Session;
 pub(crate) async fn create_dirs(
     context: &JobContext,
     zone: &mut dyn Session,
-    directory: &[u8],
+    of: Wanted<'_>,
 ) -> Result<Counts, SyncError> {
-    let wanted = context.logical(directory);
-    let mut source = context.absolute(directory);
+    let wanted = of.collection;
+    let mut source = of.source.to_vec();
     // Names still to be made, the innermost first.
-    let mut missing = vec![(wanted.clone(), source.clone())];
+    let mut missing = vec![(wanted.to_owned(), source.clone())];
     let mut counts = Counts::default();
     // What was found where a missing collection's parent should be.
     let mut found = None;
     while let Some((collection, source_path)) = missing.last() {
-        match create_dir(context, zone, collection, source_path).await {
+        let next = Wanted {
+            collection,
+            source: source_path,
+            ..of
+        };
+        match create_dir(context, zone, next).await {
             Ok(()) => {
                 counts.collections_created += 1;
                 missing.pop();
@@ -72,17 +87,16 @@ const MAX_DEPTH: usize = 512;
 async fn create_dir(
     context: &JobContext,
     zone: &mut dyn Session,
-    collection: &str,
-    source: &[u8],
+    wanted: Wanted<'_>,
 ) -> Result<(), SyncError> {
     let subject = Subject {
-        path: source,
-        target: collection,
-        operation: context.spec.options.operation,
+        path: wanted.source,
+        target: wanted.collection,
+        operation: wanted.operation,
         stat: None,
     };
     on_coll_create(context.handler.as_ref(), subject, async {
-        Ok(zone.create_collection(collection).await?)
+        Ok(zone.create_collection(wanted.collection).await?)
     })
     .await
 }

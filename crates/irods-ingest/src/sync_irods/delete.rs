@@ -10,15 +10,20 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::patiently;
 use crate::context::JobContext;
+use crate::core::choice::EntryOptions;
 use crate::core::{Subject, on_coll_delete, on_data_obj_delete};
 use crate::error::SyncError;
 use crate::plan::DeleteMode;
 use crate::zone::Session;
 
-/// Deletes a data object as the job's delete mode says; whether it was there, or is gone by an attempt whose end nobody saw.
-pub(crate) async fn delete_object(context: &JobContext, object: &str) -> Result<bool, SyncError> {
-    patiently(context, |mut zone, again| async move {
-        match delete_once(context, zone.as_mut(), object).await {
+/// Deletes a data object as the delete mode of the directory that it was `of` says; whether it was there, or is gone by an attempt whose end nobody saw.
+pub(crate) async fn delete_object(
+    context: &JobContext,
+    of: &EntryOptions,
+    object: &str,
+) -> Result<bool, SyncError> {
+    patiently(context, of.user.as_ref(), |mut zone, again| async move {
+        match delete_once(context, zone.as_mut(), of, object).await {
             Ok(deleted) => Ok(deleted || again),
             // Whatever was said now, the attempt before may have done it.
             Err(SyncError::Entry(_)) if again && zone.replicas(object).await?.is_empty() => {
@@ -33,16 +38,17 @@ pub(crate) async fn delete_object(context: &JobContext, object: &str) -> Result<
 async fn delete_once(
     context: &JobContext,
     zone: &mut dyn Session,
+    of: &EntryOptions,
     object: &str,
 ) -> Result<bool, SyncError> {
-    let how = match context.spec.options.delete_mode {
+    let how = match of.delete_mode {
         DeleteMode::DoNotDelete => return Ok(false),
         DeleteMode::Unregister => Remove::Unregister,
         DeleteMode::Trash => Remove::ToTrash,
         DeleteMode::NoTrash => Remove::Force,
     };
     let source = context.spec.source_bytes();
-    let subject = subject(context, source, object);
+    let subject = subject(of, source, object);
     on_data_obj_delete(context.handler.as_ref(), subject, async {
         match zone.remove_data_object(object, how).await {
             Err(error) if error.is_not_found() => Ok(false),
@@ -71,12 +77,13 @@ impl Removals {
 /// went its own way before. `redelivered` if a worker that was lost may have done so.
 pub(crate) async fn delete_collection_if_empty(
     context: &JobContext,
+    of: &EntryOptions,
     collection: &str,
     redelivered: bool,
 ) -> Result<bool, SyncError> {
     let _alone = context.removals.of(collection).await;
     let tried = &AtomicBool::new(false);
-    patiently(context, |mut zone, _| async move {
+    patiently(context, of.user.as_ref(), |mut zone, _| async move {
         let zone = zone.as_mut();
         if !is_empty(zone, collection).await? {
             return Ok(false);
@@ -87,7 +94,7 @@ pub(crate) async fn delete_collection_if_empty(
             return Ok(false);
         }
         let source = context.spec.source_bytes();
-        let subject = subject(context, source, collection);
+        let subject = subject(of, source, collection);
         let removed = on_coll_delete(context.handler.as_ref(), subject, async {
             let tried_before = tried.swap(true, Ordering::Relaxed);
             match zone.remove_empty_collection(collection).await {
@@ -117,11 +124,11 @@ async fn is_empty(zone: &mut dyn Session, collection: &str) -> Result<bool, Sync
     Ok(!found && zone.list_subcollections(collection).await?.is_empty())
 }
 
-fn subject<'a>(context: &JobContext, source: &'a [u8], target: &'a str) -> Subject<'a> {
+fn subject<'a>(of: &EntryOptions, source: &'a [u8], target: &'a str) -> Subject<'a> {
     Subject {
         path: source,
         target,
-        operation: context.spec.options.operation,
+        operation: of.operation,
         stat: None,
     }
 }

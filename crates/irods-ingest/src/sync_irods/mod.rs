@@ -6,9 +6,15 @@
 
 use std::ops::ControlFlow;
 
+use irods_client::Scope;
+use irods_client::connection::Identity;
+use irods_client::metadata::Entity;
+use irods_client::protocol::path;
+
 use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::Subject;
+use crate::core::choice::EntryOptions;
 use crate::error::{EntryError, SyncError};
 use crate::patience::Backoff;
 use crate::plan::compare::CatalogNames;
@@ -18,6 +24,7 @@ use crate::source::Stat;
 use crate::zone::Session;
 
 mod annotate;
+mod claim;
 mod compare_checksums;
 mod create_dirs;
 mod delete;
@@ -26,9 +33,11 @@ mod sync_file;
 mod update_metadata;
 mod upload_file;
 
+pub(crate) use annotate::decorate;
 use annotate::{annotate, annotate_again};
+pub(crate) use claim::{claim, is_claimed, is_ours, taken};
 pub(crate) use compare_checksums::compare_checksums;
-pub(crate) use create_dirs::create_dirs;
+pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
 
 /// A file that something is to be done with.
@@ -39,8 +48,8 @@ pub(crate) struct FileAction<'a> {
     pub(crate) directory: &'a [u8],
     pub(crate) name: &'a [u8],
     pub(crate) subject: Subject<'a>,
-    /// Absolute path as it is registered.
-    pub(crate) physical: &'a str,
+    /// What counts for it.
+    pub(crate) options: &'a EntryOptions,
     /// Of what is registered, or of what an upload reads.
     pub(crate) stat: &'a Stat,
     /// The text of a link.
@@ -69,16 +78,17 @@ async fn perform(
     effect: Effect,
     created: bool,
 ) -> Result<Counts, SyncError> {
+    if action.subject.operation == Operation::NoOp {
+        return Ok(made(action));
+    }
     if created && effect == Effect::Nothing {
         // Found as it should be: an earlier attempt, whose end nobody saw, made it.
-        if action.subject.operation != Operation::NoOp {
-            complete(zone, action).await?;
-        }
+        complete(zone, action).await?;
         return Ok(made(action));
     }
     let counts = match once(zone, action, effect).await {
         Err(SyncError::Entry(error)) if error.is_collection_missing() => {
-            let mut counts = create_dirs(action.context, zone, action.directory).await?;
+            let mut counts = make_parents(zone, action).await?;
             counts += once(zone, action, effect).await?;
             counts
         }
@@ -87,8 +97,10 @@ async fn perform(
     match effect {
         Effect::Register | Effect::PutNew => annotate(zone, action).await?,
         // Nothing was done to it, so it is what it was; but for a link that leads elsewhere.
-        Effect::Nothing if !annotate::is_special(action) => {}
-        _ if action.subject.operation == Operation::NoOp => {}
+        Effect::Nothing if !annotate::is_special(action) => {
+            let object = Entity::DataObject(action.subject.target);
+            decorate(zone, object, action.options).await?;
+        }
         _ => annotate_again(zone, action).await?,
     }
     // Registered by an earlier attempt, whose end nobody saw, and finished by this one.
@@ -121,12 +133,11 @@ async fn once(
     effect: Effect,
 ) -> Result<Counts, SyncError> {
     match effect {
-        Effect::Nothing if action.subject.operation == Operation::NoOp => Ok(made(action)),
         Effect::Nothing => Ok(Counts {
             metadata_only: 1,
             ..Counts::default()
         }),
-        Effect::CreateCollection => create_dirs(action.context, zone, action.directory).await,
+        Effect::CreateCollection => make_parents(zone, action).await,
         Effect::Register => register_file::register_file(zone, action, false).await,
         Effect::RegisterReplica => register_file::register_file(zone, action, true).await,
         Effect::UpdateReplica { number } => {
@@ -136,6 +147,19 @@ async fn once(
         Effect::PutOver => upload_file::upload_file(zone, action, true).await,
         Effect::Append { from } => sync_file::sync_file(zone, action, from).await,
     }
+}
+
+/// The collection that the file's object is in.
+async fn make_parents(
+    zone: &mut dyn Session,
+    action: &FileAction<'_>,
+) -> Result<Counts, SyncError> {
+    let wanted = Wanted {
+        collection: path::parent(action.subject.target).unwrap_or("/"),
+        source: &action.context.absolute(action.directory),
+        operation: action.subject.operation,
+    };
+    create_dirs(action.context, zone, wanted).await
 }
 
 /// What the catalog holds under a logical path.
@@ -155,11 +179,11 @@ pub(crate) async fn look(zone: &mut dyn Session, logical: &str) -> Result<Catalo
 /// All names of a collection with what comparing needs.
 pub(crate) async fn list_collection(
     context: &JobContext,
+    user: Option<&Identity>,
     collection: &str,
 ) -> Result<CatalogNames, SyncError> {
-    patiently(context, |mut zone, _| async move {
-        let resource = context.spec.options.resource.as_deref();
-        let mut names = CatalogNames::new(resource);
+    patiently(context, user, |mut zone, _| async move {
+        let mut names = CatalogNames::default();
         let mut add = |page| {
             for (name, row) in page {
                 let name: bstr::BString = name;
@@ -226,9 +250,11 @@ fn made(action: &FileAction<'_>) -> Counts {
 const MAX_BROKEN: u32 = 13;
 
 /// Does a piece of work on a connection, waiting with all others while the zone is not there ([`crate::breaker`]). The work is told whether it may have been done
-/// already, in part or whole.
+/// already, in part or whole. `user` is whom it acts for, if that is not the worker's own: whatever that one may not do is the entry's
+/// failure.
 pub(crate) async fn patiently<T, F>(
     context: &JobContext,
+    user: Option<&Identity>,
     mut work: impl FnMut(Box<dyn Session>, bool) -> F,
 ) -> Result<T, SyncError>
 where
@@ -244,14 +270,18 @@ where
             turn = context.breaker.turn() => turn,
             () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
         };
-        let zone = match context.zone.get().await {
+        let zone = match connect(context, user).await {
             Ok(zone) => {
                 turn.reached();
                 zone
             }
             // It was not asked.
-            Err(error) if error.is_shortage() => return Err(error.into()),
-            Err(error) => match SyncError::from(error) {
+            Err(Refused::Shortage(error)) => return Err(error.into()),
+            Err(Refused::User(error)) => {
+                turn.reached();
+                return Err(SyncError::Entry(error));
+            }
+            Err(Refused::Worker(error)) => match SyncError::from(error) {
                 SyncError::Lost(error) => {
                     turn.lost(&error.to_string());
                     continue;
@@ -267,6 +297,9 @@ where
         context.hold.check()?;
         let error = match work(zone, broken > 0).await {
             Err(SyncError::Lost(error)) => error,
+            Err(SyncError::NotAllowed(error)) if user.is_some() => {
+                return Err(SyncError::Entry(error));
+            }
             done => return done,
         };
         broken += 1;
@@ -285,6 +318,44 @@ where
             biased;
             () = backoff.wait() => {}
             () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
+        }
+    }
+}
+
+/// Why there is no connection.
+enum Refused {
+    Worker(irods_client::Error),
+    /// Nobody was asked.
+    Shortage(irods_client::Error),
+    User(EntryError),
+}
+
+/// A connection on which the user is acted for. That this cannot be is the entry's affair where the worker itself gets one.
+async fn connect(
+    context: &JobContext,
+    user: Option<&Identity>,
+) -> Result<Box<dyn Session>, Refused> {
+    let own = async || {
+        context
+            .zone
+            .get()
+            .await
+            .map_err(|error| match error.is_shortage() {
+                true => Refused::Shortage(error),
+                false => Refused::Worker(error),
+            })
+    };
+    let Some(user) = user else {
+        return own().await;
+    };
+    match context.zone.get_acting_for(user).await {
+        Ok(zone) => Ok(zone),
+        Err(error) if error.is_shortage() => Err(Refused::Shortage(error)),
+        Err(error) if error.scope() == Scope::ConnectionLost => Err(Refused::Worker(error)),
+        Err(error) => {
+            own().await?;
+            let message = format!("cannot act as {}#{}: {error}", user.user, user.zone);
+            Err(Refused::User(EntryError::new("AS_USER_REFUSED", message)))
         }
     }
 }

@@ -17,10 +17,10 @@ pub(super) async fn register_file(
 ) -> Result<Counts, SyncError> {
     let options = &action.context.spec.options;
     let what = Register {
-        file: action.physical.to_owned(),
+        file: action.options.physical.clone(),
         size: Some(action.stat.size),
         mtime: Some(action.stat.mtime.seconds),
-        target: options.resource.clone().map(Target::Resource),
+        target: action.options.resource.clone().map(Target::Resource),
         // A replica's is asked for when its row is as it should be.
         checksum: options.checksum.keeps() && !as_replica,
         as_replica,
@@ -40,7 +40,7 @@ async fn adopt(zone: &mut dyn Session, action: &FileAction<'_>) -> Result<(), Sy
     let ours = replicas
         .iter()
         .rev()
-        .find(|replica| replica.path == action.physical.as_bytes());
+        .find(|replica| replica.path == action.options.physical.as_bytes());
     let Some(number) = ours.and_then(|replica| u32::try_from(replica.number).ok()) else {
         return Err(SyncError::Entry(EntryError::new(
             "UNSTABLE",

@@ -31,7 +31,7 @@ pub(super) async fn upload_file(
     let options = &action.context.spec.options;
     let file = open(action, 0).await?;
     let how = Put {
-        target: options.resource.clone().map(Target::Resource),
+        target: action.options.resource.clone().map(Target::Resource),
         overwrite: over,
         checksum: match options.checksum {
             ChecksumPolicy::None => PutChecksum::None,
@@ -54,13 +54,7 @@ pub(super) async fn append(
     action: &FileAction<'_>,
     from: u64,
 ) -> Result<u64, SyncError> {
-    let target = action
-        .context
-        .spec
-        .options
-        .resource
-        .clone()
-        .map(Target::Resource);
+    let target = action.options.resource.clone().map(Target::Resource);
     let file = open(action, from).await?;
     let size = action.stat.size.saturating_sub(from);
     let (file, _wanted) = throttled(action.context, file);

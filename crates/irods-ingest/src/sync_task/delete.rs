@@ -8,36 +8,33 @@
 
 use irods_client::protocol::path;
 
-use super::task::{join, relative_path};
-use super::{DeleteTask, Deletion, Task, TaskEnd, failure};
+use super::placing::{Placing, Present, check_gone};
+use super::sync_path::list;
+use super::task::relative_path;
+use super::{DeleteTask, Deletion, PathTask, Task, TaskEnd, failure};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{Completion, Counts, Fatal, Leased, NewTask, Spawned};
 use crate::context::JobContext;
+use crate::core::choice::{EntryOptions, Targets};
 use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::plan::compare::CatalogNames;
 use crate::plan::guard;
-use crate::source::{Listing, MountFacts};
+use crate::source::MountFacts;
 use crate::sync_irods;
 
 /// The tasks that delete what the catalog has and the listing has not, or why none of it may be deleted. `before` says whether
 /// the directory was a mount point at the last scan, `at_start` where the root sat when the pass began.
 pub(super) fn plan(
     context: &JobContext,
-    directory: &[u8],
+    (task, here): (&PathTask, &EntryOptions),
     catalog: &CatalogNames,
-    listing: &Listing,
+    present: &Present,
     mounts: Mounts,
 ) -> Result<Vec<Task>, guard::Kept> {
-    let present: Vec<String> = listing
-        .names()
-        .map(|name| {
-            let absolute = context.absolute(&join(directory, name));
-            naming::element(name, &absolute).into_owned()
-        })
-        .collect();
+    let directory = task.directory.as_slice();
     let gone = |names: Vec<&[u8]>| -> Vec<String> {
-        let gone = guard::gone(names, present.iter().map(String::as_bytes));
+        let gone = guard::gone(names, &present.names);
         // A name that is not text cannot be one that we made.
         gone.into_iter()
             .filter_map(|name| std::str::from_utf8(name).ok())
@@ -54,17 +51,19 @@ pub(super) fn plan(
             mounts.before,
             mounts.at_start,
             mounts.now,
-            present.is_empty(),
+            present.names.is_empty(),
         )?,
         _ => guard::check_directory(mounts.before, mounts.at_start, mounts.now, true)?,
     }
-    let here = context.logical(directory);
+    if present.unknown {
+        return Err(guard::Kept::NamesUnknown);
+    }
     let chunk = context.spec.options.files_per_task.max(1);
     let objects = objects
         .chunks(chunk)
         .map(|names| Deletion::Objects(names.to_vec()));
     let collections = collections.iter().map(|name| {
-        let collection = naming::join(&here, name);
+        let collection = naming::join(&here.target, name);
         Deletion::Collection {
             top: collection.clone(),
             collection,
@@ -72,8 +71,51 @@ pub(super) fn plan(
     });
     Ok(objects
         .chain(collections)
-        .map(|what| Task::Delete(DeleteTask::new(directory, what)))
+        .map(|what| Task::Delete(DeleteTask::new(directory, task.collection.clone(), what)))
         .collect())
+}
+
+/// The directory whose entry is gone.
+struct Of {
+    /// What counts for it.
+    here: EntryOptions,
+    /// Where handlers choose names, those that its entries have now.
+    present: Option<Present>,
+}
+
+async fn of(
+    context: &JobContext,
+    task: &DeleteTask,
+) -> (EntryOptions, Result<Option<Present>, SyncError>) {
+    let path = context.absolute(&task.directory);
+    let collection = match &task.of {
+        Some(collection) => collection.clone(),
+        None => context.logical(&task.directory),
+    };
+    let here = context
+        .choose_directory(&path, &collection, task.attempts)
+        .await;
+    if let Some(wrong) = &here.wrong {
+        let wrong = SyncError::Entry(wrong.clone());
+        return (here, Err(wrong));
+    }
+    let present = match context.targets() {
+        Targets::Own => Ok(None),
+        Targets::Names | Targets::Anywhere => present(context, task, &here).await.map(Some),
+    };
+    (here, present)
+}
+
+async fn present(
+    context: &JobContext,
+    task: &DeleteTask,
+    here: &EntryOptions,
+) -> Result<Present, SyncError> {
+    let (_, listing) = list(context, &task.directory, here.operation).await?;
+    let handler = context.handler.as_ref();
+    let place = (task.directory.as_slice(), here.target.as_str());
+    let placing = Placing::of(handler, &context.spec, place, &listing).await;
+    Ok(placing.present(&context.spec, place, &listing))
 }
 
 /// Where a directory sits and sat among the mounts.
@@ -96,24 +138,44 @@ pub(super) async fn delete(
     let mut completion = Completion::default();
     let mut task = task;
     task.redelivered |= leased.expiries > 0;
+    let of = match of(context, &task).await {
+        (here, Ok(present)) => Of { here, present },
+        (here, Err(SyncError::Entry(error))) => {
+            failure::deletion(&here, task, &error, &mut completion);
+            return Ok(TaskEnd::complete(completion));
+        }
+        (_, Err(why)) => return Err(why),
+    };
     let done = match &task.what {
         Deletion::Objects(objects) => {
-            let collection = context.logical(&task.directory);
-            delete_objects(context, &task, &collection, objects, &mut completion).await
+            delete_objects(
+                context,
+                (&task, &of),
+                &of.here.target,
+                objects,
+                &mut completion,
+            )
+            .await
         }
         Deletion::Within {
             top,
             collection,
             objects,
-        } => match delete_objects(context, &task, collection, objects, &mut completion).await {
-            Ok(()) => remove_emptied(context, &task, collection, top, &mut completion).await,
-            failed => failed,
-        },
+        } => {
+            match delete_objects(context, (&task, &of), collection, objects, &mut completion).await
+            {
+                Ok(()) => {
+                    remove_emptied(context, (&task, &of), collection, top, &mut completion).await
+                }
+                failed => failed,
+            }
+        }
         Deletion::Collection { top, collection } => {
-            match delete_collection(context, leased, &task, collection, top, &mut completion).await
+            let about = (&task, &of);
+            match delete_collection(context, leased, about, collection, top, &mut completion).await
             {
                 Err(SyncError::Entry(error)) => {
-                    failure::deletion(context, task.clone(), &error, &mut completion);
+                    failure::deletion(&of.here, task.clone(), &error, &mut completion);
                     Ok(())
                 }
                 done => done,
@@ -137,7 +199,7 @@ pub(super) async fn delete(
 /// Deletes objects one by one; one that fails fails alone. Where more than that is wrong, the rest is among the retries.
 async fn delete_objects(
     context: &JobContext,
-    task: &DeleteTask,
+    (task, of): (&DeleteTask, &Of),
     collection: &str,
     objects: &[String],
     completion: &mut Completion,
@@ -151,18 +213,18 @@ async fn delete_objects(
     for (index, name) in objects.iter().enumerate() {
         let begun = !context.shutdown.requested();
         let deleted = match begun {
-            true => delete_one(context, task, collection, name).await,
+            true => delete_one(context, (task, of), collection, name).await,
             false => Err(SyncError::Drained),
         };
         match deleted {
             // Gone already: by our own attempt whose end nobody saw, or by somebody else.
             Ok(deleted) => completion.counts.deleted += u64::from(deleted || task.redelivered),
-            Err(SyncError::Entry(error)) if failure::is_tried_again(context, task, &error) => {
+            Err(SyncError::Entry(error)) if failure::is_tried_again(&of.here, task, &error) => {
                 again.push(name.clone());
             }
             Err(SyncError::Entry(error)) => {
                 let single = task.with_objects(vec![name.clone()]);
-                failure::deletion(context, single, &error, completion);
+                failure::deletion(&of.here, single, &error, completion);
             }
             Err(why) => {
                 let mut rest = task.with_objects(objects[index..].to_vec());
@@ -175,14 +237,14 @@ async fn delete_objects(
         }
     }
     if !again.is_empty() {
-        failure::retry_deletion(context, task.with_objects(again), completion);
+        failure::retry_deletion(&of.here, task.with_objects(again), completion);
     }
     refused
 }
 
 async fn delete_one(
     context: &JobContext,
-    task: &DeleteTask,
+    (task, of): (&DeleteTask, &Of),
     collection: &str,
     name: &str,
 ) -> Result<bool, SyncError> {
@@ -190,22 +252,23 @@ async fn delete_one(
         Deletion::Objects(_) => name,
         Deletion::Collection { top, .. } | Deletion::Within { top, .. } => last_element(top),
     };
-    certainly_gone(context, &task.directory, gone).await?;
+    certainly_gone(context, (task, of), gone).await?;
     let object = naming::join(collection, name);
-    sync_irods::delete_object(context, &object).await
+    sync_irods::delete_object(context, &of.here, &object).await
 }
 
 /// Queues what is in a collection; removes it if that is nothing.
 async fn delete_collection(
     context: &JobContext,
     leased: &Leased,
-    task: &DeleteTask,
+    (task, of): (&DeleteTask, &Of),
     collection: &str,
     top: &str,
     completion: &mut Completion,
 ) -> Result<(), SyncError> {
-    certainly_gone(context, &task.directory, last_element(top)).await?;
-    let names = sync_irods::list_collection(context, collection).await?;
+    certainly_gone(context, (task, of), last_element(top)).await?;
+    let user = of.here.user.as_ref();
+    let names = sync_irods::list_collection(context, user, collection).await?;
     let text = |name: &[u8]| match std::str::from_utf8(name) {
         Ok(name) => Ok(name.to_owned()),
         Err(_) => Err(SyncError::Entry(EntryError::new(
@@ -224,7 +287,7 @@ async fn delete_collection(
     objects.sort_unstable();
     collections.sort_unstable();
     if objects.is_empty() && collections.is_empty() {
-        return remove_emptied(context, task, collection, top, completion).await;
+        return remove_emptied(context, (task, of), collection, top, completion).await;
     }
     let chunk = context.spec.options.files_per_task.max(1);
     let within = objects.chunks(chunk).map(|objects| Deletion::Within {
@@ -238,7 +301,10 @@ async fn delete_collection(
     });
     let children: Vec<NewTask> = within
         .chain(below)
-        .map(|what| Task::Delete(DeleteTask::new(&task.directory, what)).to_new_task())
+        .map(|what| {
+            let of = task.of.clone();
+            Task::Delete(DeleteTask::new(&task.directory, of, what)).to_new_task()
+        })
         .collect::<Result<_, _>>()
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_TASK", error.to_string())))?;
     // Queued twice after a crash in between, they find nothing the second time.
@@ -258,7 +324,7 @@ async fn delete_collection(
 /// tried again by itself.
 async fn remove_emptied(
     context: &JobContext,
-    task: &DeleteTask,
+    (task, of): (&DeleteTask, &Of),
     collection: &str,
     top: &str,
     completion: &mut Completion,
@@ -275,8 +341,8 @@ async fn remove_emptied(
             return Ok(());
         }
         let removed =
-            sync_irods::delete_collection_if_empty(context, collection, task.redelivered).await;
-        match removed {
+            sync_irods::delete_collection_if_empty(context, &of.here, collection, task.redelivered);
+        match removed.await {
             Ok(true) => completion.counts.deleted += 1,
             Ok(false) => return Ok(()),
             Err(why) => {
@@ -288,10 +354,10 @@ async fn remove_emptied(
                 let rest = DeleteTask {
                     attempts,
                     redelivered: task.redelivered,
-                    ..DeleteTask::new(&task.directory, what)
+                    ..DeleteTask::new(&task.directory, task.of.clone(), what)
                 };
                 if let SyncError::Entry(error) = why {
-                    failure::deletion(context, rest, &error, completion);
+                    failure::deletion(&of.here, rest, &error, completion);
                     return Ok(());
                 }
                 // It may have been removed, and nobody has looked at what is above it.
@@ -312,12 +378,15 @@ async fn remove_emptied(
 /// The last look.
 async fn certainly_gone(
     context: &JobContext,
-    directory: &[u8],
+    (task, of): (&DeleteTask, &Of),
     name: &str,
 ) -> Result<(), SyncError> {
+    if let Some(present) = &of.present {
+        return Ok(check_gone(present, name)?);
+    }
     let names = naming::source_names(name);
-    let links = context.spec.options.operation.links();
-    let relative = relative_path(directory);
+    let links = of.here.operation.links();
+    let relative = relative_path(&task.directory);
     context
         .at_source(move |source| {
             let look = |name: &Vec<u8>| match source.stat(&relative, name, links) {

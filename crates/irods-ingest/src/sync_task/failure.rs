@@ -7,10 +7,11 @@ use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
 use crate::broker::{Completion, Failure, Leased, NewTask};
 use crate::chance::chance;
 use crate::context::JobContext;
+use crate::core::choice::{Candidate, Delay, EntryOptions, Retries};
 use crate::error::{DELETION_REFUSED, EntryError};
 use crate::naming;
 use crate::plan::compare::Presence;
-use crate::plan::guard;
+use crate::plan::{DeleteMode, Operation, guard};
 
 /// What a directory that could not be scanned is called in the ledger, after its own error.
 const SUBTREE: &str = "subtree not scanned";
@@ -18,14 +19,20 @@ const SUBTREE: &str = "subtree not scanned";
 /// Longest delay between two attempts.
 const MAX_DELAY: Duration = Duration::from_secs(6 * 3600);
 
+/// Of what is given up.
+pub(super) const NEVER: Retries = Retries {
+    max: 0,
+    delay: Delay::Doubling(0),
+};
+
 /// Accounts for a file that failed: as one more attempt, or as a failure.
 pub(super) fn file(
     context: &JobContext,
-    directory: &[u8],
-    item: &FileItem,
+    (task, item): (&FilesTask, &FileItem),
+    (operation, retries): (Operation, Retries),
     error: &EntryError,
     completion: &mut Completion,
-    again: &mut Vec<FileItem>,
+    again: &mut Vec<(FileItem, Delay)>,
 ) {
     let attempts = item.attempts + 1;
     let tried = FileItem {
@@ -35,54 +42,51 @@ pub(super) fn file(
         presence: Presence::Unknown,
         ..item.clone()
     };
-    if attempts <= context.spec.options.max_retries {
+    if attempts <= retries.max {
         completion.counts.retried += 1;
-        again.push(tried);
+        again.push((tried, retries.delay));
         return;
     }
     completion.counts.failed += 1;
-    let fresh = Task::SyncFiles(FilesTask {
-        directory: directory.to_vec(),
-        files: vec![FileItem {
-            attempts: 0,
-            // The scan will be long past when somebody tries again.
-            existed: false,
-            ..tried
-        }],
-    });
-    let operation = context.spec.options.operation.name();
-    let path = context.absolute(&join(directory, &item.name));
+    let fresh = Task::SyncFiles(task.with_files(vec![FileItem {
+        attempts: 0,
+        // The scan will be long past when somebody tries again.
+        existed: false,
+        ..tried
+    }]));
+    let path = context.absolute(&join(&task.directory, &item.name));
     completion
         .failures
-        .push(record(path, operation, error, attempts, &fresh));
+        .push(record(path, operation.name(), error, attempts, &fresh));
 }
 
-/// Queues the files that are tried again, as one delayed task.
+/// Queues the files that are tried again, those that wait equally long as one delayed task.
 pub(super) fn retry_files(
-    context: &JobContext,
-    directory: &[u8],
-    again: Vec<FileItem>,
+    task: &FilesTask,
+    mut again: Vec<(FileItem, Delay)>,
     completion: &mut Completion,
 ) {
-    let Some(attempts) = again.iter().map(|item| item.attempts).min() else {
-        return;
-    };
-    let task = Task::SyncFiles(FilesTask {
-        directory: directory.to_vec(),
-        files: again,
-    });
-    completion.retries.extend(delayed(context, &task, attempts));
+    while let Some((_, delay)) = again.first() {
+        let delay = *delay;
+        let (now, later): (Vec<_>, _) = again.into_iter().partition(|(_, other)| *other == delay);
+        again = later;
+        let files: Vec<FileItem> = now.into_iter().map(|(item, _)| item).collect();
+        let attempts = files.iter().map(|item| item.attempts).min().unwrap_or(1);
+        let task = Task::SyncFiles(task.with_files(files));
+        completion.retries.extend(delayed(&task, delay, attempts));
+    }
 }
 
 /// Accounts for a directory whose contents could not be seen.
 pub(super) fn directory(
     context: &JobContext,
     task: &PathTask,
+    retries: Retries,
     error: &EntryError,
     completion: &mut Completion,
 ) {
     let attempts = task.attempts + 1;
-    if attempts <= context.spec.options.max_retries {
+    if attempts <= retries.max {
         completion.counts.retried += 1;
         let again = Task::SyncPath(PathTask {
             attempts,
@@ -90,7 +94,7 @@ pub(super) fn directory(
         });
         completion
             .retries
-            .extend(delayed(context, &again, attempts));
+            .extend(delayed(&again, retries.delay, attempts));
         return;
     }
     completion.counts.failed += 1;
@@ -124,26 +128,26 @@ pub(super) fn unknown_entry(
 pub(super) fn kept(
     context: &JobContext,
     task: &PathTask,
+    mode: DeleteMode,
     why: &guard::Kept,
     completion: &mut Completion,
 ) {
     completion.counts.failed += 1;
     let error = EntryError::new(DELETION_REFUSED, why.to_string());
     let again = Task::SyncPath(task.clone());
-    let operation = context.spec.options.delete_mode.name();
     let path = context.absolute(&task.directory);
     completion
         .failures
-        .push(record(path, operation, &error, 1, &again));
+        .push(record(path, mode.name(), &error, 1, &again));
 }
 
 /// Whether a deletion that failed is tried again by itself. What the guard forbids stays forbidden.
-pub(super) fn is_tried_again(context: &JobContext, task: &DeleteTask, error: &EntryError) -> bool {
-    task.attempts < context.spec.options.max_retries && error.name != DELETION_REFUSED
+pub(super) fn is_tried_again(of: &EntryOptions, task: &DeleteTask, error: &EntryError) -> bool {
+    task.attempts < of.retries.max && error.name != DELETION_REFUSED
 }
 
 /// Queues once more, after a delay, what was not deleted.
-pub(super) fn retry_deletion(context: &JobContext, task: DeleteTask, completion: &mut Completion) {
+pub(super) fn retry_deletion(of: &EntryOptions, task: DeleteTask, completion: &mut Completion) {
     let entries = match &task.what {
         Deletion::Objects(objects) | Deletion::Within { objects, .. } => objects.len().max(1),
         Deletion::Collection { .. } => 1,
@@ -153,22 +157,22 @@ pub(super) fn retry_deletion(context: &JobContext, task: DeleteTask, completion:
     let again = Task::Delete(DeleteTask { attempts, ..task });
     completion
         .retries
-        .extend(delayed(context, &again, attempts));
+        .extend(delayed(&again, of.retries.delay, attempts));
 }
 
 /// Accounts for something that was not deleted: as one more attempt, or as a failure.
 pub(super) fn deletion(
-    context: &JobContext,
+    of: &EntryOptions,
     task: DeleteTask,
     error: &EntryError,
     completion: &mut Completion,
 ) {
-    if is_tried_again(context, &task, error) {
-        return retry_deletion(context, task, completion);
+    if is_tried_again(of, &task, error) {
+        return retry_deletion(of, task, completion);
     }
     completion.counts.failed += 1;
     let collection = match &task.what {
-        Deletion::Objects(_) => context.logical(&task.directory),
+        Deletion::Objects(_) => of.target.clone(),
         Deletion::Collection { collection, .. } | Deletion::Within { collection, .. } => {
             collection.clone()
         }
@@ -180,7 +184,7 @@ pub(super) fn deletion(
         },
         Deletion::Collection { .. } => collection,
     };
-    let operation = context.spec.options.delete_mode.name();
+    let operation = of.delete_mode.name();
     let attempts = task.attempts + 1;
     let fresh = Task::Delete(DeleteTask {
         attempts: 0,
@@ -213,6 +217,7 @@ pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Comp
                     let single = Task::SyncFiles(FilesTask {
                         directory: task.directory.clone(),
                         files: vec![item],
+                        collection: task.collection.clone(),
                     });
                     single.to_new_task().ok()
                 })
@@ -220,27 +225,20 @@ pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Comp
         }
         Task::SyncFiles(task) => {
             for item in &task.files {
-                let given_up = FileItem {
-                    attempts: context.spec.options.max_retries,
-                    ..item.clone()
-                };
-                let mut none = Vec::new();
+                let operation = context.spec.options.operation;
+                let about = (operation, NEVER);
                 file(
                     context,
-                    &task.directory,
-                    &given_up,
+                    (&task, item),
+                    about,
                     &error,
                     &mut completion,
-                    &mut none,
+                    &mut Vec::new(),
                 );
             }
         }
         Task::SyncPath(task) => {
-            let given_up = PathTask {
-                attempts: context.spec.options.max_retries,
-                ..task
-            };
-            directory(context, &given_up, &error, &mut completion);
+            directory(context, &task, NEVER, &error, &mut completion);
         }
         Task::Delete(task) => abandoned_deletion(context, task, &error, &mut completion),
         Task::PostJob => {
@@ -274,8 +272,15 @@ fn abandoned_deletion(
             completion.retries = singles.filter_map(|task| task.to_new_task().ok()).collect();
         }
         _ => {
-            let attempts = context.spec.options.max_retries;
-            deletion(context, DeleteTask { attempts, ..task }, error, completion);
+            let collection = task.of.clone();
+            let collection = collection.unwrap_or_else(|| context.logical(&task.directory));
+            let path = context.absolute(&task.directory);
+            let directory = Candidate::directory(&path, &collection);
+            let of = EntryOptions {
+                retries: NEVER,
+                ..EntryOptions::of_job(&context.spec, &directory)
+            };
+            deletion(&of, task, error, completion);
         }
     }
 }
@@ -318,8 +323,11 @@ fn record(
     }
 }
 
-fn delayed(context: &JobContext, task: &Task, attempts: u32) -> Option<NewTask> {
-    let delay = backoff(context.spec.options.delay, attempts, chance());
+fn delayed(task: &Task, delay: Delay, attempts: u32) -> Option<NewTask> {
+    let delay = match delay {
+        Delay::Doubling(seconds) => backoff(seconds, attempts, chance()),
+        Delay::Exactly(seconds) => Duration::from_secs(seconds).min(MAX_DELAY),
+    };
     task.to_new_task().ok().map(|new| NewTask {
         delay: Some(delay),
         ..new

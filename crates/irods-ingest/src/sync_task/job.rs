@@ -208,6 +208,7 @@ pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<Tas
             exists: false,
             redelivered: false,
             mount: Some(mount),
+            collection: None,
         });
         let new = task
             .to_new_task()

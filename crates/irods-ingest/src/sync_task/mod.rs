@@ -24,6 +24,7 @@ mod failure;
 mod irods_task;
 pub mod job;
 mod job_hook;
+mod placing;
 mod sync_dir;
 mod sync_entry;
 mod sync_files;
@@ -34,6 +35,7 @@ pub use crate::spec::{ChecksumPolicy, JobOptions, JobSpec};
 pub(crate) use failure::unreadable;
 pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};
+pub(crate) use placing::{Placing, Present};
 pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
 pub(crate) use task::{join, relative_path};
 

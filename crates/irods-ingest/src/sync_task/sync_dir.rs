@@ -1,14 +1,17 @@
 //! A directory becomes a collection, by itself: its entries are another matter.
 
+use irods_client::metadata::Entity;
+
 use crate::broker::Counts;
 use crate::context::JobContext;
+use crate::core::choice::EntryOptions;
 use crate::core::{self, Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::plan::{
     self, CatalogState, Decision, DirectoryFacts, Effect, Operation, Options, decide_directory,
 };
 use crate::signature::Verdict;
-use crate::sync_irods::{self, patiently};
+use crate::sync_irods::{self, Wanted, patiently};
 
 /// What is known of a directory and its collection.
 pub(super) struct Known {
@@ -26,18 +29,18 @@ const MAX_TURNS: usize = 6;
 /// A data object is in the way, permission is missing, or something that concerns more than this directory.
 pub(super) async fn sync_dir(
     context: &JobContext,
-    directory: &[u8],
+    (directory, here): (&[u8], &EntryOptions),
     known: Known,
     redelivered: bool,
 ) -> Result<Counts, SyncError> {
-    let collection = context.logical(directory);
+    let collection = &here.target;
     let absolute = context.absolute(directory);
     let handler = context.handler.as_ref();
     let hooks = [Event::CollCreate, Event::CollModify]
         .iter()
         .any(|event| handler.has_hooks(*event));
-    let (collection, absolute, known) = (&collection, &absolute, &known);
-    patiently(context, |mut zone, again| async move {
+    let (absolute, known) = (&absolute, &known);
+    patiently(context, here.user.as_ref(), |mut zone, again| async move {
         let zone = zone.as_mut();
         let mut catalog = match context.spec.options.ignore_cache {
             true => CatalogState::Unknown,
@@ -45,7 +48,7 @@ pub(super) async fn sync_dir(
         };
         for _ in 0..MAX_TURNS {
             let decision = decide_directory(&DirectoryFacts {
-                operation: context.spec.options.operation,
+                operation: here.operation,
                 verdict: known.verdict,
                 catalog: &catalog,
                 options: Options {
@@ -71,7 +74,7 @@ pub(super) async fn sync_dir(
             let subject = Subject {
                 path: absolute,
                 target: collection,
-                operation: context.spec.options.operation,
+                operation: here.operation,
                 stat: None,
             };
             let done = match (event, effect) {
@@ -79,7 +82,12 @@ pub(super) async fn sync_dir(
                     core::on_coll_modify(handler, subject, async { Ok(Counts::default()) }).await
                 }
                 (plan::Event::Create, Effect::CreateCollection) => {
-                    sync_irods::create_dirs(context, zone, directory).await
+                    let wanted = Wanted {
+                        collection,
+                        source: absolute,
+                        operation: here.operation,
+                    };
+                    sync_irods::create_dirs(context, zone, wanted).await
                 }
                 (plan::Event::Create, _) => {
                     // Found there: an earlier attempt, whose end nobody saw, made it.
@@ -96,7 +104,14 @@ pub(super) async fn sync_dir(
                 {
                     catalog = sync_irods::look(zone, collection).await?;
                 }
-                other => return other,
+                done => {
+                    let counts = done?;
+                    if here.operation != Operation::NoOp {
+                        let collection = Entity::Collection(collection);
+                        sync_irods::decorate(zone, collection, here).await?;
+                    }
+                    return Ok(counts);
+                }
             }
         }
         Err(SyncError::Entry(EntryError::new(

@@ -4,11 +4,14 @@ use super::FileItem;
 use super::task::{join, relative_path};
 use crate::broker::Counts;
 use crate::context::JobContext;
+use crate::core::choice::EntryOptions;
 use crate::core::{Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::plan::compare::Presence;
-use crate::plan::{CatalogState, Checksums, Decision, FileFacts, Options, Reason, decide_file};
+use crate::plan::{
+    CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, decide_file,
+};
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Look, SourceError, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, patiently};
@@ -22,6 +25,9 @@ pub(super) struct FileDone {
     pub(super) signature: Option<(Stat, Timestamp)>,
 }
 
+/// Whose an object is that nobody has claimed.
+const BEFORE: &str = "something that was there before";
+
 /// So many turns may be taken by asking and deciding again; see `sync_dir`.
 const MAX_TURNS: usize = 8;
 
@@ -33,16 +39,24 @@ pub(super) async fn sync_entry(
     context: &JobContext,
     directory: &[u8],
     item: &FileItem,
+    options: &EntryOptions,
 ) -> Result<FileDone, SyncError> {
-    let operation = context.spec.options.operation;
-    let relative = join(directory, &item.name);
-    let absolute = context.absolute(&relative);
-    let logical = context.logical(&relative);
-    let physical = naming::physical_path(&absolute);
-    naming::check_entry(&logical, &physical, operation)
+    if let Some(wrong) = &options.wrong {
+        return Err(SyncError::Entry(wrong.clone()));
+    }
+    if options.skip.is_some() {
+        return Ok(FileDone {
+            counts: left_out(),
+            signature: None,
+        });
+    }
+    let operation = options.operation;
+    let absolute = context.absolute(&join(directory, &item.name));
+    let logical = &options.target;
+    naming::check_entry(logical, &options.physical, operation)
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_NAME", error.to_string())))?;
     let seen_at = context.source.now();
-    let look = look_at(context, directory, &item.name).await?;
+    let look = look_at(context, directory, &item.name, operation).await?;
     if !look.readable {
         return Err(SyncError::Entry(EntryError::new(
             "SOURCE_UNREADABLE",
@@ -75,8 +89,8 @@ pub(super) async fn sync_entry(
         directory,
         item,
         absolute: &absolute,
-        logical: &logical,
-        physical,
+        logical,
+        options,
         look: &look,
         // Changed again since the scan: whatever the scan thought of it, its data may differ.
         verdict: match look.stat.unchanged_since(&item.stat) {
@@ -84,9 +98,9 @@ pub(super) async fn sync_entry(
             false => item.verdict.min(Verdict::DataChanged),
         },
     };
-    let limit = context.spec.options.file_timeout();
-    let counts = patiently(context, |mut zone, redelivered| {
-        let (file, logical) = (&file, &logical);
+    let limit = options.timeout;
+    let counts = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
+        let file = &file;
         async move {
             match tokio::time::timeout(limit, file.decide_and_act(zone.as_mut(), redelivered)).await
             {
@@ -98,8 +112,15 @@ pub(super) async fn sync_entry(
             }
         }
     })
-    .await?;
-    let after = look_at(context, directory, &item.name).await;
+    .await
+    .map_err(|error| match error {
+        // What the job names, all of its entries name; this is the entry's own.
+        SyncError::Job(why) if options.resource != context.spec.options.resource => {
+            SyncError::Entry(EntryError::new("WRONG_RESOURCE", why))
+        }
+        other => other,
+    })?;
+    let after = look_at(context, directory, &item.name, operation).await;
     let same = after.is_ok_and(|after| after.stat.unchanged_since(&look.stat));
     Ok(FileDone {
         counts,
@@ -107,8 +128,13 @@ pub(super) async fn sync_entry(
     })
 }
 
-async fn look_at(context: &JobContext, directory: &[u8], name: &[u8]) -> Result<Look, SyncError> {
-    let links = context.spec.options.operation.links();
+async fn look_at(
+    context: &JobContext,
+    directory: &[u8],
+    name: &[u8],
+    operation: Operation,
+) -> Result<Look, SyncError> {
+    let links = operation.links();
     let (directory, name) = (relative_path(directory), name.to_vec());
     context
         .at_source(move |source| source.look(&directory, &name, links))
@@ -121,7 +147,7 @@ struct File<'a> {
     item: &'a FileItem,
     absolute: &'a [u8],
     logical: &'a str,
-    physical: String,
+    options: &'a EntryOptions,
     look: &'a Look,
     verdict: Verdict,
 }
@@ -133,7 +159,10 @@ impl File<'_> {
         redelivered: bool,
     ) -> Result<Counts, SyncError> {
         let options = &self.context.spec.options;
+        let claimed = sync_irods::is_claimed(&self.action());
+        let mut ours = false;
         let mut catalog = match self.item.presence {
+            _ if claimed => sync_irods::look(zone, self.logical).await?,
             Presence::Unknown => CatalogState::Unknown,
             Presence::Absent => CatalogState::Absent,
             Presence::Exists => sync_irods::look(zone, self.logical).await?,
@@ -141,15 +170,19 @@ impl File<'_> {
         let mut checksums = Checksums::Unknown;
         let mut taken = false;
         for _ in 0..MAX_TURNS {
+            let is_object = matches!(catalog, CatalogState::DataObject(_));
+            if claimed && is_object && !ours {
+                ours = self.take(zone, redelivered).await?;
+            }
             let decision = decide_file(&FileFacts {
                 own_source: self.is_own_source(&catalog).await?,
-                operation: options.operation,
+                operation: self.options.operation,
                 stat: &self.look.stat,
                 verdict: self.verdict,
                 catalog: &catalog,
                 checksums,
-                physical_path: &self.physical,
-                resource: options.resource.as_deref(),
+                physical_path: &self.options.physical,
+                resource: self.options.resource.as_deref(),
                 options: Options {
                     ignore_cache: options.ignore_cache,
                     initial_ingest: options.initial_ingest && catalog == CatalogState::Unknown,
@@ -159,6 +192,9 @@ impl File<'_> {
                 },
             });
             match decision {
+                Decision::Skip(Reason::Exists) if claimed && !ours => {
+                    return Err(sync_irods::taken(&self.action(), BEFORE));
+                }
                 Decision::Skip(reason) => {
                     if reason == Reason::AlreadyEqual {
                         // An earlier run may have registered it and failed before its AVUs.
@@ -203,12 +239,26 @@ impl File<'_> {
         )))
     }
 
+    /// Claims an object that is there, unless it is another file's. PUT leaves what is there alone, so what it did not make itself is
+    /// no object of this file's.
+    async fn take(&self, zone: &mut dyn Session, redelivered: bool) -> Result<bool, SyncError> {
+        let action = self.action();
+        if sync_irods::is_ours(zone, &action).await? {
+            return Ok(true);
+        }
+        match self.options.operation {
+            Operation::Put if redelivered || self.item.redelivered => Ok(false),
+            Operation::Put => Err(sync_irods::taken(&action, BEFORE)),
+            _ => sync_irods::claim(zone, &action).await.map(|()| true),
+        }
+    }
+
     /// Whether an upload would be over the file itself, which the object is registered from by another name.
     async fn is_own_source(&self, catalog: &CatalogState) -> Result<bool, SyncError> {
         let CatalogState::DataObject(replicas) = catalog else {
             return Ok(false);
         };
-        if !self.context.spec.options.operation.uploads() {
+        if !self.options.operation.uploads() {
             return Ok(false);
         }
         let paths: Vec<String> = replicas.iter().map(|r| r.physical_path.clone()).collect();
@@ -234,10 +284,10 @@ impl File<'_> {
             subject: Subject {
                 path: self.absolute,
                 target: self.logical,
-                operation: self.context.spec.options.operation,
+                operation: self.options.operation,
                 stat: Some(&self.look.stat),
             },
-            physical: &self.physical,
+            options: self.options,
             stat: &self.look.stat,
             link: self.look.link.as_ref().map(|text| text.as_slice()),
         }
@@ -249,6 +299,14 @@ fn is_known(catalog: &CatalogState) -> bool {
         catalog,
         CatalogState::Collection | CatalogState::DataObject(_)
     )
+}
+
+/// Of an entry that was chosen to be left out.
+pub(super) fn left_out() -> Counts {
+    Counts {
+        left_out: 1,
+        ..Counts::default()
+    }
 }
 
 /// Of a file that nothing was done with.

@@ -2,10 +2,13 @@
 //! delayed task; what succeeded gets its signature.
 
 use super::sync_entry::{FileDone, sync_entry};
+use super::task::join;
 use super::{FilesTask, Task, TaskEnd, failure};
 use crate::broker::{Append, Completion, Fatal};
 use crate::context::JobContext;
+use crate::core::choice::{Candidate, EntryOptions};
 use crate::error::SyncError;
+use crate::naming;
 use crate::signature::Segment;
 
 /// Runs the task; `redelivered` if an earlier holder of it may have done some of it.
@@ -18,16 +21,17 @@ pub(super) async fn sync_files(
     redelivered: bool,
 ) -> Result<TaskEnd, SyncError> {
     let mut completion = Completion::default();
+    let options = choose(context, &task).await;
     let mut applied = Segment::new();
     let mut again = Vec::new();
     let mut refused = None;
     let mut left = task.files.iter();
-    for item in left.by_ref() {
+    for (item, options) in left.by_ref().zip(&options) {
         let mut item = item.clone();
         item.redelivered |= redelivered;
         let begun = !context.shutdown.requested();
         let done = match begun {
-            true => sync_entry(context, &task.directory, &item).await,
+            true => sync_entry(context, &task.directory, &item, options).await,
             false => Err(SyncError::Drained),
         };
         match done {
@@ -40,8 +44,8 @@ pub(super) async fn sync_files(
             Err(SyncError::Entry(error)) => {
                 failure::file(
                     context,
-                    &task.directory,
-                    &item,
+                    (&task, &item),
+                    (options.operation, options.retries),
                     &error,
                     &mut completion,
                     &mut again,
@@ -58,10 +62,7 @@ pub(super) async fn sync_files(
                     item.redelivered |= redelivered;
                     item
                 }));
-                let rest = Task::SyncFiles(FilesTask {
-                    directory: task.directory.clone(),
-                    files: rest.collect(),
-                });
+                let rest = Task::SyncFiles(task.with_files(rest.collect()));
                 completion.retries.extend(rest.to_new_task().ok());
                 refused = Some(why).filter(|why| !matches!(why, SyncError::Drained));
                 break;
@@ -74,9 +75,40 @@ pub(super) async fn sync_files(
             bytes: applied.into_bytes(),
         });
     }
-    failure::retry_files(context, &task.directory, again, &mut completion);
+    failure::retry_files(&task, again, &mut completion);
     match refused {
         None => Ok(TaskEnd::complete(completion)),
         Some(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
     }
+}
+
+/// What counts for each of the files.
+async fn choose(context: &JobContext, task: &FilesTask) -> Vec<EntryOptions> {
+    let collection = match &task.collection {
+        Some(collection) => collection.clone(),
+        None => context.logical(&task.directory),
+    };
+    let places: Vec<_> = task
+        .files
+        .iter()
+        .map(|item| {
+            let path = context.absolute(&join(&task.directory, &item.name));
+            let target = naming::join(&collection, &naming::element(&item.name, &path));
+            (path, target)
+        })
+        .collect();
+    let asked: Vec<_> = task
+        .files
+        .iter()
+        .zip(&places)
+        .map(|(item, (path, target))| Candidate {
+            path,
+            target,
+            placed: false,
+            is_directory: false,
+            stat: Some(&item.stat),
+            attempts: item.attempts,
+        })
+        .collect();
+    context.choose(&asked).await
 }

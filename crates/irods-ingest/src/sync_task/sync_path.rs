@@ -9,17 +9,20 @@
 use std::time::Duration;
 
 use bstr::BString;
+use irods_client::protocol::path;
 use serde::{Deserialize, Serialize};
 
+use super::placing::placing;
 use super::sync_dir::{Known, sync_dir};
 use super::task::{join, relative_path};
-use super::{FileItem, FilesTask, PathTask, Task, TaskEnd, delete, failure};
+use super::{FileItem, FilesTask, PathTask, Task, TaskEnd, delete, failure, sync_entry};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{Append, Compaction, Completion, Counts, Leased, NewTask, Segment, Spawned};
 use crate::context::JobContext;
+use crate::core::choice::{EntryOptions, Targets};
 use crate::error::{EntryError, SyncError};
-use crate::plan::compare::{CatalogNames, Presence, with_catalog, with_record};
-use crate::plan::{CatalogState, Operation, Options};
+use crate::plan::compare::{CatalogNames, Presence, Wanted, with_catalog, with_record};
+use crate::plan::{CatalogState, DeleteMode, Operation, Options};
 use crate::signature::{self, Record, Verdict};
 use crate::source::{Entry, EntryKind, Listing, MountFacts, SourceError};
 use crate::{bytes_text, naming, sync_irods};
@@ -43,16 +46,24 @@ pub(super) async fn sync_path(
 ) -> Result<TaskEnd, SyncError> {
     let mut completion = Completion::default();
     let mut queued = false;
-    match scan(context, leased, &task, &mut completion, &mut queued).await {
+    let here = here(context, &task).await;
+    match scan(
+        context,
+        leased,
+        (&task, &here),
+        &mut completion,
+        &mut queued,
+    )
+    .await
+    {
         Ok(()) => Ok(TaskEnd::complete(completion)),
         Err(SyncError::Entry(error)) => {
             // What was counted stays counted. Once something is queued, another attempt would queue it again.
-            let attempts = match queued {
-                true => context.spec.options.max_retries,
-                false => task.attempts,
+            let retries = match queued {
+                true => failure::NEVER,
+                false => here.retries,
             };
-            let task = PathTask { attempts, ..task };
-            failure::directory(context, &task, &error, &mut completion);
+            failure::directory(context, &task, retries, &error, &mut completion);
             Ok(TaskEnd::complete(completion))
         }
         Err(SyncError::Drained) if queued => Ok(TaskEnd::Release(Duration::ZERO)),
@@ -70,13 +81,32 @@ pub(super) async fn sync_path(
     }
 }
 
+/// What counts for the directory itself.
+async fn here(context: &JobContext, task: &PathTask) -> EntryOptions {
+    let path = context.absolute(&task.directory);
+    let collection = match &task.collection {
+        Some(collection) => collection.clone(),
+        None => context.logical(&task.directory),
+    };
+    context
+        .choose_directory(&path, &collection, task.attempts)
+        .await
+}
+
 async fn scan(
     context: &JobContext,
     leased: &Leased,
-    task: &PathTask,
+    (task, here): (&PathTask, &EntryOptions),
     completion: &mut Completion,
     queued: &mut bool,
 ) -> Result<(), SyncError> {
+    if let Some(wrong) = &here.wrong {
+        return Err(SyncError::Entry(wrong.clone()));
+    }
+    if here.skip.is_some() {
+        completion.counts = sync_entry::left_out();
+        return Ok(());
+    }
     let cursor: Option<Cursor> = match leased.cursor.as_slice() {
         [] => None,
         bytes => Some(serde_json::from_slice(bytes).map_err(|_| {
@@ -90,18 +120,21 @@ async fn scan(
         completion.counts = cursor.counts;
         *queued = true;
     }
-    let remembered = remember(context, task).await?;
-    let (mount, listing) = list(context, &task.directory).await?;
+    let remembered = remember(context, task, here).await?;
+    let (mount, listing) = list(context, &task.directory, here.operation).await?;
     let record = remembered.record();
+    let catalog = remembered.catalog.as_ref();
+    let placing = placing(context, (task, here), &record, catalog, &listing).await?;
     // A cursor says that the collection was there before anything below it was queued.
     if cursor.is_none() {
         let known = remembered.of_directory(context, &record, task, &listing);
         let redelivered = leased.expiries > 0 || task.redelivered;
-        completion.counts += sync_dir(context, &task.directory, known, redelivered).await?;
+        let directory = (task.directory.as_slice(), here);
+        completion.counts += sync_dir(context, directory, known, redelivered).await?;
     }
     let after = cursor.map(|cursor| cursor.after);
     let mut children = Children::new(context, leased, task, queued);
-    for entry in &listing.entries {
+    for (index, entry) in listing.entries.iter().enumerate() {
         if after
             .as_deref()
             .is_some_and(|after| entry.name.as_slice() <= after)
@@ -111,13 +144,14 @@ async fn scan(
         if context.shutdown.requested() && *children.queued {
             return Err(SyncError::Drained);
         }
-        let found = remembered.compare(context, &task.directory, &record, entry);
+        let placed = (placing.at(index), placing.refusal(index));
+        let found = remembered.compare(context, (task, here), &record, entry, placed);
         if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
             return Ok(());
         }
     }
     children.flush(&completion.counts).await?;
-    if context.spec.options.deletes()
+    if deletes(context, here)
         && let Some(catalog) = &remembered.catalog
     {
         let mounts = delete::Mounts {
@@ -128,14 +162,22 @@ async fn scan(
             at_start: task.mount,
             now: Some(mount),
         };
-        match delete::plan(context, &task.directory, catalog, &listing, mounts) {
+        let place = (task.directory.as_slice(), here.target.as_str());
+        let present = placing.present(&context.spec, place, &listing);
+        match delete::plan(context, (task, here), catalog, &present, mounts) {
             Ok(tasks) => {
                 if let Flow::Stopping = children.queue(&tasks, &completion.counts).await? {
                     return Ok(());
                 }
             }
-            Err(kept) => failure::kept(context, task, &kept, completion),
+            Err(kept) => failure::kept(context, task, here.delete_mode, &kept, completion),
         }
+    }
+    if here.delete_mode != DeleteMode::DoNotDelete
+        && !deletes(context, here)
+        && task.directory.is_empty()
+    {
+        context.broker.note(context.job, NOT_DELETED).await?;
     }
     let scanned = Scanned {
         listing: &listing,
@@ -144,7 +186,27 @@ async fn scan(
         is_mount_point: mount.is_mount_point,
     };
     finish(context, task, &scanned, completion);
+    for (index, entry) in listing.entries.iter().enumerate() {
+        let excluded = || {
+            let path = context.absolute(&join(&task.directory, &entry.name));
+            context.filter.excludes(&path, entry.stat.kind)
+        };
+        if let Some(error) = placing.refusal(index)
+            && !excluded()
+        {
+            failure::unknown_entry(context, task, &entry.name, error, completion);
+        }
+    }
     Ok(())
+}
+
+/// Said once a pass where nothing is deleted although that was asked for.
+const NOT_DELETED: &str = "nothing is deleted: the job's entries may be put anywhere, so what a collection has besides its \
+    directory's entries may be of another directory";
+
+/// Whether what is gone from the directory is deleted.
+pub(super) fn deletes(context: &JobContext, here: &EntryOptions) -> bool {
+    here.delete_mode != DeleteMode::DoNotDelete && context.targets() != Targets::Anywhere
 }
 
 /// What is known of the directory before it is listed. The catalog is listed first where it is asked at all, so that
@@ -154,12 +216,16 @@ struct Remembered {
     catalog: Option<CatalogNames>,
 }
 
-async fn remember(context: &JobContext, task: &PathTask) -> Result<Remembered, SyncError> {
+async fn remember(
+    context: &JobContext,
+    task: &PathTask,
+    here: &EntryOptions,
+) -> Result<Remembered, SyncError> {
     let options = &context.spec.options;
-    let catalog = match options.compare_catalog || options.deletes() {
+    let catalog = match options.compare_catalog || deletes(context, here) {
         true => {
-            let collection = context.logical(&task.directory);
-            Some(sync_irods::list_collection(context, &collection).await?)
+            let user = here.user.as_ref();
+            Some(sync_irods::list_collection(context, user, &here.target).await?)
         }
         false => None,
     };
@@ -181,27 +247,34 @@ impl Remembered {
     fn compare(
         &self,
         context: &JobContext,
-        directory: &[u8],
+        (task, here): (&PathTask, &EntryOptions),
         record: &Record,
         entry: &Entry,
+        placed: (Option<&EntryOptions>, Option<&EntryError>),
     ) -> Found {
-        let absolute = context.absolute(&join(directory, &entry.name));
+        let absolute = context.absolute(&join(&task.directory, &entry.name));
         if context.filter.excludes(&absolute, entry.stat.kind) {
             return Found::Excluded;
         }
+        if placed.1.is_some() {
+            return Found::Refused;
+        }
         let options = &context.spec.options;
+        let name = naming::element(&entry.name, &absolute);
         let (verdict, presence) = match &self.catalog {
-            Some(catalog) if options.compare_catalog => {
-                let name = naming::element(&entry.name, &absolute);
-                let physical = naming::physical_path(&absolute);
-                with_catalog(
+            Some(catalog) if options.compare_catalog => match placed.0 {
+                None => with_catalog(
                     entry,
-                    name.as_bytes(),
-                    &physical,
                     catalog,
-                    options.operation,
-                )
-            }
+                    Wanted {
+                        name: name.as_bytes(),
+                        physical_path: &naming::physical_path(&absolute),
+                        operation: options.operation,
+                        resource: options.resource.as_deref(),
+                    },
+                ),
+                Some(placed) => with_catalog_as_placed(entry, catalog, here, placed),
+            },
             _ => {
                 let options = Options {
                     ignore_cache: options.ignore_cache,
@@ -213,9 +286,20 @@ impl Remembered {
         match (entry.stat.kind, verdict) {
             (EntryKind::Directory, _) => Found::Directory {
                 exists: presence == Presence::Exists && verdict == Verdict::Unchanged,
+                collection: match (placed.0, &task.collection) {
+                    (Some(placed), _) => Some(placed.target.clone()),
+                    (None, Some(collection)) => Some(naming::join(collection, &name)),
+                    (None, None) => None,
+                },
             },
             (_, Verdict::Unchanged) => Found::Unchanged,
-            (_, verdict) => Found::File { verdict, presence },
+            (_, verdict) => Found::File {
+                verdict,
+                presence,
+                operation: placed
+                    .0
+                    .map_or(options.operation, |placed| placed.operation),
+            },
         }
     }
 
@@ -244,8 +328,12 @@ impl Remembered {
 }
 
 /// Where the directory sits among the mounts, and what is in it: one trip to a thread that may block.
-async fn list(context: &JobContext, directory: &[u8]) -> Result<(MountFacts, Listing), SyncError> {
-    let links = context.spec.options.operation.links();
+pub(super) async fn list(
+    context: &JobContext,
+    directory: &[u8],
+    operation: Operation,
+) -> Result<(MountFacts, Listing), SyncError> {
+    let links = operation.links();
     let relative = relative_path(directory);
     context
         .at_source(move |source| {
@@ -268,10 +356,35 @@ enum Found {
     File {
         verdict: Verdict,
         presence: Presence,
+        operation: Operation,
     },
     Directory {
         exists: bool,
+        collection: Option<String>,
     },
+    /// It cannot be where it should.
+    Refused,
+}
+
+/// How an entry compares with the catalog where it is placed by choice. What is put elsewhere is not in this listing.
+fn with_catalog_as_placed(
+    entry: &Entry,
+    catalog: &CatalogNames,
+    here: &EntryOptions,
+    placed: &EntryOptions,
+) -> (Verdict, Presence) {
+    match path::split(&placed.target) {
+        Some((collection, name)) if collection == here.target => {
+            let wanted = Wanted {
+                name: name.as_bytes(),
+                physical_path: &placed.physical,
+                operation: placed.operation,
+                resource: placed.resource.as_deref(),
+            };
+            with_catalog(entry, catalog, wanted)
+        }
+        _ => (Verdict::New, Presence::Unknown),
+    }
 }
 
 enum Flow {
@@ -321,8 +434,14 @@ impl<'a> Children<'a> {
         self.last.clone_from(&entry.name);
         match found {
             Found::Excluded => counts.excluded += 1,
+            // Accounted for at the end.
+            Found::Refused => {}
             Found::Unchanged => counts.skipped_unchanged += 1,
-            Found::File { verdict, presence } => {
+            Found::File {
+                verdict,
+                presence,
+                operation,
+            } => {
                 self.chunk.push(FileItem {
                     name: entry.name.to_vec(),
                     stat: entry.stat,
@@ -332,19 +451,22 @@ impl<'a> Children<'a> {
                     redelivered: false,
                     // Of a replica nothing is known: what was seen is the object.
                     existed: presence == Presence::Exists
-                        && self.context.spec.options.operation != Operation::RegisterAsReplicaSync,
+                        && operation != Operation::RegisterAsReplicaSync,
                 });
                 if self.chunk.len() >= self.context.spec.options.files_per_task.max(1) {
                     self.close_chunk()?;
                 }
             }
-            Found::Directory { exists } => {
+            Found::Directory { exists, collection } => {
+                let directory = join(&self.task.directory, &entry.name);
                 self.push(&Task::SyncPath(PathTask {
-                    directory: join(&self.task.directory, &entry.name),
+                    directory: directory.clone(),
                     attempts: 0,
                     exists,
                     redelivered: false,
                     mount: None,
+                    collection: collection
+                        .filter(|collection| *collection != self.context.logical(&directory)),
                 }))?;
             }
         }
@@ -363,6 +485,7 @@ impl<'a> Children<'a> {
         self.push(&Task::SyncFiles(FilesTask {
             directory: self.task.directory.clone(),
             files,
+            collection: self.task.collection.clone(),
         }))
     }
 

@@ -47,6 +47,9 @@ pub struct PathTask {
     pub redelivered: bool,
     /// For the root, where it sat among the mounts when the pass began.
     pub mount: Option<MountFacts>,
+    /// Its collection, where that is another than its path says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
 }
 
 /// See [`Task::Delete`]. What is deleted was called for by one name that is gone from one directory of the source.
@@ -63,16 +66,20 @@ pub struct DeleteTask {
     /// An attempt whose end nobody knows may have deleted some of it.
     #[serde(default)]
     pub redelivered: bool,
+    /// The directory's collection, where that is another than its path says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 impl DeleteTask {
-    /// The first attempt.
-    pub(super) fn new(directory: &[u8], what: Deletion) -> Self {
+    /// The first attempt at something in a directory that has this collection.
+    pub(super) fn new(directory: &[u8], of: Option<String>, what: Deletion) -> Self {
         DeleteTask {
             directory: directory.to_vec(),
             what,
             attempts: 0,
             redelivered: false,
+            of,
         }
     }
 
@@ -119,6 +126,20 @@ pub struct FilesTask {
     pub directory: Vec<u8>,
     /// The files, in byte order of their names.
     pub files: Vec<FileItem>,
+    /// The directory's collection, where that is another than its path says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
+}
+
+impl FilesTask {
+    /// The same of these files alone.
+    pub(super) fn with_files(&self, files: Vec<FileItem>) -> Self {
+        FilesTask {
+            directory: self.directory.clone(),
+            files,
+            collection: self.collection.clone(),
+        }
+    }
 }
 
 /// One file of a chunk: how the scan found it. It is looked at again before anything is done with it.

@@ -151,6 +151,9 @@ pub struct ForeseenJson<'a> {
     path: PathJson,
     target: &'a str,
     what: String,
+    /// What chose for it, if something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chosen_by: Option<&'a str>,
 }
 
 impl<'a> ForeseenJson<'a> {
@@ -160,6 +163,7 @@ impl<'a> ForeseenJson<'a> {
             path: PathJson::new(&foreseen.path),
             target: &foreseen.target,
             what: foreseen.what.to_string(),
+            chosen_by: foreseen.chosen_by.as_deref(),
         }
     }
 }

@@ -20,6 +20,7 @@ pub fn totals(counts: &Counts) -> Vec<String> {
         thousands(counts.failed),
     );
     for (number, what) in [
+        (counts.left_out, "left out by choice"),
         (counts.metadata_only, "with new times only"),
         (counts.retried, "tried again"),
         (counts.deleted, "removed"),
