@@ -41,6 +41,13 @@ pub struct Resource {
     pub parent: Option<i64>,
 }
 
+impl Resource {
+    /// It keeps bytes itself, and does not only choose among others.
+    pub fn stores(&self) -> bool {
+        self.vault != "EMPTY_RESC_PATH"
+    }
+}
+
 /// A user or group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct User {

@@ -61,6 +61,7 @@ fn fact(kind: EntryKind, size: u64) -> Stat {
         ctime: time,
         mode: 0o644,
         dev: 1,
+        version: 0,
     }
 }
 

@@ -96,15 +96,20 @@ impl From<SourceError> for SyncError {
         };
         let name = match &error {
             _ if error.is_shortage() => return SyncError::Worker(message),
-            SourceError::RootMissing { .. } | SourceError::RootNotADirectory { .. } => {
-                return SyncError::Worker(message);
-            }
+            SourceError::RootMissing { .. }
+            | SourceError::RootNotADirectory { .. }
+            | SourceError::Access(_)
+            | SourceError::Remote {
+                of_worker: true, ..
+            } => return SyncError::Worker(message),
             SourceError::Vanished { .. } => "SOURCE_VANISHED",
             SourceError::Dangling { .. } => "SOURCE_DANGLING_LINK",
             SourceError::Loop { .. } => "SOURCE_LOOP",
             SourceError::Unreadable { .. } => "SOURCE_UNREADABLE",
             SourceError::NotRegular { .. } => "SOURCE_NOT_REGULAR",
             SourceError::NotADirectory { .. } => "SOURCE_NOT_A_DIRECTORY",
+            SourceError::Changed { .. } | SourceError::PastEnd { .. } => "SOURCE_CHANGED",
+            SourceError::UnusableKey { .. } => "BAD_NAME",
             _ => "SOURCE_ERROR",
         };
         SyncError::Entry(EntryError::new(name, message))

@@ -1,7 +1,7 @@
 //! Signatures: how a directory's entries looked when they were last applied, in 24 bytes each.
 //!
 //! A directory's record is a list of segments; a segment is a run of entries; an entry is three little-endian 64-bit
-//! hashes: of the name, of (kind, mtime, size), of (ctime). Completions append segments, and the last entry of a name wins,
+//! hashes: of the name, of (kind, mtime, size, version), of (ctime). Completions append segments, and the last entry of a name wins,
 //! so nothing is ever read, changed and written back. The content hash 0 is reserved: it marks an entry that must
 //! count as changed at the next scan ([`is_racy`]).
 //!
@@ -193,8 +193,11 @@ impl Record {
 /// The granularity is taken as 20 ms (twice the slowest kernel tick), and as 2 s where neither time has a fraction of
 /// a second (file systems that store whole seconds, or even ones). A file with a modification time in the future but an
 /// old change time is not racy: a write would move its modification time. The rule needs a file server's clock
-/// not to run behind the worker's by more than the granularity.
+/// not to run behind the worker's by more than the granularity. What has a version is never racy: another content would have another.
 pub fn is_racy(stat: &Stat, seen_at: Timestamp) -> bool {
+    if stat.version != 0 {
+        return false;
+    }
     let granularity: i128 = match (stat.mtime.nanos, stat.ctime.nanos) {
         (0, 0) => 2_000_000_000,
         _ => 20_000_000,
@@ -267,14 +270,19 @@ fn name_hash(name: &[u8]) -> u64 {
     xxh3_64(name)
 }
 
-/// Hash of kind, modification time and size; never [`CHANGED`].
+/// Hash of kind, modification time and size, and of the version where there is one; never [`CHANGED`].
 fn content_hash(stat: &Stat) -> u64 {
-    let mut bytes = [0u8; 21];
+    let mut bytes = [0u8; 29];
     bytes[..8].copy_from_slice(&stat.mtime.seconds.to_le_bytes());
     bytes[8..12].copy_from_slice(&stat.mtime.nanos.to_le_bytes());
     bytes[12..20].copy_from_slice(&stat.size.to_le_bytes());
     bytes[20] = stat.kind as u8;
-    match xxh3_64(&bytes) {
+    bytes[21..].copy_from_slice(&stat.version.to_le_bytes());
+    let used = match stat.version {
+        0 => &bytes[..21],
+        _ => &bytes[..],
+    };
+    match xxh3_64(used) {
         CHANGED => 1,
         hash => hash,
     }
@@ -317,6 +325,7 @@ mod tests {
             },
             mode: 0o100644,
             dev: 1,
+            version: 0,
         }
     }
 

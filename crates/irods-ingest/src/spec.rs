@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,14 +15,14 @@ use crate::core::choice::{Chooses, Delay, Retries};
 use crate::core::python::Handler;
 use crate::plan::{DeleteMode, Operation};
 use crate::signature::CacheKey;
-use crate::source::{FileSystem, Filter, FilterError, Matching};
+use crate::source::{self, FileSystem, Filter, FilterError, Matching, Source, SourceError, s3};
 use crate::{bytes_text, naming};
 
 /// A job as every worker sees it. Unknown fields are refused: a worker that is too old for an option must not guess.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
-    /// The source directory, absolute, links resolved.
+    /// The source directory, absolute, links resolved; of a bucket `/BUCKET/PREFIX`.
     #[serde(with = "bytes_text")]
     source: Vec<u8>,
     /// The collection that mirrors it.
@@ -79,6 +80,9 @@ pub struct JobOptions {
     pub timeout: u64,
     /// An event handler in Python.
     pub handler: Option<Handler>,
+    /// The source is a bucket of this server; not written down where it is a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<s3::Access>,
     /// Connections that the upload of one large file may take, as far as the worker has some to spare; at least 1, which is not
     /// written down: so jobs of those who knew no choice read as before.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -160,6 +164,7 @@ impl Default for JobOptions {
             delay: 0,
             timeout: 3600,
             handler: None,
+            bucket: None,
             transfer_streams: one(),
             queues: Queues::default(),
             max_in_flight: None,
@@ -224,20 +229,35 @@ impl JobSpec {
         PathBuf::from(OsStr::from_bytes(&self.source))
     }
 
-    /// The source.
-    pub(crate) fn file_system(&self) -> FileSystem {
-        FileSystem::at(self.source()).following(self.options.follow_symlinks)
-    }
-
     /// The source directory as bytes.
     pub fn source_bytes(&self) -> &[u8] {
         &self.source
     }
 
+    /// The source, which nothing has looked at: what is not there is found by whatever is done next.
+    ///
+    /// # Errors
+    /// The path is none of a bucket.
+    pub(crate) fn open_source(&self) -> Result<Arc<dyn Source>, SourceError> {
+        let options = &self.options;
+        Ok(match &options.bucket {
+            None => Arc::new(FileSystem::at(self.source()).following(options.follow_symlinks)),
+            Some(access) => {
+                let verify = options.checksum == ChecksumPolicy::Verify;
+                Arc::new(s3::Bucket::at(&self.source(), access.clone(), verify)?)
+            }
+        })
+    }
+
+    /// As [`source::cache_root`].
+    pub(crate) fn cache_root(&self) -> Vec<u8> {
+        source::cache_root(&self.source, self.options.bucket.as_ref())
+    }
+
     /// Key of a directory's record of signatures, where this is what chooses for single entries.
     pub(crate) fn cache_key(&self, directory: &[u8], chooses: Option<Chooses>) -> Vec<u8> {
         CacheKey {
-            root: &self.source,
+            root: &self.cache_root(),
             directory,
             target: &self.target,
             operation: self.options.operation,

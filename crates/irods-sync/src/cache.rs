@@ -4,23 +4,30 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use ingest::signature::CacheKey;
+use ingest::source;
 
+use crate::args::S3Flags;
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
-use crate::ui;
+use crate::{start, ui};
 
 /// Removes the signatures of all jobs of a source. The source need not exist any more.
 ///
 /// # Errors
 /// Those of the broker.
-pub async fn handle_clear(config: &Config, source: &Path) -> Result<Exit> {
+pub async fn handle_clear(config: &Config, source: &Path, s3: &S3Flags) -> Result<Exit> {
     let broker = config.broker.open().await?;
-    // Jobs know their source by its path without links.
-    let root = source
-        .canonicalize()
-        .or_else(|_| std::path::absolute(source))
-        .map_err(Failed::usage)?;
-    let prefix = CacheKey::root_prefix(root.as_os_str().as_bytes());
+    let bucket = s3.access(source);
+    let root = match &bucket {
+        Some(_) => start::bucket_path(source)?,
+        // Jobs know their source by its path without links.
+        None => source
+            .canonicalize()
+            .or_else(|_| std::path::absolute(source))
+            .map_err(Failed::usage)?,
+    };
+    let root = source::cache_root(root.as_os_str().as_bytes(), bucket.as_ref());
+    let prefix = CacheKey::root_prefix(&root);
     let cleared = broker.clear_signatures(&prefix).await?;
     ui::say(&format!("{} directories forgotten", ui::thousands(cleared)));
     Ok(Exit::Done)

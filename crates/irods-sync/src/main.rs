@@ -74,8 +74,8 @@ fn run(cli: Cli) -> Result<Exit> {
             Command::Retry(args) => retry::handle_retry(&config, args).await,
             Command::Forget(args) => forget::handle_forget(&config, &args).await,
             Command::Cache {
-                command: CacheCommand::Clear { source },
-            } => cache::handle_clear(&config, &source).await,
+                command: CacheCommand::Clear { source, s3 },
+            } => cache::handle_clear(&config, &source, &s3).await,
             Command::Zone(args) => zone::handle_zone(args).await,
         }
     });

@@ -10,6 +10,7 @@ use ingest::core::python::Allowed;
 use ingest::core::{EventHandler as _, NoHandler};
 use ingest::naming;
 use ingest::source::FileSystem;
+use ingest::source::s3::Bucket;
 use ingest::sync_task::job::{self, JobRequest, StartError};
 use ingest::sync_task::{JobSpec, LogTasks};
 use ingest::worker::{Worker, WorkerError, WorkerOptions};
@@ -67,9 +68,34 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
 
 /// What can be checked without asking anybody, so that a slip of the pen does not even make an embedded zone.
 pub fn check_here(args: &StartArgs) -> Result<()> {
-    let source = FileSystem::open(&args.source)?;
+    match args.s3.access(&args.source) {
+        Some(bucket) => {
+            bucket_path(&args.source)?;
+            bucket.check().map_err(Failed::usage)?;
+        }
+        None => check_directory(args)?,
+    }
     naming::target_collection(&args.target).map_err(StartError::from)?;
     args.options().filter().map_err(StartError::from)?;
+    Ok(())
+}
+
+/// The path of a bucket.
+///
+/// # Errors
+/// None is named.
+pub fn bucket_path(source: &Path) -> Result<PathBuf> {
+    let path = source.to_str().and_then(Bucket::absolute);
+    path.ok_or_else(|| {
+        let source = source.display();
+        Failed::usage(format!(
+            "{source} names no bucket: s3://BUCKET[/PREFIX] is expected, without empty elements, . and .."
+        ))
+    })
+}
+
+fn check_directory(args: &StartArgs) -> Result<()> {
+    let source = FileSystem::open(&args.source)?;
     if let Some(dir) = &args.zone.embedded_zone {
         let zone = resolved(dir).map_err(Failed::usage)?;
         if zone.starts_with(source.root()) || source.root().starts_with(&zone) {

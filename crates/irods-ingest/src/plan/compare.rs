@@ -202,6 +202,7 @@ mod tests {
                 ctime: time,
                 mode: 0,
                 dev: 0,
+                version: 0,
             },
         }
     }

@@ -234,6 +234,7 @@ mod tests {
             ctime: Timestamp::default(),
             mode: 0,
             dev: 0,
+            version: 0,
         };
         let stale = std::io::Error::from_raw_os_error(116);
         for look in [

@@ -76,6 +76,7 @@ impl Tree {
             ctime: time,
             mode: 0o644,
             dev: 1,
+            version: 0,
         };
         let content = content.unwrap_or_default();
         let is_new = nodes

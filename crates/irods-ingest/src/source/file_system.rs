@@ -491,6 +491,7 @@ fn stat_from(stat: &rustix::fs::Stat) -> Stat {
         ctime: timestamp(stat.st_ctime as i64, stat.st_ctime_nsec as u32),
         mode: stat.st_mode as u32,
         dev: stat.st_dev as u64,
+        version: 0,
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a source is: a tree of directories whose entries have a name (bytes), a kind, a size and times.
 //!
 //! Names and paths are bytes from here to the catalog call: a file system does not promise text, and neither do we.
-//! [`FileSystem`] is the POSIX source; [`Filter`] says what of it is excluded. Nothing here knows of iRODS.
+//! [`FileSystem`] is the POSIX source, [`s3::Bucket`] that of buckets; [`Filter`] says what of it is excluded. Nothing here knows of
+//! iRODS.
 //!
-//! Every call blocks on the file system (which may be a slow network one): async callers use `spawn_blocking`.
+//! Every call blocks on the file system (which may be a slow network one) or on a server: async callers use `spawn_blocking`.
 
 use std::fmt;
 use std::io::Read;
@@ -15,10 +16,11 @@ use serde::{Deserialize, Serialize};
 
 mod file_system;
 mod filter;
+pub mod s3;
 
 /// What the engine asks of a source. Directories are given relative to its root, the empty path being the root.
 ///
-/// [`FileSystem`] is one; the simulation and the bench of the queue have trees of their own.
+/// [`FileSystem`] and [`s3::Bucket`] are; the simulation and the bench of the queue have trees of their own.
 pub trait Source: fmt::Debug + Send + Sync {
     /// Where a directory sits among the mounts.
     fn mount_facts(&self, directory: &Path) -> Result<MountFacts, SourceError>;
@@ -55,9 +57,41 @@ pub trait Source: fmt::Debug + Send + Sync {
         Timestamp::now()
     }
 
+    /// Whether facts of an entry stand for its content, so that whatever happens to it after they were taken gives it other ones.
+    fn is_versioned(&self) -> bool {
+        false
+    }
+
     /// Whether it may have to wait for a device or a network, so that it must be asked on a thread of its own.
     fn blocks(&self) -> bool {
         true
+    }
+}
+
+/// The absolute path of a source that was given by `path`, once it was seen to be there: of a directory without links, of a bucket
+/// `/BUCKET/PREFIX`. Waits for the file system or the server.
+///
+/// # Errors
+/// It is not there, or cannot be reached.
+pub fn find(path: &Path, bucket: Option<&s3::Access>) -> Result<PathBuf, SourceError> {
+    match bucket {
+        None => Ok(FileSystem::open(path)?.root().to_owned()),
+        Some(access) => {
+            let given = path.to_str().and_then(s3::Bucket::absolute);
+            let path = given.ok_or_else(|| SourceError::OutsideTree {
+                path: path.to_owned(),
+            })?;
+            s3::Bucket::probe(&path, access.clone())?;
+            Ok(path)
+        }
+    }
+}
+
+/// What stands for a source in the names of what is remembered of it: its path, and for a bucket its server as well.
+pub fn cache_root(path: &[u8], bucket: Option<&s3::Access>) -> Vec<u8> {
+    match bucket {
+        None => path.to_vec(),
+        Some(access) => [b"s3://", access.endpoint.as_bytes(), path].concat(),
     }
 }
 
@@ -184,13 +218,17 @@ pub struct Stat {
     pub mode: u32,
     /// Device that holds it; of a mount point, the mounted file system's.
     pub dev: u64,
+    /// What identifies its content where the source says that (an object's ETag, hashed); 0 where it does not.
+    #[serde(default)]
+    pub version: u64,
 }
 
 impl Stat {
     /// True if nothing happened to the file between the two looks, as far as its size and times can tell. Taken before
     /// and after an action: only then may a signature of it be remembered.
     pub fn unchanged_since(&self, earlier: &Self) -> bool {
-        (self.size, self.mtime, self.ctime) == (earlier.size, earlier.mtime, earlier.ctime)
+        let facts = |stat: &Self| (stat.size, stat.mtime, stat.ctime, stat.version);
+        facts(self) == facts(earlier)
     }
 }
 
@@ -274,6 +312,41 @@ pub enum SourceError {
     Unreadable {
         /// The entry.
         path: PathBuf,
+    },
+    /// A key that is no path.
+    #[error("{} cannot be in a zone: {why}", path.display())]
+    UnusableKey {
+        /// The key, with its bucket.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// It is not what it was when its reading began.
+    #[error("{} changed while it was read", path.display())]
+    Changed {
+        /// The entry.
+        path: PathBuf,
+    },
+    /// There are no bytes where they were asked for.
+    #[error("{} is shorter than it was", path.display())]
+    PastEnd {
+        /// The entry.
+        path: PathBuf,
+    },
+    /// How a server is reached is not settled.
+    #[error(transparent)]
+    Access(#[from] s3::AccessError),
+    /// What a server said, or that it could not be asked.
+    #[error("cannot {doing} {}: {message}", path.display())]
+    Remote {
+        /// The verb: "list", "look at", "read".
+        doing: &'static str,
+        /// The entry.
+        path: PathBuf,
+        /// What it said, in one line.
+        message: String,
+        /// It says nothing of the entry.
+        of_worker: bool,
     },
     /// Anything else that the operating system reported.
     #[error("cannot {doing} {}", path.display())]

@@ -20,7 +20,7 @@ use crate::plan::{
     Options, decide_directory, decide_file, guard,
 };
 use crate::signature::{Record, Verdict};
-use crate::source::{Entry, EntryKind, Listing, MountFacts, Source, Stat};
+use crate::source::{Entry, EntryKind, Listing, MountFacts, Stat};
 use crate::sync_irods;
 use crate::sync_task::{Present, join, relative_path};
 
@@ -386,11 +386,16 @@ impl Survey {
                 ) {
                     Err(error) => Hindrance::Look(error.to_string()),
                     Ok(look) if !look.readable => Hindrance::Look("it is not readable".to_owned()),
-                    Ok(_) if operation.uploads() => match source.open(&directory, name, 0) {
-                        Err(error) => Hindrance::Open(error.to_string()),
-                        Ok(_) if paths.iter().any(|path| same(name, path)) => Hindrance::OwnSource,
-                        Ok(_) => Hindrance::None,
-                    },
+                    // What has a version was asked for with the right to read it.
+                    Ok(_) if operation.uploads() && !source.is_versioned() => {
+                        match source.open(&directory, name, 0) {
+                            Err(error) => Hindrance::Open(error.to_string()),
+                            Ok(_) if paths.iter().any(|path| same(name, path)) => {
+                                Hindrance::OwnSource
+                            }
+                            Ok(_) => Hindrance::None,
+                        }
+                    }
                     Ok(_) => Hindrance::None,
                 };
             names.iter().map(hindrance).collect()

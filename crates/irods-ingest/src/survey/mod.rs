@@ -18,7 +18,7 @@ use crate::core::choice::{EntryOptions, Targets, choose_directory};
 use crate::core::{EventHandler, NoHandler};
 use crate::naming;
 use crate::plan::{Operation, guard};
-use crate::source::{FileSystem, Filter, FilterError, Listing, SourceError};
+use crate::source::{Filter, FilterError, Listing, Source, SourceError};
 use crate::spec::JobSpec;
 use crate::sync_task::{Placing, Present, join, relative_path};
 
@@ -29,7 +29,7 @@ pub mod verify;
 #[derive(Debug, Clone)]
 pub struct Survey {
     spec: Arc<JobSpec>,
-    source: FileSystem,
+    source: Arc<dyn Source>,
     filter: Arc<Filter>,
     zone: Pool,
     handler: Arc<dyn EventHandler>,
@@ -134,10 +134,7 @@ impl Survey {
     /// The source or an exclusion is unusable.
     pub fn new(spec: JobSpec, zone: Pool, at_once: usize) -> Result<Self, SurveyError> {
         Ok(Survey {
-            source: {
-                FileSystem::open(&spec.source())?;
-                spec.file_system()
-            },
+            source: spec.open_source()?,
             filter: Arc::new(spec.options.filter()?),
             spec: Arc::new(spec),
             zone,
@@ -284,10 +281,10 @@ impl Survey {
     /// Looks at the source on a thread that may block.
     async fn at_source<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&FileSystem) -> T + Send + 'static,
+        look: impl FnOnce(&dyn Source) -> T + Send + 'static,
     ) -> Result<T, SurveyError> {
         let source = self.source.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&source)).await;
+        let looked = tokio::task::spawn_blocking(move || look(source.as_ref())).await;
         looked.map_err(|_| SurveyError::Lost)
     }
 

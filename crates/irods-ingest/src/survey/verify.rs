@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::{Holding, Place, Survey, SurveyError};
 use crate::core::choice::EntryOptions;
 use crate::plan::{CLOCK_MARGIN_SECONDS, Operation};
-use crate::source::{Entry, EntryKind, OpenFile, SourceError, Stat};
+use crate::source::{Entry, EntryKind, SourceError, Stat};
 use crate::sync_task::{join, relative_path};
 
 /// Bytes that are compared at a time.
@@ -289,10 +289,10 @@ impl Survey {
         }
         let (directory, file) = (relative_path(&place.directory), entry.name.to_vec());
         let opened = self
-            .at_source(move |source| source.directory(&directory)?.open_regular(&file))
+            .at_source(move |source| source.open(&directory, &file, 0))
             .await?;
         let file = match opened {
-            Ok(file) => file,
+            Ok((file, _)) => file,
             // A link that leads to no file was registered as a link.
             Err(SourceError::Dangling { .. } | SourceError::NotRegular { .. })
                 if entry.stat.kind == EntryKind::Symlink =>
@@ -310,7 +310,7 @@ impl Survey {
 
     async fn same_bytes(
         &self,
-        file: OpenFile,
+        mut file: Box<dyn Read + Send>,
         object: &str,
         stored: Option<String>,
         part: &mut Verified,
@@ -321,7 +321,6 @@ impl Survey {
             Err(error) if error.is_connection_loss() => return Err(error.into()),
             Err(error) => return Ok(Some(What::Unknown(error.to_string()))),
         };
-        let mut file = file.file;
         let mut hash = Sha256::new();
         let mut at = 0;
         let what = loop {

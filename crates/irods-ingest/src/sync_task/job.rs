@@ -1,7 +1,7 @@
 //! The life of a job: created by [`start_synchronization`] once everything that can be known beforehand is checked,
 //! begun pass by pass by `restart`, stopped by [`interrupt`], forgotten by [`cleanup`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use irods_client::Pool;
@@ -20,7 +20,7 @@ use crate::error::SyncError;
 use crate::naming::{self, NameError};
 use crate::plan::{Incompatible, Operation, check_compatible};
 use crate::signature::CacheKey;
-use crate::source::{FileSystem, FilterError, SourceError};
+use crate::source::{self, FilterError, SourceError};
 use crate::spec::{JobOptions, JobSpec};
 
 /// A job as it is asked for.
@@ -65,6 +65,16 @@ pub enum StartError {
     /// The target is a data object.
     #[error("target {0} is a data object; a collection is expected")]
     NotACollection(String),
+    /// The resource cannot read what would be registered on it.
+    #[error(
+        "resource {name} is of type {kind}; objects of a bucket are registered on one of type s3"
+    )]
+    NotAnS3Resource {
+        /// Its name.
+        name: String,
+        /// Its type.
+        kind: String,
+    },
     /// There is no such resource.
     #[error("resource {0} does not exist")]
     NoSuchResource(String),
@@ -112,7 +122,7 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
     }
     check_compatible(options.operation, options.delete_mode)?;
     options.filter()?;
-    let source = FileSystem::open(request.source)?;
+    let source = find_source(request).await?;
     let target = naming::target_collection(request.target)?;
     let mut connection = zone.get().await?;
     let identity = connection.identity().clone();
@@ -136,14 +146,21 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
     if found.is_some_and(|stat| stat.kind != ObjectKind::Collection) {
         return Err(StartError::NotACollection(there.to_owned()));
     }
-    if let Some(resource) = &options.resource
-        && connection.resource(resource).await?.is_none()
-    {
-        return Err(StartError::NoSuchResource(resource.clone()));
+    if let Some(name) = &options.resource {
+        let Some(resource) = connection.resource(name).await? else {
+            return Err(StartError::NoSuchResource(name.clone()));
+        };
+        let registers_objects = options.bucket.is_some() && options.operation.registers();
+        if registers_objects && resource.stores() && resource.kind != "s3" {
+            return Err(StartError::NotAnS3Resource {
+                name: name.clone(),
+                kind: resource.kind,
+            });
+        }
     }
     let user = format!("{}#{}", identity.user, identity.zone);
     let mut spec = JobSpec::new(
-        source.root(),
+        &source,
         target,
         identity.zone,
         user,
@@ -151,6 +168,18 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
     );
     spec.target_is_missing = target_is_missing;
     Ok(spec)
+}
+
+/// Where the source is, on a thread that may block.
+async fn find_source(request: &JobRequest<'_>) -> Result<PathBuf, StartError> {
+    let (path, bucket) = (request.source.to_owned(), request.options.bucket.clone());
+    let looking = tokio::task::spawn_blocking(move || source::find(&path, bucket.as_ref()));
+    match looking.await {
+        Ok(found) => Ok(found?),
+        Err(_) => Err(StartError::Option(
+            "a look at the source did not end".into(),
+        )),
+    }
 }
 
 /// Queues a checked job, or goes on with an unfinished one that does the same.
@@ -165,7 +194,7 @@ pub async fn init(
     let json = serde_json::to_vec(spec).map_err(unwritable)?;
     if spec.target_is_missing && spec.options.operation != Operation::NoOp {
         // What is remembered as applied to it is gone with it: a new zone of the same name, or somebody removed it.
-        let prefix = CacheKey::target_prefix(spec.source_bytes(), &spec.target);
+        let prefix = CacheKey::target_prefix(&spec.cache_root(), &spec.target);
         broker.clear_signatures(&prefix).await?;
     }
     let identity = String::from_utf8_lossy(&json).into_owned();

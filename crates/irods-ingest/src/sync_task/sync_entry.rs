@@ -120,8 +120,10 @@ pub(super) async fn sync_entry(
         }
         other => other,
     })?;
-    let after = look_at(context, directory, &item.name, operation).await;
-    let same = after.is_ok_and(|after| after.stat.unchanged_since(&look.stat));
+    let same = context.source.is_versioned() || {
+        let after = look_at(context, directory, &item.name, operation).await;
+        after.is_ok_and(|after| after.stat.unchanged_since(&look.stat))
+    };
     Ok(FileDone {
         counts,
         signature: same.then_some((look.stat, seen_at)),

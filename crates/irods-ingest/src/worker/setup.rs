@@ -28,7 +28,7 @@ impl Worker {
         }
         let source = match &self.source {
             Some(source) => source.clone(),
-            None => Arc::new(spec.file_system()),
+            None => spec.open_source().map_err(|error| error.to_string())?,
         };
         let filter = spec.options.filter().map_err(|error| error.to_string())?;
         let spec = Arc::new(spec);

@@ -224,6 +224,7 @@ impl StartArgs {
                 restart: self.job.restart_queue.clone(),
             },
             max_in_flight: self.job.max_in_flight,
+            bucket: self.s3.access(&self.source),
             ..self.scan.exclude.options()
         }
     }
@@ -235,6 +236,7 @@ impl VerifyArgs {
         JobOptions {
             operation: self.operation,
             resource: self.resource.clone(),
+            bucket: self.s3.access(&self.source),
             ..self.exclude.options()
         }
     }

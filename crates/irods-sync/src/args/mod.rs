@@ -13,10 +13,12 @@ pub mod argv;
 mod help;
 mod job;
 mod log;
+mod s3;
 mod zone;
 
 pub use job::{ExcludeFlags, JobFlags, MAX_STREAMS, ScanFlags};
 pub use log::{LogFlags, LogFormat};
+pub use s3::S3Flags;
 pub use zone::{TlsFlags, ZoneArgs};
 
 /// Keep a collection in an iRODS zone in step with a directory tree.
@@ -173,9 +175,12 @@ pub enum Command {
 pub enum CacheCommand {
     /// Forget the signatures of a source: its next scan takes every file for changed
     Clear {
-        /// The source directory, as given to start
+        /// The source directory or bucket, as given to start
         #[arg(value_name = "SRC")]
         source: PathBuf,
+        /// Whose bucket.
+        #[command(flatten)]
+        s3: S3Flags,
     },
 }
 
@@ -184,7 +189,7 @@ pub enum CacheCommand {
 #[command(rename_all = "snake_case")]
 #[command(after_help = help::START_EXAMPLES)]
 pub struct StartArgs {
-    /// Directory whose tree is brought into the zone; every worker must see it under this path
+    /// Directory whose tree is brought into the zone, which every worker must see under this path; or a bucket: s3://BUCKET[/PREFIX]
     #[arg(value_name = "SRC")]
     pub source: PathBuf,
     /// Collection that mirrors it: /ZONE/...; made if it does not exist
@@ -200,6 +205,9 @@ pub struct StartArgs {
     /// What of the source.
     #[command(flatten)]
     pub scan: ScanFlags,
+    /// How a bucket is reached.
+    #[command(flatten)]
+    pub s3: S3Flags,
     /// Which zone.
     #[command(flatten)]
     pub zone: ZoneFlags,
@@ -238,7 +246,7 @@ pub struct PlanArgs {
 #[command(rename_all = "snake_case")]
 #[command(after_help = help::VERIFY_EXAMPLES)]
 pub struct VerifyArgs {
-    /// Directory whose tree should be in the zone
+    /// Directory whose tree should be in the zone; or a bucket
     #[arg(value_name = "SRC")]
     pub source: PathBuf,
     /// Collection that should mirror it
@@ -263,6 +271,9 @@ pub struct VerifyArgs {
     /// What is left out.
     #[command(flatten)]
     pub exclude: ExcludeFlags,
+    /// How a bucket is reached.
+    #[command(flatten)]
+    pub s3: S3Flags,
     /// Which zone.
     #[command(flatten)]
     pub zone: ZoneFlags,

@@ -1,6 +1,7 @@
 //! A place to run the program in: a directory of its own with source, zone and broker, and nothing of the user's.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+pub mod bucket;
 pub mod job_file;
 pub mod mirror;
 pub mod proxy;

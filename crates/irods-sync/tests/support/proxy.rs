@@ -18,6 +18,8 @@ pub enum Fault {
     TruncateAnswers(usize),
     /// It is closed before a byte has passed.
     Refuse,
+    /// What is asked first is answered with this, by the proxy itself.
+    Answer(&'static [u8]),
     /// What is sent is held after so many bytes, until [`Proxy::release`].
     Hold(usize),
 }
@@ -112,6 +114,11 @@ impl Drop for Proxy {
 
 fn pass(client: TcpStream, port: u16, fault: Fault, shared: &Arc<Shared>) {
     let server = match fault {
+        Fault::Answer(answer) => {
+            answer_first(client, answer);
+            shared.spoiled.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         Fault::Refuse => None,
         _ => TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok(),
     };
@@ -138,6 +145,15 @@ fn pass(client: TcpStream, port: u16, fault: Fault, shared: &Arc<Shared>) {
     };
     pump(server, client, back, &passed, shared);
     let _ = there.join();
+}
+
+/// Answers whatever comes first, and closes once the client has.
+fn answer_first(mut client: TcpStream, answer: &[u8]) {
+    let mut buffer = vec![0; 64 * 1024];
+    if client.read(&mut buffer).is_ok_and(|got| got > 0) && client.write_all(answer).is_ok() {
+        let _ = client.shutdown(Shutdown::Write);
+        let _ = std::io::copy(&mut client, &mut std::io::sink());
+    }
 }
 
 /// Moves bytes one way until one side is done or the fault says so.
@@ -174,7 +190,7 @@ fn pump(
                 }
                 (got, false)
             }
-            Fault::None | Fault::Refuse => (got, false),
+            Fault::None | Fault::Refuse | Fault::Answer(_) => (got, false),
         };
         if to.write_all(&buffer[..got.min(room)]).is_err() {
             break;

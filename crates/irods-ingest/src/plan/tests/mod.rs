@@ -26,6 +26,7 @@ fn stat(kind: EntryKind) -> Stat {
         ctime: time,
         mode: 0,
         dev: 1,
+        version: 0,
     }
 }
 

@@ -1,0 +1,349 @@
+//! A bucket of an S3 server as a source: what lies between slashes in its keys is a directory.
+//!
+//! One directory is one listing with the delimiter `/`. A key prefix is a directory as well: `/bucket/a` holds `a/b` and not
+//! `ab`. Absolute paths are `/BUCKET/KEY`, which is how the S3 resource of iRODS knows what is registered on it. What keys cannot be paths: see `keys`.
+//!
+//! An object is what its ETag, size and time of modification say. It is read in ranges, each bound to the ETag that was seen first:
+//! an object that is replaced meanwhile is an error, never a mixture.
+//!
+//! Calls wait for the server, so they belong on a thread that may block, inside a tokio runtime.
+
+use std::error::Error;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::types::EncodingType;
+use aws_smithy_runtime_api::http::Response;
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::{Links, Listing, Look, MountFacts, Source, SourceError, Stat, Timestamp};
+
+mod access;
+mod error;
+mod etag;
+mod keys;
+mod read;
+
+pub use access::{AWS, Access, AccessError};
+
+use keys::{Collected, Object, url_decoded};
+use read::Ranges;
+
+/// Parts of objects that one worker reads ahead for a job, besides the one that each upload is at.
+const PARTS_AHEAD: usize = 6;
+
+/// A request to a server that answers with errors, slowly or not at all is made so often.
+const ATTEMPTS: u32 = 8;
+
+/// The same where somebody waits for the answer.
+const PROBES: u32 = 3;
+
+/// A bucket, or what of it has keys that begin with a prefix.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    /// Without slashes at its ends; empty for the whole bucket.
+    prefix: String,
+    access: Access,
+    /// Whether what was read is compared with its ETag, where that is a hash.
+    verify: bool,
+    attempts: u32,
+    client: OnceCell<Client>,
+    ahead: Arc<Semaphore>,
+}
+
+impl Bucket {
+    /// The source at `/BUCKET` or `/BUCKET/PREFIX`. The server is asked when something of it is. With `verify`, what is read from
+    /// its beginning to its end is compared with its ETag, where that is a hash of the content.
+    ///
+    /// # Errors
+    /// The path is none of a bucket, or has elements that no key's path can have.
+    pub fn at(path: &Path, access: Access, verify: bool) -> Result<Self, SourceError> {
+        Self::new(path, access, verify, ATTEMPTS)
+    }
+
+    /// Whether the server answers and has something at that path. Somebody waits for it, so it is not asked as often as by work.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn probe(path: &Path, access: Access) -> Result<(), SourceError> {
+        let bucket = Self::new(path, access, false, PROBES)?;
+        Handle::current().block_on(bucket.check_root())
+    }
+
+    fn new(path: &Path, access: Access, verify: bool, attempts: u32) -> Result<Self, SourceError> {
+        let outside = || SourceError::OutsideTree {
+            path: path.to_owned(),
+        };
+        let text = path.to_str().ok_or_else(outside)?;
+        let (name, prefix) = parts(text).ok_or_else(outside)?;
+        Ok(Bucket {
+            shared: Arc::new(Shared {
+                name: name.to_owned(),
+                prefix: prefix.to_owned(),
+                access,
+                verify,
+                attempts,
+                client: OnceCell::new(),
+                ahead: Arc::new(Semaphore::new(PARTS_AHEAD)),
+            }),
+        })
+    }
+
+    /// The absolute path of what `given` names: `s3://BUCKET[/PREFIX]`, `/BUCKET[/PREFIX]` or `BUCKET[/PREFIX]`; slashes at the
+    /// ends mean nothing. `None` if it names no bucket, or an element is empty, `.` or `..`.
+    pub fn absolute(given: &str) -> Option<PathBuf> {
+        let (bucket, prefix) = parts(given.strip_prefix("s3://").unwrap_or(given))?;
+        Some(match prefix {
+            "" => format!("/{bucket}").into(),
+            prefix => format!("/{bucket}/{prefix}").into(),
+        })
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        format!("/{}/{key}", self.shared.name).into()
+    }
+
+    /// The key of an entry, or with no name the directory's own without its slash.
+    fn key(&self, directory: &Path, name: &[u8]) -> Result<String, SourceError> {
+        let directory = directory.as_os_str().as_bytes();
+        let parts = [self.shared.prefix.as_bytes(), directory, name];
+        let parts: Vec<&[u8]> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        // Keys are text: what is none was never listed.
+        String::from_utf8(parts.join(&b'/')).map_err(|error| SourceError::Vanished {
+            path: PathBuf::from(std::ffi::OsStr::from_bytes(error.as_bytes())),
+        })
+    }
+
+    async fn client(&self) -> Result<&Client, SourceError> {
+        let connect = || self.shared.access.client(self.shared.attempts);
+        Ok(self.shared.client.get_or_try_init(connect).await?)
+    }
+
+    /// One page of what lies directly below a key prefix, which ends with a slash or is empty.
+    async fn page(
+        &self,
+        prefix: &str,
+        most: i32,
+        after: Option<String>,
+    ) -> Result<ListObjectsV2Output, SourceError> {
+        let request = self.client().await?.list_objects_v2();
+        let request = request
+            .bucket(&self.shared.name)
+            .prefix(prefix)
+            .delimiter("/")
+            .max_keys(most)
+            .encoding_type(EncodingType::Url)
+            .set_continuation_token(after);
+        let answer = request.send().await;
+        answer.map_err(|error| self.failed("list", prefix, &error))
+    }
+
+    async fn list_all(&self, directory: &Path) -> Result<Listing, SourceError> {
+        let key = self.key(directory, b"")?;
+        let place = self.path(&key);
+        let prefix = as_prefix(key);
+        let mut collected = Collected::new(place.clone(), Timestamp::now());
+        let mut after = None;
+        loop {
+            let page = self.page(&prefix, 1000, after.take()).await?;
+            let nonsense = |why: &'static str| SourceError::Remote {
+                doing: "list",
+                path: place.clone(),
+                message: format!("the S3 server's answer is nonsense: {why}"),
+                of_worker: false,
+            };
+            let encoded = page.encoding_type() == Some(&EncodingType::Url);
+            let name = |text: Option<&str>| {
+                let text = text.ok_or_else(|| nonsense("a key is missing"))?;
+                let key = match encoded {
+                    true => url_decoded(text).ok_or_else(|| nonsense("a key is not encoded"))?,
+                    false => text.to_owned(),
+                };
+                match key.strip_prefix(&prefix) {
+                    Some(name) => Ok(name.to_owned()),
+                    None => Err(nonsense("a key does not begin with the prefix")),
+                }
+            };
+            for object in page.contents() {
+                let facts = Object {
+                    size: object
+                        .size()
+                        .and_then(|n| u64::try_from(n).ok())
+                        .unwrap_or(0),
+                    modified: object.last_modified().map_or(0, |time| time.secs()),
+                    etag: object.e_tag().map(str::to_owned),
+                };
+                collected.object(&name(object.key())?, &facts);
+            }
+            for below in page.common_prefixes() {
+                collected.prefix(&name(below.prefix())?);
+            }
+            if page.is_truncated() != Some(true) {
+                break;
+            }
+            after = match page.next_continuation_token() {
+                Some(token) => Some(token.to_owned()),
+                None => return Err(nonsense("it goes on, without saying where")),
+            };
+        }
+        match (collected.any, directory.as_os_str().is_empty()) {
+            (false, false) => Err(SourceError::Vanished { path: place }),
+            (false, true) if !self.shared.prefix.is_empty() => {
+                Err(SourceError::RootMissing { path: place })
+            }
+            _ => Ok(collected.finish()),
+        }
+    }
+
+    /// The server answers, and there is something below the root unless that is the whole bucket.
+    async fn check_root(&self) -> Result<(), SourceError> {
+        let prefix = as_prefix(self.shared.prefix.clone());
+        match self.is_prefix(&prefix).await? || prefix.is_empty() {
+            true => Ok(()),
+            false => Err(SourceError::RootMissing {
+                path: self.path(&self.shared.prefix),
+            }),
+        }
+    }
+
+    async fn is_prefix(&self, prefix: &str) -> Result<bool, SourceError> {
+        let page = self.page(prefix, 1, None).await?;
+        Ok(!page.contents().is_empty() || !page.common_prefixes().is_empty())
+    }
+
+    /// Facts of an object, or of the directory that its key is.
+    async fn stat_key(&self, key: &str) -> Result<Stat, SourceError> {
+        match self.head(key).await {
+            Err(SourceError::Vanished { .. }) if self.is_prefix(&as_prefix(key.into())).await? => {
+                Ok(keys::directory_stat())
+            }
+            found => Ok(found?.stat()),
+        }
+    }
+
+    async fn head(&self, key: &str) -> Result<Object, SourceError> {
+        let request = self.client().await?.head_object();
+        let head = match request.bucket(&self.shared.name).key(key).send().await {
+            Ok(head) => head,
+            Err(error) => return Err(self.why(key, self.failed("look at", key, &error)).await),
+        };
+        Ok(Object {
+            size: head
+                .content_length()
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or(0),
+            modified: head.last_modified().map_or(0, |time| time.secs()),
+            etag: head.e_tag().map(str::to_owned),
+        })
+    }
+
+    /// The answer to a look has no text, so a refusal of the object looks like one of the keys: an answer with a text tells.
+    async fn why(&self, key: &str, refused: SourceError) -> SourceError {
+        match refused {
+            SourceError::Unreadable { .. } => match self.ask(key, 0, 1, None).await {
+                Err(told) => told,
+                Ok(_) => refused,
+            },
+            told => told,
+        }
+    }
+
+    fn failed<E>(
+        &self,
+        doing: &'static str,
+        key: &str,
+        error: &SdkError<E, Response>,
+    ) -> SourceError
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        error::of(doing, self.path(key), error)
+    }
+}
+
+/// A key with the slash that makes it the beginning of others; the empty one begins all.
+fn as_prefix(mut key: String) -> String {
+    if !key.is_empty() {
+        key.push('/');
+    }
+    key
+}
+
+/// Bucket and key prefix, without slashes at their ends.
+fn parts(path: &str) -> Option<(&str, &str)> {
+    let path = path.trim_matches('/');
+    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    let odd = |name: &str| matches!(name, "" | "." | "..") || name.contains('\0');
+    match odd(bucket) || (!prefix.is_empty() && prefix.split('/').any(odd)) {
+        true => None,
+        false => Some((bucket, prefix)),
+    }
+}
+
+impl Source for Bucket {
+    /// Nothing is mounted in a bucket. For the root this is the question whether it is there.
+    fn mount_facts(&self, directory: &Path) -> Result<MountFacts, SourceError> {
+        if directory.as_os_str().is_empty() {
+            Handle::current().block_on(self.check_root())?;
+        }
+        Ok(MountFacts {
+            dev: 0,
+            is_mount_point: false,
+        })
+    }
+
+    fn list(&self, directory: &Path, _: Links) -> Result<Listing, SourceError> {
+        Handle::current().block_on(self.list_all(directory))
+    }
+
+    fn stat(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        _: Links,
+    ) -> Result<Result<Stat, SourceError>, SourceError> {
+        let key = self.key(directory, name)?;
+        match Handle::current().block_on(self.stat_key(&key)) {
+            Err(error @ (SourceError::Remote { .. } | SourceError::Access(_))) => Err(error),
+            found => Ok(found),
+        }
+    }
+
+    fn look(&self, directory: &Path, name: &[u8], _: Links) -> Result<Look, SourceError> {
+        let key = self.key(directory, name)?;
+        Ok(Look {
+            stat: Handle::current().block_on(self.stat_key(&key))?,
+            link: None,
+            readable: true,
+        })
+    }
+
+    fn open(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        from: u64,
+    ) -> Result<(Box<dyn Read + Send>, Stat), SourceError> {
+        let key = self.key(directory, name)?;
+        let runtime = Handle::current();
+        let (ranges, stat) = runtime.block_on(Ranges::open(self, key, from, runtime.clone()))?;
+        Ok((Box::new(ranges), stat))
+    }
+
+    /// What has the same ETag has the same bytes, whenever they were written.
+    fn is_versioned(&self) -> bool {
+        true
+    }
+}
