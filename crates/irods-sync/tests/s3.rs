@@ -124,6 +124,44 @@ fn a_bucket_is_registered_in_place() {
 }
 
 #[test]
+fn what_is_registered_on_an_s3_resource_is_read_by_other_people_s_client() {
+    let Some((bucket, count)) = filled() else {
+        return;
+    };
+    let site = Site::new();
+    site.s3_flags(bucket.port);
+    let keys = site.path("keys").display().to_string();
+    let context = format!(
+        "S3_DEFAULT_HOSTNAME=127.0.0.1:{};S3_AUTH_FILE={keys};S3_REGIONNAME=us-east-1;S3_PROTO=HTTP",
+        bucket.port
+    );
+    let zone = site.zone();
+    let made = site.python(
+        "bucket_reads.py",
+        &["make", "bucketResc", "/bucket/p", &context],
+    );
+    if made.is_none() {
+        return;
+    }
+    let flags = site.s3_flags(bucket.port);
+    let start = |operation: &str| {
+        site.run(&format!(
+            "start s3://bucket/p {TARGET} --embedded_zone zone --synchronous --resource bucketResc --operation {operation} {flags}"
+        ))
+    };
+    let done = start("REGISTER_SYNC").expect(0);
+    assert_eq!(done.number("registered"), count as u64);
+    let read = site.python("bucket_reads.py", &["read", TARGET]).unwrap();
+    assert_eq!(read.out.trim(), count.to_string());
+    // Nothing is written there.
+    let refused = site.run(&format!(
+        "start s3://bucket/p /tempZone/home/rods/u --embedded_zone zone --synchronous --resource bucketResc --operation PUT {flags}"
+    ));
+    refused.expect(1);
+    drop(zone);
+}
+
+#[test]
 fn a_key_that_is_no_path_is_in_the_ledger_with_its_reason() {
     let Some(mut bucket) = Bucket::start() else {
         return;

@@ -6,39 +6,12 @@
 mod support;
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Command;
 
 use irods_client::metadata::{Avu, Entity};
 use irods_client::transfer::OpenHow;
 use irods_client::{ConnectOptions, Connection};
 use support::mirror::TARGET;
-use support::{Ran, Site, environment, ran};
-
-/// Runs a script against the zone of the site, which must be running.
-fn python(site: &Site, script: &str, arguments: &[&str]) -> Option<Ran> {
-    let Some(python) = std::env::var_os("IRODS_TEST_PYTHON") else {
-        eprintln!("SKIPPED: IRODS_TEST_PYTHON names no interpreter with python-irodsclient");
-        return None;
-    };
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-python");
-    let scratch = site.path("scratch");
-    std::fs::create_dir_all(&scratch).unwrap();
-    let mut command = Command::new(python);
-    command
-        .arg(scripts.join(script))
-        .args(arguments)
-        .env_clear()
-        .env("HOME", site.path("home"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONUTF8", "1")
-        .env("SCRATCH", scratch)
-        .env(
-            "IRODS_ENVIRONMENT_FILE",
-            site.path("zone/irods_environment.json"),
-        );
-    Some(ran(&mut command).expect(0))
-}
+use support::{Site, environment};
 
 /// Names that have broken clients, a file of every size that is treated differently, and all kinds of entries.
 fn odd_source(site: &Site) -> u64 {
@@ -84,7 +57,7 @@ fn they_read_it(operation: &str, how: &str) {
     assert_eq!((started.number(how), started.number("failed")), (files, 0));
     let _zone = site.zone();
     let source = site.path("src");
-    let Some(compared) = python(&site, "reads.py", &[source.to_str().unwrap(), TARGET, how]) else {
+    let Some(compared) = site.python("reads.py", &[source.to_str().unwrap(), TARGET, how]) else {
         return;
     };
     let said = format!("compared {files} files, ");
@@ -114,7 +87,7 @@ fn they_work_by_themselves_and_are_read() {
     let site = Site::new();
     let _zone = site.zone();
     let top = "/tempZone/home/rods/theirs";
-    let Some(wrote) = python(&site, "writes.py", &[top]) else {
+    let Some(wrote) = site.python("writes.py", &[top]) else {
         return;
     };
     let left: BTreeMap<String, Left> = serde_json::from_str(&wrote.out).unwrap();

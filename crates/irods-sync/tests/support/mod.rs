@@ -105,6 +105,32 @@ impl Site {
         zone
     }
 
+    /// Runs a script of `tests-python` with python-irodsclient against the zone, which must be running; `None`, with a word on
+    /// standard error, where there is no such interpreter.
+    pub fn python(&self, script: &str, arguments: &[&str]) -> Option<Ran> {
+        let Some(python) = std::env::var_os("IRODS_TEST_PYTHON") else {
+            eprintln!("SKIPPED: IRODS_TEST_PYTHON names no interpreter with python-irodsclient");
+            return None;
+        };
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-python");
+        let scratch = self.path("scratch");
+        std::fs::create_dir_all(&scratch).unwrap();
+        let mut command = Command::new(python);
+        command
+            .arg(scripts.join(script))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONUTF8", "1")
+            .env("SCRATCH", scratch)
+            .env(
+                "IRODS_ENVIRONMENT_FILE",
+                self.path("zone/irods_environment.json"),
+            );
+        Some(ran(&mut command).expect(0))
+    }
+
     /// Data objects below a collection of the zone, with their sizes. The zone must be running.
     pub fn objects(&self, collection: &str) -> BTreeMap<String, i64> {
         let runtime = tokio::runtime::Runtime::new().unwrap();

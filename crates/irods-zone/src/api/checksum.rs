@@ -16,7 +16,8 @@ use crate::catalog::{CatalogError, Connection, Identity, resources};
 use crate::checksum::{self, Scheme};
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
-use crate::vault::{self, Access};
+use crate::store::Store;
+use crate::vault::Access;
 use crate::zone::Shared;
 
 /// Codes inside the report of a verification (recorded exchange prc_checksum).
@@ -203,12 +204,10 @@ pub(super) async fn compute(
     resource: &Resource,
     scheme: Scheme,
 ) -> Result<String, Failure> {
-    let (vault_path, file) = (
-        PathBuf::from(&resource.vault_path),
-        PathBuf::from(&replica.physical_path),
-    );
+    let (store, file) = (Store::of(resource), PathBuf::from(&replica.physical_path));
     blocking(move || {
-        let opened = vault::open(&vault_path, &file, Access::READ)
+        let opened = store
+            .open(&file, Access::READ)
             .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, file.display()))?;
         checksum::of_file(scheme, &opened)
             .map_err(|error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, file.display()))
@@ -221,13 +220,13 @@ async fn report(request: &Request, replicas: Vec<(Replica, Resource)>, no_comput
     let mut seen: Vec<String> = Vec::new();
     for (replica, resource) in &replicas {
         let number = replica.number;
-        let file = PathBuf::from(&replica.physical_path);
-        match blocking(move || std::fs::metadata(&file)).await? {
-            Ok(about) if i64::try_from(about.len()) == Ok(replica.size) => {}
-            Ok(about) => findings.push(finding(
+        let (store, file) = (Store::of(resource), PathBuf::from(&replica.physical_path));
+        match blocking(move || store.size(&file)).await? {
+            Ok(size) if i64::try_from(size) == Ok(replica.size) => {}
+            Ok(size) => findings.push(finding(
                 "error",
                 codes::USER_FILE_SIZE_MISMATCH,
-                format!("ERROR: Physical size does not match size in catalog for replica [{number}]: {} and {}.", about.len(), replica.size),
+                format!("ERROR: Physical size does not match size in catalog for replica [{number}]: {size} and {}.", replica.size),
             )),
             Err(error) => findings.push(finding(
                 "error",

@@ -23,6 +23,7 @@ use crate::locks::PathGuard;
 use crate::placement::{self, For};
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
+use crate::store::Store;
 use crate::vault::{self, Access};
 use crate::writing::{Begin, Writing};
 use crate::zone::Shared;
@@ -287,12 +288,10 @@ async fn open_file(
     resource: &Resource,
     access: Access,
 ) -> Result<File, Failure> {
-    let (vault_path, file) = (
-        PathBuf::from(&resource.vault_path),
-        PathBuf::from(&replica.physical_path),
-    );
+    let (store, file) = (Store::of(resource), PathBuf::from(&replica.physical_path));
     blocking(move || {
-        vault::open(&vault_path, &file, access)
+        store
+            .open(&file, access)
             .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, file.display()))
     })
     .await?
@@ -304,6 +303,12 @@ pub(super) async fn make_file(
     path: &str,
     resource: &Resource,
 ) -> Result<(File, PathBuf), Failure> {
+    if resource.is_s3() {
+        return Err(Failure::new(
+            codes::SYS_NOT_SUPPORTED,
+            "this zone reads what is registered on an s3 resource, and writes nothing there",
+        ));
+    }
     let vault_path = PathBuf::from(&resource.vault_path);
     let natural = vault::natural_path(&vault_path, path);
     let (resc_id, text) = (resource.id, vault::text(&natural));

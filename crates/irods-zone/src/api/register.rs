@@ -20,6 +20,7 @@ use crate::checksum::{self, Scheme};
 use crate::placement;
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
+use crate::store::Store;
 use crate::vault::{self, Access};
 
 /// Files and directories that one call with `collection` registers at most.
@@ -129,10 +130,11 @@ pub(super) fn given_size(wishes: &KeyValPair) -> Option<i64> {
         .map(|text| text.trim().parse().unwrap_or(0).max(0))
 }
 
-pub(super) fn size_of(file: &Path) -> Result<i64, Failure> {
-    let found = std::fs::metadata(file)
+pub(super) fn size_of(store: &Store, file: &Path) -> Result<i64, Failure> {
+    let found = store
+        .size(file)
         .map_err(|error| Failure::io(codes::UNIX_FILE_STAT_ERR, &error, file.display()))?;
-    Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))
+    Ok(i64::try_from(found).unwrap_or(i64::MAX))
 }
 
 fn modified(wishes: &KeyValPair) -> Option<String> {
@@ -147,12 +149,12 @@ async fn facts(resource: &Resource, file: &str, wishes: &KeyValPair) -> Result<F
     let after = After::of(wishes)?;
     let given = given_size(wishes);
     let modified = modified(wishes);
-    let (vault_path, file) = (PathBuf::from(&resource.vault_path), PathBuf::from(file));
+    let (store, file) = (Store::of(resource), PathBuf::from(file));
     blocking(move || {
-        let there = size_of(&file)?;
+        let there = size_of(&store, &file)?;
         let checksum = match &after.checksum {
             Checksum::None => String::new(),
-            wanted => checksum_of(&vault_path, &file, wanted)?,
+            wanted => checksum_of(&store, &file, wanted)?,
         };
         Ok(Facts {
             size: given.unwrap_or(there),
@@ -163,12 +165,12 @@ async fn facts(resource: &Resource, file: &str, wishes: &KeyValPair) -> Result<F
     .await?
 }
 
-fn checksum_of(vault_path: &Path, file: &Path, wanted: &Checksum) -> Result<String, Failure> {
+fn checksum_of(store: &Store, file: &Path, wanted: &Checksum) -> Result<String, Failure> {
     let scheme = match wanted {
         Checksum::Verify(expected) => Scheme::of(expected).unwrap_or(Scheme::Sha2),
         _ => Scheme::Sha2,
     };
-    let computed = computed(vault_path, file, scheme)?;
+    let computed = computed(store, file, scheme)?;
     match wanted {
         Checksum::Verify(expected) if *expected != computed => Err(Failure::new(
             codes::USER_CHKSUM_MISMATCH,
@@ -178,8 +180,9 @@ fn checksum_of(vault_path: &Path, file: &Path, wanted: &Checksum) -> Result<Stri
     }
 }
 
-pub(super) fn computed(vault_path: &Path, file: &Path, scheme: Scheme) -> Result<String, Failure> {
-    let opened = vault::open(vault_path, file, Access::READ)
+pub(super) fn computed(store: &Store, file: &Path, scheme: Scheme) -> Result<String, Failure> {
+    let opened = store
+        .open(file, Access::READ)
         .map_err(|error| Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, file.display()))?;
     checksum::of_file(scheme, &opened)
         .map_err(|error| Failure::io(codes::UNIX_FILE_READ_ERR, &error, file.display()))
@@ -246,9 +249,8 @@ async fn register_tree(
         for entry in chunk {
             let checksum = match entry.size {
                 Some(_) if with_checksum => {
-                    let (vault_path, file) =
-                        (PathBuf::from(&resource.vault_path), entry.file.clone());
-                    blocking(move || checksum_of(&vault_path, &file, &Checksum::Register)).await??
+                    let (store, file) = (Store::of(&resource), entry.file.clone());
+                    blocking(move || checksum_of(&store, &file, &Checksum::Register)).await??
                 }
                 _ => String::new(),
             };

@@ -17,6 +17,7 @@ use crate::checksum::Scheme;
 use crate::placement;
 use crate::reply::Failure;
 use crate::session::Session;
+use crate::store::Store;
 
 /// What is known of the file before the row is written.
 struct Facts {
@@ -44,20 +45,20 @@ pub(super) async fn register(
             let object = data_objects::visible(conn, &caller, &object)?;
             let resource = placement::for_registration(conn, &keywords)?;
             let checksum = object.best().map(|best| best.checksum.clone());
-            Ok((checksum.unwrap_or_default(), resource.vault_path))
+            Ok((checksum.unwrap_or_default(), Store::of(&resource)))
         };
-        let (checksum, vault) = session.catalog().read(read).await?;
+        let (checksum, store) = session.catalog().read(read).await?;
         let file = PathBuf::from(&file);
         facts = blocking(move || {
             let size = match given {
                 Some(size) => size,
-                None => size_of(&file)?,
+                None => size_of(&store, &file)?,
             };
             let checksum = match checksum.as_str() {
                 "" => checksum,
                 there => {
                     let scheme = Scheme::of(there).unwrap_or(Scheme::Sha2);
-                    computed(&PathBuf::from(vault), &file, scheme)?
+                    computed(&store, &file, scheme)?
                 }
             };
             Ok::<_, Failure>(Facts {

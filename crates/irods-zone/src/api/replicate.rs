@@ -21,7 +21,8 @@ use crate::descriptor::Descriptor;
 use crate::placement::{self, For};
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
-use crate::vault::{self, Access};
+use crate::store::Store;
+use crate::vault::Access;
 use crate::writing::Leave;
 use crate::zone::Shared;
 
@@ -206,11 +207,11 @@ async fn run(
         ..After::default()
     };
     let from = {
-        let (vault_path, file) = (
-            PathBuf::from(&source_resource.vault_path),
+        let (store, file) = (
+            Store::of(&source_resource),
             PathBuf::from(&source.physical_path),
         );
-        blocking(move || vault::open(&vault_path, &file, Access::READ))
+        blocking(move || store.open(&file, Access::READ))
             .await?
             .map_err(|error| {
                 Failure::io(codes::UNIX_FILE_OPEN_ERR, &error, &source.physical_path)

@@ -114,6 +114,7 @@ pub(super) async fn remove_files(zone: &Arc<Shared>, replicas: Vec<Replica>) {
             .read(move |conn| resources::by_id(conn, resc_id))
             .await
         {
+            Ok(resource) if resource.is_s3() => continue,
             Ok(resource) => PathBuf::from(resource.vault_path),
             Err(_) => continue,
         };

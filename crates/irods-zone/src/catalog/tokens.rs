@@ -92,6 +92,7 @@ const USER_TYPES: &[&str] = &["rodsgroup", "rodsadmin", "rodsuser", "groupadmin"
 /// Resource types that this zone can serve; `bool` says whether it stores bytes itself.
 pub const RESOURCE_TYPES: &[(&str, bool)] = &[
     ("unixfilesystem", true),
+    ("s3", true),
     ("passthru", false),
     ("replication", false),
     ("random", false),

@@ -54,6 +54,12 @@ impl Resource {
             .any(|(name, stores)| *stores && *name == self.resc_type)
     }
 
+    /// True if its bytes are objects of an S3 server.
+    #[must_use]
+    pub fn is_s3(&self) -> bool {
+        self.resc_type == "s3"
+    }
+
     /// True if an administrator marked it down.
     #[must_use]
     pub fn is_down(&self) -> bool {
