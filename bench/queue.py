@@ -5,12 +5,14 @@ Needs a release build of the example: cargo build --release -p irods-ingest --ex
 
     bench/queue.py sqlite|redis [--files 1000000] [--per-directory 50] [--workers 2] [--concurrency 4]
 
-Prints one JSON object: files a second through accounting, peak memory of Redis or size of the SQLite file, resident memory of
-the workers, bytes of cache a file.
+Prints one JSON object: files a second through accounting, processor time of the workers and of Redis (which says more than the
+rate where others use the machine as well), peak memory of Redis or size of the SQLite file, resident memory of the workers, bytes
+of cache a file.
 """
 import argparse
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -57,6 +59,16 @@ class Redis:
         facts = dict(line.split(":", 1) for line in lines if ":" in line)
         return {key: int(facts[key]) for key in ("used_memory", "used_memory_peak")}
 
+    def processor_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def processor_seconds_of_ended_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
 
 def resident_peak(pid):
     try:
@@ -82,6 +94,8 @@ def main():
             directories = given.files // given.per_directory
             subprocess.run([program(), "start", broker, str(directories), str(given.per_directory)], check=True)
             empty = redis.memory()["used_memory"] if redis else 0
+            redis_before = redis.processor_seconds() if redis else 0
+            workers_before = processor_seconds_of_ended_children()
             began = time.monotonic()
             work = [program(), "work", broker, str(given.concurrency)]
             workers = [subprocess.Popen(work, stdout=subprocess.PIPE, text=True) for _ in range(given.workers)]
@@ -94,16 +108,20 @@ def main():
             files = directories * given.per_directory
             if any(worker.returncode for worker in workers) or totals[0]["registered"] != files:
                 sys.exit(f"not all of {files} were accounted for: {totals}")
+            workers_used = processor_seconds_of_ended_children() - workers_before
             result = {
                 "engine": given.engine,
                 "files": files,
                 "directories": directories,
                 "seconds": round(took, 1),
                 "files_per_second": round(files / took),
+                "worker_microseconds_per_file": round(workers_used / files * 1e6, 2),
                 "worker_resident_peak_bytes": resident,
             }
             if redis:
                 memory = redis.memory()
+                redis_used = redis.processor_seconds() - redis_before
+                result["redis_microseconds_per_file"] = round(redis_used / files * 1e6, 2)
                 result["redis_peak_bytes"] = memory["used_memory_peak"]
                 result["cache_bytes_per_file"] = round((memory["used_memory"] - empty) / files, 1)
             else:

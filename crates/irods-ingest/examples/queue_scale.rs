@@ -46,7 +46,8 @@ const WIDE: usize = 500;
 #[derive(Debug)]
 struct Synthetic {
     directories: usize,
-    files: usize,
+    /// What each of them holds, made once: a listing is a copy, which is the least that a source can do.
+    files: Vec<Entry>,
 }
 
 fn fact(kind: EntryKind, size: u64) -> Stat {
@@ -65,6 +66,20 @@ fn fact(kind: EntryKind, size: u64) -> Stat {
     }
 }
 
+fn numbered(kind: EntryKind, prefix: &str, count: usize) -> Vec<Entry> {
+    (0..count)
+        .map(|n| Entry {
+            name: format!("{prefix}{n:06}").into(),
+            stat: fact(kind, n as u64),
+        })
+        .collect()
+}
+
+fn number(digits: &[u8]) -> u64 {
+    let digit = |sum, byte: &u8| sum * 10 + u64::from(byte - b'0');
+    digits.iter().fold(0, digit)
+}
+
 impl Synthetic {
     fn entries(&self, directory: &Path) -> Vec<Entry> {
         let path = directory.as_os_str().as_bytes();
@@ -72,22 +87,14 @@ impl Synthetic {
             [] => 0,
             path => 1 + path.iter().filter(|byte| **byte == b'/').count(),
         };
-        let upper = self.directories.div_ceil(WIDE);
-        let (kind, prefix, count) = match depth {
-            0 => (EntryKind::Directory, "g", upper),
+        match depth {
+            0 => numbered(EntryKind::Directory, "g", self.directories.div_ceil(WIDE)),
             1 => {
-                let number: usize = std::str::from_utf8(&path[1..]).unwrap().parse().unwrap();
-                let left = self.directories - number * WIDE;
-                (EntryKind::Directory, "d", left.min(WIDE))
+                let left = self.directories - number(&path[1..]) as usize * WIDE;
+                numbered(EntryKind::Directory, "d", left.min(WIDE))
             }
-            _ => (EntryKind::Regular, "file_of_a_usual_name_", self.files),
-        };
-        (0..count)
-            .map(|n| Entry {
-                name: format!("{prefix}{n:06}").into(),
-                stat: fact(kind, n as u64),
-            })
-            .collect()
+            _ => self.files.clone(),
+        }
     }
 }
 
@@ -119,10 +126,8 @@ impl Source for Synthetic {
     }
 
     fn look(&self, _: &Path, name: &[u8], _: Links) -> std::result::Result<Look, SourceError> {
-        let digits = &name[name.len() - 6..];
-        let number = std::str::from_utf8(digits).unwrap().parse().unwrap();
         Ok(Look {
-            stat: fact(EntryKind::Regular, number),
+            stat: fact(EntryKind::Regular, number(&name[name.len() - 6..])),
             link: None,
             readable: true,
         })
@@ -286,7 +291,11 @@ async fn work(broker: Arc<dyn Broker>, concurrency: usize) {
         .map(|word| word.to_str().unwrap().parse().unwrap());
     let source = Synthetic {
         directories: sizes.next().unwrap(),
-        files: sizes.next().unwrap(),
+        files: numbered(
+            EntryKind::Regular,
+            "file_of_a_usual_name_",
+            sizes.next().unwrap(),
+        ),
     };
     let info = WorkerInfo {
         id: WorkerId(format!("scale-{}", std::process::id())),

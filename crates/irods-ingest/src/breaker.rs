@@ -61,6 +61,12 @@ impl Breaker {
 
     /// Waits until one may connect: at once while the zone is there.
     pub async fn turn(&self) -> Turn<'_> {
+        if self.outage().is_none() {
+            return Turn {
+                breaker: self,
+                probes: false,
+            };
+        }
         loop {
             let mut changed = std::pin::pin!(self.changed());
             changed.as_mut().enable();

@@ -1,5 +1,5 @@
-//! Bytes of file names in JSON: text where they are UTF-8, base64 in an object where they are not, so that payloads stay
-//! readable and nothing is lost.
+//! Bytes of file names: in JSON text where they are UTF-8, base64 in an object where they are not, so that it stays readable and
+//! nothing is lost; in binary formats as they are.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +14,9 @@ enum Form<'a> {
 }
 
 pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    if !serializer.is_human_readable() {
+        return serializer.serialize_bytes(bytes);
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => Form::Text(text.into()),
         Err(_) => Form::Base64 {
@@ -24,6 +27,9 @@ pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S:
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    if !deserializer.is_human_readable() {
+        return <&[u8]>::deserialize(deserializer).map(<[u8]>::to_vec);
+    }
     match Form::deserialize(deserializer)? {
         Form::Text(text) => Ok(text.into_owned().into_bytes()),
         Form::Base64 { base64 } => STANDARD.decode(base64).map_err(D::Error::custom),
@@ -52,6 +58,8 @@ mod tests {
                 bytes,
                 "{json}"
             );
+            let binary = postcard::to_extend(&Holder(bytes.to_vec()), Vec::new()).unwrap();
+            assert_eq!(postcard::from_bytes::<Holder>(&binary).unwrap().0, bytes);
         }
     }
 }

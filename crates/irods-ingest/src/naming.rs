@@ -138,7 +138,23 @@ pub fn unencodable_avu(name: &[u8], absolute: &[u8]) -> Option<Avu> {
 ///
 /// `root` is absolute; `relative` has no leading, trailing or double slash. The result is not checked: see [`check`].
 pub fn logical_path(target: &str, root: &[u8], relative: &[u8]) -> String {
-    append_elements(target.to_owned(), root.to_vec(), relative)
+    let text = std::str::from_utf8(relative);
+    let Ok(text) = text.map(|text| text.split('/').filter(|name| !name.is_empty())) else {
+        return append_elements(target.to_owned(), root.to_vec(), relative);
+    };
+    let mut logical = String::with_capacity(target.len() + relative.len() + 1);
+    logical.push_str(target);
+    for name in text {
+        push_element(&mut logical, name);
+    }
+    logical
+}
+
+fn push_element(logical: &mut String, name: &str) {
+    if !logical.ends_with('/') {
+        logical.push('/');
+    }
+    logical.push_str(name);
 }
 
 /// An absolute source path as text, as it is registered: elements that are not UTF-8 are replaced as in the logical
@@ -166,16 +182,20 @@ pub fn check(path: &str, placement: Placement) -> Result<(), NameError> {
             path: path.to_owned(),
         });
     }
-    for name in path.strip_prefix('/').unwrap_or(path).split('/') {
-        if matches!(name, "" | "." | "..") || name.contains('\0') {
-            return Err(NameError::BadElement {
-                name: name.to_owned(),
-            });
+    let path = path.as_bytes();
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    for name in path
+        .strip_prefix(b"/")
+        .unwrap_or(path)
+        .split(|byte| *byte == b'/')
+    {
+        if matches!(name, b"" | b"." | b"..") || name.contains(&0) {
+            return Err(NameError::BadElement { name: text(name) });
         }
         if placement == Placement::Vault && name.len() > MAX_ELEMENT_BYTES {
             return Err(NameError::ElementTooLong {
                 bytes: name.len(),
-                name: name.to_owned(),
+                name: text(name),
             });
         }
     }
@@ -226,7 +246,7 @@ fn append_elements(mut logical: String, mut absolute: Vec<u8>, relative: &[u8]) 
             absolute.push(b'/');
         }
         absolute.extend_from_slice(name);
-        logical = join(&logical, &element(name, &absolute));
+        push_element(&mut logical, &element(name, &absolute));
     }
     logical
 }

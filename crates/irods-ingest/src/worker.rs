@@ -25,7 +25,7 @@ use crate::error::SyncError;
 use crate::patience::{Backoff, persist};
 use crate::shutdown::{Shutdown, Urgency};
 use crate::source::Source;
-use crate::sync_task::{self, IrodsTask, Task, TaskEnd};
+use crate::sync_task::{self, IrodsTask, Task, TaskEnd, TaskError};
 use crate::zone::Zone;
 
 mod in_hand;
@@ -378,7 +378,7 @@ impl Worker {
         &self,
         context: &JobContext,
         leased: &Leased,
-        error: &serde_json::Error,
+        error: &TaskError,
     ) -> Left {
         warn!(job = %leased.job, task = %leased.lease.task, %error, "a task is unreadable");
         let completion = sync_task::unreadable(context, leased, error);

@@ -138,7 +138,7 @@ async fn another_format_is_named() {
         refusal(&path).await,
         BrokerError::Version {
             found: 99,
-            known: 2,
+            known: 3,
             ..
         }
     ));
@@ -213,7 +213,8 @@ async fn values_no_program_of_ours_wrote_are_errors() {
     let directory = tempfile::tempdir().unwrap();
     for (number, damage) in [
         "UPDATE job SET state = 'dancing'",
-        "UPDATE job SET totals = '{'",
+        "UPDATE job SET pass_totals = '{'",
+        "UPDATE job SET totals_before = '{'",
         "UPDATE job SET created = -1",
         "UPDATE spec SET spec = zeroblob(2000000)",
         "UPDATE event SET kind = 'x'",

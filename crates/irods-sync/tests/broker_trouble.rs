@@ -225,8 +225,8 @@ fn a_redis_with_poisoned_tasks() {
     });
     worker.signal(Signal::STOP);
     for (number, poison) in [
-        "HSET {irods_sync}:task:1 0000000000001 0nonsense",
-        "HSET {irods_sync}:task:2 0000000000001 0[5]",
+        "HSET {irods_sync}:task:1 0000000000001 nonsense",
+        "HSET {irods_sync}:task:2 0000000000001 [5]",
         "HSET {irods_sync}:task:3 0000000000001 7",
         "DEL {irods_sync}:task:4",
     ]

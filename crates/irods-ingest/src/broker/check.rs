@@ -67,7 +67,14 @@ pub(super) fn completion(completion: &Completion) -> Result<()> {
         completion.retries.len(),
         MAX_CHILDREN,
     )?;
-    completion.retries.iter().try_for_each(task)?;
+    at_most(
+        "a completion",
+        "children",
+        completion.children.len(),
+        MAX_CHILDREN,
+    )?;
+    let tasks = completion.retries.iter().chain(&completion.children);
+    tasks.into_iter().try_for_each(task)?;
     completion
         .failures
         .iter()

@@ -13,6 +13,13 @@ macro_rules! counts {
             $($(#[$doc])* pub $field: u64,)*
         }
 
+        impl Counts {
+            /// Each with its name.
+            pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + Clone {
+                [$((stringify!($field), self.$field),)*].into_iter()
+            }
+        }
+
         impl std::ops::AddAssign for Counts {
             fn add_assign(&mut self, other: Self) {
                 $(self.$field = self.$field.saturating_add(other.$field);)*

@@ -11,7 +11,7 @@
 //!    and queues what is to be retried, in one transaction. Crash before it: the task runs again. Crash after it: nothing is
 //!    lost, nothing is counted twice. So totals are exact, and "the job has finished" is a fact.
 //! 3. **Children in batches.** [`Broker::spawn`] queues at most [`limits::MAX_CHILDREN`] children and stores the cursor in one
-//!    transaction; whoever runs the task again is handed the cursor and goes on after it.
+//!    transaction; whoever runs the task again is handed the cursor and goes on after it. The last batch goes with the completion.
 //! 4. **Depth first, fair.** Ready tasks of a job are taken by class (file chunks before others before directories), then
 //!    deeper before shallower, then in the order in which they were queued; one task from each job in turn. A request may be for certain
 //!    [queues](Queues), and a job may have a bound on its chunks of files in hand ([`NewJob::max_in_flight`]): what is not

@@ -57,6 +57,7 @@ enum Op {
     Complete {
         lease: u8,
         failures: Vec<(u8, bool)>,
+        children: Vec<NewTask>,
         retries: Vec<NewTask>,
         key: u8,
         compact: Option<u8>,
@@ -142,7 +143,7 @@ fn op() -> impl Strategy<Value = Op> {
     let completion = (
         lease,
         vec((0..5_u8, any::<bool>()), 0..3),
-        vec(task(), 0..2),
+        (vec(task(), 0..3), vec(task(), 0..2)),
         few.clone(),
         proptest::option::weighted(0.3, any::<u8>()),
         proptest::option::weighted(0.05, any::<bool>()),
@@ -160,8 +161,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (lease, 0..20_u8).prop_map(|(lease, delay)| Op::Release { lease, delay }),
         6 => (lease, vec(task(), 0..4)).prop_map(|(lease, children)| Op::Spawn { lease, children }),
         2 => lease.prop_map(|lease| Op::Begin { lease }),
-        14 => completion.prop_map(|(lease, failures, retries, key, compact, fatal)| Op::Complete {
-            lease, failures, retries, key, compact, fatal
+        14 => completion.prop_map(|(lease, failures, (children, retries), key, compact, fatal)| Op::Complete {
+            lease, failures, children, retries, key, compact, fatal
         }),
         6 => (1..8_u8).prop_map(|steps| Op::Drain { steps }),
         1 => Just(Op::Tick),
@@ -326,6 +327,7 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
         Op::Complete {
             lease,
             failures,
+            children,
             retries,
             key,
             compact,
@@ -366,6 +368,7 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
                 }],
                 compactions: compactions.into_iter().collect(),
                 failures: failures.collect(),
+                children,
                 retries,
                 fatal: fatal.map(|job| {
                     if job {

@@ -194,6 +194,9 @@ pub struct Completion {
     pub compactions: Vec<Compaction>,
     /// For the ledger.
     pub failures: Vec<Failure>,
+    /// Tasks that the task leads to, in addition to those that it [spawned](super::Broker::spawn); dropped if the job is being stopped. At
+    /// most [`MAX_CHILDREN`](super::limits::MAX_CHILDREN).
+    pub children: Vec<NewTask>,
     /// Tasks that try again what failed, usually delayed. At most [`MAX_CHILDREN`](super::limits::MAX_CHILDREN).
     pub retries: Vec<NewTask>,
     /// Ends the pass or the job.

@@ -88,7 +88,7 @@ async fn perform(
     }
     let counts = match once(zone, action, effect).await {
         Err(SyncError::Entry(error)) if error.is_collection_missing() => {
-            let mut counts = make_parents(zone, action).await?;
+            let mut counts = Box::pin(make_parents(zone, action)).await?;
             counts += once(zone, action, effect).await?;
             counts
         }
@@ -127,6 +127,7 @@ async fn keep_checksum(zone: &mut dyn Session, action: &FileAction<'_>) -> Resul
     Ok(())
 }
 
+/// What takes long, or is rare, has a place of its own: the future of every file would be as large as the largest otherwise.
 async fn once(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
@@ -137,15 +138,15 @@ async fn once(
             metadata_only: 1,
             ..Counts::default()
         }),
-        Effect::CreateCollection => make_parents(zone, action).await,
+        Effect::CreateCollection => Box::pin(make_parents(zone, action)).await,
         Effect::Register => register_file::register_file(zone, action, false).await,
         Effect::RegisterReplica => register_file::register_file(zone, action, true).await,
         Effect::UpdateReplica { number } => {
-            update_metadata::update_metadata(zone, action, number).await
+            Box::pin(update_metadata::update_metadata(zone, action, number)).await
         }
-        Effect::PutNew => upload_file::upload_file(zone, action, false).await,
-        Effect::PutOver => upload_file::upload_file(zone, action, true).await,
-        Effect::Append { from } => sync_file::sync_file(zone, action, from).await,
+        Effect::PutNew => Box::pin(upload_file::upload_file(zone, action, false)).await,
+        Effect::PutOver => Box::pin(upload_file::upload_file(zone, action, true)).await,
+        Effect::Append { from } => Box::pin(sync_file::sync_file(zone, action, from)).await,
     }
 }
 

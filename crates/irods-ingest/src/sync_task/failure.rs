@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::task::join;
-use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
+use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task, TaskError};
 use crate::broker::{Completion, Failure, Leased, NewTask};
 use crate::chance::chance;
 use crate::context::JobContext;
@@ -286,11 +286,7 @@ fn abandoned_deletion(
 }
 
 /// Accounts for a task that is none: what it was for, only another pass can do.
-pub(crate) fn unreadable(
-    context: &JobContext,
-    leased: &Leased,
-    error: &serde_json::Error,
-) -> Completion {
+pub(crate) fn unreadable(context: &JobContext, leased: &Leased, error: &TaskError) -> Completion {
     let mut completion = Completion::default();
     completion.counts.failed = 1;
     completion.failures.push(Failure {

@@ -1,6 +1,7 @@
 //! The life of a job: created by [`start_synchronization`] once everything that can be known beforehand is checked,
 //! begun pass by pass by `restart`, stopped by [`interrupt`], forgotten by [`cleanup`].
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +12,7 @@ use irods_client::protocol::path;
 use super::{PathTask, Task, TaskEnd};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{
-    Broker, BrokerError, Completion, Counts, Created, JobId, JobState, Leased, NewJob, Spawned,
-    WorkerId,
+    Broker, BrokerError, Completion, Counts, Created, JobId, JobState, NewJob, WorkerId,
 };
 use crate::context::JobContext;
 use crate::core::JobHooks;
@@ -214,7 +214,7 @@ pub async fn init(
         .await
 }
 
-fn unwritable(error: serde_json::Error) -> BrokerError {
+fn unwritable(error: impl Display) -> BrokerError {
     BrokerError::Invalid {
         what: format!("this job: {error}"),
     }
@@ -224,37 +224,30 @@ fn unwritable(error: serde_json::Error) -> BrokerError {
 ///
 /// # Errors
 /// This worker does not see the source.
-pub(super) async fn restart(context: &JobContext, leased: &Leased) -> Result<TaskEnd, SyncError> {
+pub(super) async fn restart(context: &JobContext) -> Result<TaskEnd, SyncError> {
     let mount = context
         .at_source(|source| source.mount_facts(Path::new("")))
         .await
         .map_err(|error| SyncError::Worker(error.to_string()))?;
-    let mut completion = Completion::default();
-    if leased.cursor.is_empty() {
-        let task = Task::SyncPath(PathTask {
-            directory: Vec::new(),
-            attempts: 0,
-            exists: false,
-            redelivered: false,
-            mount: Some(mount),
-            collection: None,
-        });
-        let new = task
-            .to_new_task()
-            .map_err(|error| SyncError::Job(error.to_string()))?;
-        let spawned = context
-            .broker
-            .spawn(leased.lease, vec![new], b"root".to_vec())
-            .await?;
-        if spawned == Spawned::Stopping {
-            return Ok(TaskEnd::complete(completion));
-        }
-    }
-    completion.counts = Counts {
-        dirs_seen: 1,
-        ..Counts::default()
-    };
-    Ok(TaskEnd::complete(completion))
+    let root = Task::SyncPath(PathTask {
+        directory: Vec::new(),
+        attempts: 0,
+        exists: false,
+        redelivered: false,
+        mount: Some(mount),
+        collection: None,
+    });
+    let root = root
+        .to_new_task()
+        .map_err(|error| SyncError::Job(error.to_string()))?;
+    Ok(TaskEnd::complete(Completion {
+        counts: Counts {
+            dirs_seen: 1,
+            ..Counts::default()
+        },
+        children: vec![root],
+        ..Completion::default()
+    }))
 }
 
 /// Stops a job: nothing new is begun; with `now`, what is in hand is abandoned too.

@@ -36,7 +36,7 @@ pub(crate) use failure::unreadable;
 pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};
 pub(crate) use placing::{Placing, Present};
-pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task};
+pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task, TaskError};
 pub(crate) use task::{join, relative_path};
 
 /// How a task ends.
@@ -70,7 +70,7 @@ pub async fn run(context: &JobContext, leased: &Leased, task: Task) -> Result<Ta
         )));
     }
     match task {
-        Task::Restart => job::restart(context, leased).await,
+        Task::Restart => job::restart(context).await,
         Task::SyncPath(task) => sync_path::sync_path(context, leased, task).await,
         Task::SyncFiles(task) => sync_files::sync_files(context, task, leased.expiries > 0).await,
         Task::Delete(task) => delete::delete(context, leased, task).await,

@@ -102,8 +102,8 @@ pub(super) async fn sync_entry(
     let counts = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
         let file = &file;
         async move {
-            match tokio::time::timeout(limit, file.decide_and_act(zone.as_mut(), redelivered)).await
-            {
+            let act = std::pin::pin!(file.decide_and_act(zone.as_mut(), redelivered));
+            match tokio::time::timeout(limit, act).await {
                 Ok(done) => done,
                 Err(_) => Err(SyncError::Entry(EntryError::new(
                     "TIMED_OUT",
@@ -210,7 +210,9 @@ impl File<'_> {
                 }
                 Decision::Look => catalog = sync_irods::look(zone, self.logical).await?,
                 Decision::CompareChecksums => {
-                    checksums = sync_irods::compare_checksums(zone, &self.action()).await?;
+                    let action = self.action();
+                    let compare = Box::pin(sync_irods::compare_checksums(zone, &action));
+                    checksums = compare.await?;
                 }
                 Decision::Act { event, effect } => {
                     self.context.hold.check()?;

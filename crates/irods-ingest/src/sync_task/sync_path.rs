@@ -1,8 +1,9 @@
 //! One directory: makes its collection, lists it, compares, and queues what is new or changed and what is below.
 //!
-//! The entries are gone through in byte order of their names. Whenever a batch of children is full it is queued together
-//! with a cursor: the last name that is in it and what was counted so far. Whoever runs the task again goes on after that
-//! name with those counts, so nothing is queued or counted twice, whatever has been done or changed meanwhile.
+//! The entries are gone through in byte order of their names. Whenever a batch of children is full and more are to come, it is queued
+//! together with a cursor: the last name that is in it and what was counted so far. Whoever runs the task again goes on after that
+//! name with those counts, so nothing is queued or counted twice, whatever has been done or changed meanwhile. The last batch, which is
+//! mostly the only one, is queued by the completion.
 //!
 //! With nothing changed this makes no call to the zone: one listing, one read of the record.
 
@@ -150,7 +151,7 @@ async fn scan(
             return Ok(());
         }
     }
-    children.flush(&completion.counts).await?;
+    children.close_chunk()?;
     if deletes(context, here)
         && let Some(catalog) = &remembered.catalog
     {
@@ -166,8 +167,11 @@ async fn scan(
         let present = placing.present(&context.spec, place, &listing);
         match delete::plan(context, (task, here), catalog, &present, mounts) {
             Ok(tasks) => {
-                if let Flow::Stopping = children.queue(&tasks, &completion.counts).await? {
-                    return Ok(());
+                for task in &tasks {
+                    if let Flow::Stopping = children.make_room(&completion.counts).await? {
+                        return Ok(());
+                    }
+                    children.push(task)?;
                 }
             }
             Err(kept) => failure::kept(context, task, here.delete_mode, &kept, completion),
@@ -179,6 +183,7 @@ async fn scan(
     {
         context.broker.note(context.job, NOT_DELETED).await?;
     }
+    completion.children = children.batch;
     let scanned = Scanned {
         listing: &listing,
         remembered: &remembered,
@@ -428,6 +433,9 @@ impl<'a> Children<'a> {
         found: Found,
         counts: &mut Counts,
     ) -> Result<Flow, SyncError> {
+        if let Flow::Stopping = self.make_room(counts).await? {
+            return Ok(Flow::Stopping);
+        }
         let is_directory = entry.stat.kind == EntryKind::Directory;
         counts.dirs_seen += u64::from(is_directory);
         counts.files_seen += u64::from(!is_directory);
@@ -470,7 +478,11 @@ impl<'a> Children<'a> {
                 }))?;
             }
         }
-        // One place is kept for a chunk that is not full.
+        Ok(Flow::GoOn)
+    }
+
+    /// Queues the batch if one more child, with a chunk that is not full, would be too many.
+    async fn make_room(&mut self, counts: &Counts) -> Result<Flow, SyncError> {
         match self.batch.len() + 1 >= MAX_CHILDREN {
             true => self.flush(counts).await,
             false => Ok(Flow::GoOn),
@@ -497,24 +509,8 @@ impl<'a> Children<'a> {
         Ok(())
     }
 
-    /// Queues further tasks behind what the listing gave. Queued twice after a crash in between, the second does nothing.
-    async fn queue(&mut self, tasks: &[Task], counts: &Counts) -> Result<Flow, SyncError> {
-        for task in tasks {
-            self.push(task)?;
-            if self.batch.len() >= MAX_CHILDREN
-                && let Flow::Stopping = self.flush(counts).await?
-            {
-                return Ok(Flow::Stopping);
-            }
-        }
-        self.flush(counts).await
-    }
-
     async fn flush(&mut self, counts: &Counts) -> Result<Flow, SyncError> {
         self.close_chunk()?;
-        if self.batch.is_empty() {
-            return Ok(Flow::GoOn);
-        }
         let cursor = serde_json::to_vec(&Cursor {
             after: self.last.to_vec(),
             counts: *counts,

@@ -247,17 +247,18 @@ pub(super) async fn batches_are_bounded(bench: Bench) {
             .await
             .unwrap_err(),
     );
-    let completion = Completion {
-        retries: many,
+    let retries = Completion {
+        retries: many.clone(),
         ..Completion::default()
     };
-    refused(
-        bench
-            .broker
-            .complete(first.lease, completion)
-            .await
-            .unwrap_err(),
-    );
+    let children = Completion {
+        children: many,
+        ..Completion::default()
+    };
+    for completion in [retries, children] {
+        let complete = bench.broker.complete(first.lease, completion).await;
+        refused(complete.unwrap_err());
+    }
     refused(
         bench
             .broker
@@ -269,6 +270,34 @@ pub(super) async fn batches_are_bounded(bench: Bench) {
             .unwrap_err(),
     );
     assert_eq!(bench.broker.job(id).await.unwrap(), before);
+}
+
+pub(super) async fn the_last_children_go_with_the_completion(bench: Bench) {
+    let id = bench.create(job("a")).await;
+    let first = bench.one().await;
+    let with = |children| Completion {
+        children,
+        ..counted(1)
+    };
+    let completion = with(vec![files("x"), delayed("y", 5)]);
+    let complete = async || bench.broker.complete(first.lease, completion.clone()).await;
+    complete().await.unwrap();
+    assert!(complete().await.unwrap_err().is_stale());
+    let job = bench.broker.job(id).await.unwrap();
+    let outstanding = job.outstanding;
+    assert_eq!((outstanding.ready, outstanding.delayed), (1, 1));
+    assert_eq!(
+        (job.state, job.totals),
+        (JobState::Running, counted(1).counts)
+    );
+
+    let child = bench.one().await;
+    assert_eq!(child.payload, b"x");
+    bench.broker.stop(id, false).await.unwrap();
+    let late = with(vec![files("z")]);
+    bench.broker.complete(child.lease, late).await.unwrap();
+    let job = bench.broker.job(id).await.unwrap();
+    assert_eq!((job.state, job.outstanding.total()), (JobState::Stopped, 0));
 }
 
 pub(super) async fn the_dead_give_back_at_once(bench: Bench) {

@@ -352,6 +352,9 @@ impl Broker for Model {
         let goes_on = entry.view.state != JobState::Stopping && completion.fatal.is_none();
         let mut retry = None;
         if goes_on {
+            for new in &completion.children {
+                state.queue(job, TaskKind::Work, new);
+            }
             for new in &completion.retries {
                 let queued = state.queue(job, TaskKind::Work, new);
                 retry.get_or_insert(queued);

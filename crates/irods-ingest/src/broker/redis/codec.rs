@@ -55,7 +55,7 @@ impl Request {
     pub(super) fn task(self, task: &NewTask) -> Self {
         self.bytes(class_code(task.class))
             .int(task.depth)
-            .bytes(task.payload.as_slice())
+            .bytes(&task.payload)
             .int(task.delay.map_or(0, millis))
     }
 
@@ -82,23 +82,13 @@ impl Request {
     }
 
     /// The counters that are not zero.
-    pub(super) fn counts(self, counts: &Counts) -> Tried<Self> {
-        let json =
-            serde_json::to_value(counts).map_err(|error| Fault::corrupt(error.to_string()))?;
-        let counters: Vec<_> = json
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, value)| Some((name, value.as_u64().filter(|value| *value > 0)?)))
-            .collect();
-        Ok(self
-            .len(counters.len())
+    pub(super) fn counts(self, counts: &Counts) -> Self {
+        let counters = counts.named().filter(|(_, value)| *value > 0);
+        self.len(counters.clone().count())
             .each(counters, |request, (name, value)| {
                 // The most that Redis counts to.
-                request
-                    .bytes(name.as_str())
-                    .int(value.min(i64::MAX.unsigned_abs()))
-            }))
+                request.bytes(name).int(value.min(i64::MAX.unsigned_abs()))
+            })
     }
 
     pub(super) fn failures(self, failures: &[Failure]) -> Self {
@@ -149,6 +139,10 @@ impl Fields {
     pub(super) fn view(mut self) -> Tried<Job> {
         let id = self.job()?;
         let mut of = self.list()?;
+        let owner_lives = self.uint()? == 1;
+        let pass_totals = self.counts()?;
+        let mut totals = self.counts()?;
+        totals += pass_totals;
         Ok(Job {
             id,
             name: of.text()?,
@@ -170,9 +164,9 @@ impl Fields {
                 restart: of.text()?,
             },
             max_in_flight: of.maybe_small()?,
-            owner_lives: self.uint()? == 1,
-            pass_totals: self.counts()?,
-            totals: self.counts()?,
+            owner_lives,
+            pass_totals,
+            totals,
             outstanding: Outstanding {
                 ready: self.uint()?,
                 delayed: self.uint()?,

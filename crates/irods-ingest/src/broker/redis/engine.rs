@@ -242,13 +242,14 @@ impl Broker for RedisBroker {
             .iter()
             .filter(|append| !append.bytes.is_empty())
             .collect();
-        let counted = self
+        let request = self
             .request("complete")
             .lease(lease)
             .bytes(attempt.number())
-            .counts(&completion.counts);
-        let request = self
-            .told(counted)?
+            .bytes(ending)
+            .bytes(why)
+            .tasks(&completion.children)
+            .counts(&completion.counts)
             .len(appends.len())
             .each(appends, |request, append| {
                 request
@@ -266,8 +267,6 @@ impl Broker for RedisBroker {
                     .len(replaces.len())
                     .each(replaces, |request, segment| request.int(segment.0))
             })
-            .bytes(ending)
-            .bytes(why)
             .tasks(&completion.retries)
             .failures(&completion.failures);
         self.attempt(attempt, request).await.map(|_| ())

@@ -1,43 +1,23 @@
-//! The connection, which is made again whenever it is lost, and the one script that everything goes through.
+//! The connection, which is made again whenever it is lost, and the scripts that everything goes through.
 //!
 //! One multiplexed connection a process: calls under way share it. A call is never repeated here, because that is the caller's
 //! to decide; it only never meets a connection that is known to be dead.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Script, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value,
 };
 use tokio::sync::Mutex;
 
 use super::address::Address;
-use super::fault::Tried;
-use crate::broker::limits::{MAX_AHEAD, MAX_DEPTH, MAX_EVENTS, MAX_FAILURES, MAX_PAYLOAD};
+use super::fault::{Fault, Tried};
+use super::script::script;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longer than any script takes; whoever does not answer for so long is gone.
 const ANSWER: Duration = Duration::from_secs(60);
-
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
-    let limits = format!(
-        "local MAX_DEPTH, MAX_EVENTS, MAX_FAILURES = {MAX_DEPTH}, {MAX_EVENTS}, {MAX_FAILURES}
-local MAX_AHEAD, MAX_PAYLOAD = {MAX_AHEAD}, {MAX_PAYLOAD}\n"
-    );
-    let parts = [
-        limits.as_str(),
-        include_str!("lua/base.lua"),
-        include_str!("lua/tasks.lua"),
-        include_str!("lua/passes.lua"),
-        include_str!("lua/jobs.lua"),
-        include_str!("lua/leases.lua"),
-        include_str!("lua/ledger.lua"),
-        include_str!("lua/complete.lua"),
-        include_str!("lua/workers.lua"),
-    ];
-    Script::new(&parts.concat())
-});
 
 /// A connection and the hash that names the deployment.
 pub(super) struct Link {
@@ -54,17 +34,28 @@ struct Current {
     failed: Option<(Instant, RedisError)>,
 }
 
-/// Arguments of the script, in order.
+/// An operation and its arguments, in order.
 #[derive(Debug)]
-pub(super) struct Request(Vec<Vec<u8>>);
+pub(super) struct Request {
+    operation: &'static str,
+    bytes: Vec<u8>,
+    /// Where each argument ends.
+    ends: Vec<usize>,
+}
 
 impl Request {
-    pub(super) fn new(operation: &str, now: &str) -> Self {
-        Self(vec![operation.into(), now.into()])
+    pub(super) fn new(operation: &'static str, now: &str) -> Self {
+        let request = Self {
+            operation,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        };
+        request.bytes(operation).bytes(now)
     }
 
-    pub(super) fn bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.0.push(bytes.into());
+    pub(super) fn bytes(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.bytes.extend_from_slice(bytes.as_ref());
+        self.ends.push(self.bytes.len());
         self
     }
 
@@ -153,16 +144,26 @@ impl Link {
         Ok(answer?)
     }
 
+    /// Runs the operation's script, which the server is given when it does not know it yet.
     pub(super) async fn script(&self, request: &Request) -> Tried<Value> {
-        let (generation, mut connection) = self.connection().await?;
-        let mut invocation = SCRIPT.key(&self.meta);
-        for argument in &request.0 {
-            invocation.arg(argument.as_slice());
+        let script = script(request.operation);
+        let mut call = Cmd::with_capacity(request.ends.len() + 4, request.bytes.len() + 128);
+        call.arg("EVALSHA").arg(&script.hash).arg(1).arg(&self.meta);
+        let mut from = 0;
+        for end in &request.ends {
+            call.arg(&request.bytes[from..*end]);
+            from = *end;
         }
-        let answer = invocation.invoke_async(&mut connection).await;
-        if let Err(error) = &answer {
-            self.judge(generation, error).await;
+        match self.command(&call).await {
+            Err(Fault::Redis(error))
+                if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
+            {
+                let mut load = Cmd::new();
+                load.arg("SCRIPT").arg("LOAD").arg(&script.text);
+                self.command(&load).await?;
+                self.command(&call).await
+            }
+            answer => answer,
         }
-        Ok(answer?)
     }
 }

@@ -1,6 +1,6 @@
 //! The engine for workers on any number of machines: one Redis, 6.2 or later.
 //!
-//! Every move is one Lua script (`lua/`), so it is whole or not at all, on the server's time. All keys of a deployment begin with
+//! Every move is one Lua script (`lua/`, `script`), so it is whole or not at all, on the server's time. All keys of a deployment begin with
 //! its prefix. What Redis itself may lose when it dies is the operator's choice (`appendfsync`): what comes back is always an
 //! earlier state, whole, and jobs go on from there.
 //!
@@ -9,8 +9,8 @@
 //! next [`lease`](super::Broker::lease) of the same worker. Without a repetition in this process they run out.
 //!
 //! **Memory.** A full Redis refuses new jobs and new tasks ([`BrokerError::Unavailable`]); completions, leases and stops go on, so
-//! that it empties. Dropping tasks costs in leases in hand, not in what is dropped. The last 65,536 completions are remembered by
-//! 16 bytes each.
+//! that it empties. Dropping tasks costs in leases in hand, not in what is dropped. At least the last 65,536 completions are
+//! remembered by 16 bytes each.
 //!
 //! What this engine does not do: follow a Redis Cluster or a Sentinel; undo half a script if a key is not of the kind that this
 //! program made it.
@@ -28,6 +28,7 @@ mod fault;
 mod health;
 mod link;
 mod reply;
+mod script;
 #[cfg(test)]
 #[path = "../../../tests/support/redis.rs"]
 pub(super) mod server;
@@ -42,7 +43,7 @@ use link::{Link, Request};
 use reply::Fields;
 
 /// The format of what is stored.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 /// How often a waiter looks whether something has been queued.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -142,7 +143,7 @@ impl RedisBroker {
         &self.address
     }
 
-    fn request(&self, operation: &str) -> Request {
+    fn request(&self, operation: &'static str) -> Request {
         #[cfg(test)]
         if let Some(clock) = &self.clock {
             let now = clock.load(std::sync::atomic::Ordering::SeqCst);

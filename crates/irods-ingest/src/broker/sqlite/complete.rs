@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::fault::{Tried, int};
-use super::passes::{counts, totals};
+use super::passes::{counts, state, totals};
 use super::writer::Tx;
 use crate::broker::{Completion, Counts, JobId, JobState, Lease, TaskKind};
 
@@ -15,17 +15,19 @@ impl Tx<'_> {
         self.connection
             .prepare_cached("DELETE FROM task WHERE id = ?1")?
             .execute([task])?;
-        self.add(job, &completion.counts)?;
+        let state = self.add(job, &completion.counts)?;
         for append in &completion.signatures {
             self.append(&append.key, &append.bytes)?;
         }
         for compaction in &completion.compactions {
             self.compact(compaction)?;
         }
-        let course = self.course(job)?;
-        let goes_on = course.state != JobState::Stopping && completion.fatal.is_none();
+        let goes_on = state != JobState::Stopping && completion.fatal.is_none();
         let mut retry = None;
         if goes_on {
+            for task in &completion.children {
+                self.queue(job, TaskKind::Work, task)?;
+            }
             for task in &completion.retries {
                 let queued = self.queue(job, TaskKind::Work, task)?;
                 retry.get_or_insert(queued);
@@ -38,27 +40,24 @@ impl Tx<'_> {
         }
         self.record_failures(job, &completion.failures)?;
         if let Some(fatal) = &completion.fatal {
-            self.fatal(&course, fatal)?;
+            self.fatal(&self.course(job)?, fatal)?;
         } else if goes_on && held.kind == TaskKind::PreJob {
             self.queue_first(job)?;
         }
         self.settle(job)
     }
 
-    fn add(&self, job: JobId, more: &Counts) -> Tried<()> {
-        let (mut pass, mut all) = self
+    /// Counts, and answers where the job stands.
+    fn add(&self, job: JobId, more: &Counts) -> Tried<JobState> {
+        let (name, stored): (String, String) = self
             .connection
-            .prepare_cached("SELECT pass_totals, totals FROM job WHERE id = ?1")?
-            .query_row([int(job.0)], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-            })
-            .map_err(super::fault::Fault::from)
-            .and_then(|(pass, all)| Ok((counts(&pass)?, counts(&all)?)))?;
+            .prepare_cached("SELECT state, pass_totals FROM job WHERE id = ?1")?
+            .query_row([int(job.0)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut pass = counts(&stored)?;
         pass += *more;
-        all += *more;
         self.connection
-            .prepare_cached("UPDATE job SET pass_totals = ?2, totals = ?3 WHERE id = ?1")?
-            .execute(params![int(job.0), totals(&pass)?, totals(&all)?])?;
-        Ok(())
+            .prepare_cached("UPDATE job SET pass_totals = ?2 WHERE id = ?1")?
+            .execute(params![int(job.0), totals(&pass)?])?;
+        state(&name)
     }
 }

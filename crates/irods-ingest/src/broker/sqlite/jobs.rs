@@ -36,7 +36,7 @@ impl Tx<'_> {
         }
         let zero = totals(&Counts::default())?;
         self.connection.execute(
-            "INSERT INTO job (name, identity, state, pass, pre_job, post_job, interval, owner, created, pass_totals, totals,
+            "INSERT INTO job (name, identity, state, pass, pre_job, post_job, interval, owner, created, pass_totals, totals_before,
                 file_queue, path_queue, restart_queue, max_in_flight)
              VALUES (?1, ?2, 'queued', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12)",
             params![
@@ -167,6 +167,9 @@ const VIEW: &str = "SELECT job.*, spec.spec,
 fn job_of(row: &Row<'_>) -> Tried<Job> {
     let time =
         |column: &str| -> Tried<Option<Timestamp>> { Ok(maybe_uint(row, column)?.map(Timestamp)) };
+    let pass_totals = counts(&row.get::<_, String>("pass_totals")?)?;
+    let mut totals = counts(&row.get::<_, String>("totals_before")?)?;
+    totals += pass_totals;
     Ok(Job {
         id: JobId(uint(row, "id")?),
         name: row.get("name")?,
@@ -184,8 +187,8 @@ fn job_of(row: &Row<'_>) -> Tried<Job> {
         started: time("started")?,
         ended: time("ended")?,
         next_pass: time("next_pass")?,
-        pass_totals: counts(&row.get::<_, String>("pass_totals")?)?,
-        totals: counts(&row.get::<_, String>("totals")?)?,
+        pass_totals,
+        totals,
         outstanding: Outstanding {
             ready: uint(row, "ready")?,
             delayed: uint(row, "delayed")?,

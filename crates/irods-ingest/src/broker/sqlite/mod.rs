@@ -100,9 +100,9 @@ impl SqliteBroker {
                 Some(connection) => connection,
                 None => schema::open_reader(&path)?,
             };
-            connection.execute_batch("BEGIN")?;
+            connection.prepare_cached("BEGIN")?.execute([])?;
             let result = work(&connection, now);
-            connection.execute_batch("COMMIT")?;
+            connection.prepare_cached("COMMIT")?.execute([])?;
             let mut kept = readers.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.len() < READERS {
                 kept.push(connection);

@@ -119,33 +119,38 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The unfinished jobs, oldest first, with what sweeping them takes.
-    pub(super) fn unfinished(&self) -> Tried<Vec<(JobId, JobState, Option<u64>)>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, state, next_pass FROM job WHERE state IN ('queued', 'running', 'waiting', 'stopping') ORDER BY id",
-        )?;
-        let mut rows = statement.query([])?;
+    /// The unfinished jobs, oldest first.
+    pub(super) fn unfinished(&self) -> Tried<Vec<(JobId, JobState)>> {
+        let sql = "SELECT id, state FROM job WHERE state IN ('queued', 'running', 'waiting', 'stopping') ORDER BY id";
+        self.jobs_of(sql, &[])
+    }
+
+    /// Those of them of which a pass or a task is due.
+    fn due(&self) -> Tried<Vec<(JobId, JobState)>> {
+        let sql = "SELECT id, state FROM job WHERE state = 'waiting' AND coalesce(next_pass <= ?1, 1)
+                OR state IN ('queued', 'running', 'stopping')
+                    AND (EXISTS (SELECT 1 FROM task WHERE task.job = job.id AND task.state = 1 AND task.time <= ?1)
+                        OR EXISTS (SELECT 1 FROM task WHERE task.job = job.id AND task.state = 2 AND task.time <= ?1))
+             ORDER BY id";
+        self.jobs_of(sql, &[int(self.now.0)])
+    }
+
+    fn jobs_of(&self, sql: &str, values: &[i64]) -> Tried<Vec<(JobId, JobState)>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         let mut jobs = Vec::new();
         while let Some(row) = rows.next()? {
             let state = state(&row.get::<_, String>("state")?)?;
-            jobs.push((
-                JobId(uint(row, "id")?),
-                state,
-                maybe_uint(row, "next_pass")?,
-            ));
+            jobs.push((JobId(uint(row, "id")?), state));
         }
         Ok(jobs)
     }
 
     /// Takes back leases that ran out, makes due tasks ready, begins due passes.
     pub(super) fn tick(&self) -> Tried<()> {
-        for (job, state, next_pass) in self.unfinished()? {
+        for (job, state) in self.due()? {
             match state {
-                JobState::Waiting => {
-                    if next_pass.is_none_or(|due| due <= self.now.0) {
-                        self.next_pass(job)?;
-                    }
-                }
+                JobState::Waiting => self.next_pass(job)?,
                 JobState::Stopping => {
                     let sql = "DELETE FROM task WHERE job = ?1 AND state = 2 AND time <= ?2";
                     if self
@@ -205,13 +210,13 @@ impl Tx<'_> {
     /// Begins the next full pass of a waiting job. The ledger of the last one is history now.
     fn next_pass(&self, job: JobId) -> Tried<()> {
         let course = self.course(job)?;
-        let zero = totals(&Counts::default())?;
+        self.end_counting(job)?;
         self.connection
             .prepare_cached(
                 "UPDATE job SET state = 'queued', pass = pass + 1, reopened = NULL, post_queued = 0, started = NULL, ended = NULL,
-                    next_pass = NULL, turn = 0, pass_totals = ?2, not_listed = 0, failed = NULL WHERE id = ?1",
+                    next_pass = NULL, turn = 0, not_listed = 0, failed = NULL WHERE id = ?1",
             )?
-            .execute(params![int(job.0), zero])?;
+            .execute([int(job.0)])?;
         self.connection
             .prepare_cached("DELETE FROM failure WHERE job = ?1")?
             .execute([int(job.0)])?;
@@ -220,13 +225,27 @@ impl Tx<'_> {
 
     /// Begins a pass of retries, after which the job is again as it is now.
     pub(super) fn reopen(&self, course: &Course) -> Tried<()> {
-        let zero = totals(&Counts::default())?;
+        self.end_counting(course.job)?;
         self.connection
             .prepare_cached(
-                "UPDATE job SET state = 'queued', pass = pass + 1, reopened = ?2, started = NULL, ended = NULL, turn = 0,
-                    pass_totals = ?3 WHERE id = ?1",
+                "UPDATE job SET state = 'queued', pass = pass + 1, reopened = ?2, started = NULL, ended = NULL, turn = 0 WHERE id = ?1",
             )?
-            .execute(params![int(course.job.0), course.state.name(), zero])?;
+            .execute(params![int(course.job.0), course.state.name()])?;
+        Ok(())
+    }
+
+    /// What this pass counted is counted as done before, from now on.
+    fn end_counting(&self, job: JobId) -> Tried<()> {
+        let (pass, before): (String, String) = self
+            .connection
+            .prepare_cached("SELECT pass_totals, totals_before FROM job WHERE id = ?1")?
+            .query_row([int(job.0)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut before = counts(&before)?;
+        before += counts(&pass)?;
+        let zero = totals(&Counts::default())?;
+        self.connection
+            .prepare_cached("UPDATE job SET pass_totals = ?2, totals_before = ?3 WHERE id = ?1")?
+            .execute(params![int(job.0), zero, totals(&before)?])?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::broker::BrokerError;
 /// "irsy": tells a broker's file from any other SQLite database.
 const APPLICATION_ID: i64 = 0x6972_7379;
 /// The format that this program reads and writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -40,7 +40,7 @@ CREATE TABLE job (
     next_pass INTEGER,
     turn INTEGER NOT NULL DEFAULT 0,
     pass_totals TEXT NOT NULL,
-    totals TEXT NOT NULL,
+    totals_before TEXT NOT NULL,
     not_listed INTEGER NOT NULL DEFAULT 0,
     file_queue TEXT NOT NULL,
     path_queue TEXT NOT NULL,
@@ -177,22 +177,34 @@ fn make_file(path: &Path) -> Tried<()> {
 }
 
 fn connect(path: &Path) -> Tried<Connection> {
-    let connection = Connection::open_with_flags(
+    let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    connection.busy_timeout(BUSY)?;
+    connection.busy_handler(Some(wait_for_others))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Otherwise statements are prepared again for nearly every value that they are given.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A killed process loses nothing; a power failure may lose the last transactions, whole, and jobs then run those tasks again.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "cache_size", -16_000)?;
     // Between checkpoints the same pages are written many times; fewer checkpoints move fewer of them, at 64 MiB of journal.
     connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // Above what that comes to, so that the file keeps its space and only what is beyond a burst is given back.
+    connection.pragma_update(None, "journal_size_limit", 80 << 20)?;
     Ok(connection)
+}
+
+/// Transactions take less than a millisecond, so whoever waits for one looks again after about as much: SQLite's own waits grow to
+/// a hundred times that, in which others go on and this process stands still.
+fn wait_for_others(looks: i32) -> bool {
+    const LOOK: Duration = Duration::from_micros(500);
+    let looks = u32::try_from(looks).unwrap_or(0);
+    std::thread::sleep(LOOK);
+    LOOK.saturating_mul(looks) < BUSY
 }
 
 fn make_tables(connection: &Connection) -> Tried<()> {

@@ -41,7 +41,7 @@ impl Tx<'_> {
             .prepare_cached("DELETE FROM worker WHERE id = ?1")?
             .execute([&worker.0])?;
         let counted = i64::from(how == Departure::Died);
-        for (job, state, _) in self.unfinished()? {
+        for (job, state) in self.unfinished()? {
             if state == JobState::Stopping {
                 let sql = "DELETE FROM task WHERE job = ?1 AND state = 2 AND time IS NOT NULL AND worker = ?2";
                 if self

@@ -131,7 +131,8 @@ fn batch(
     receiver: &Receiver<Request>,
     broker: &str,
 ) -> bool {
-    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+    let run = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);
+    if let Err(error) = run("BEGIN IMMEDIATE") {
         let error = Fault::from(error).into_error(broker);
         (first(Err(error)).answer)(None);
         return false;
@@ -152,7 +153,7 @@ fn batch(
             None
         };
     }
-    let outcome = outcome.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    let outcome = outcome.and_then(|()| Ok(run("COMMIT")?));
     if outcome.is_err() && !connection.is_autocommit() {
         // If even this fails, the next BEGIN does, and says so.
         let _ = connection.execute_batch("ROLLBACK");

@@ -1,10 +1,13 @@
 -- One call of the broker: ARGV[1] names the operation, ARGV[2] is the time (empty: the server's), the rest are its arguments in
 -- order. KEYS[1] is the hash of the deployment; its name less "meta" begins every other key, and all have one hash tag.
 --
--- Per job: job (hash: what the job is and where it stands), task (hash: number -> kind and payload), ready, delayed, leased (sorted
--- sets), held (hash: number -> place, token, request, worker), cursor, seen (hash: expiries, and b<number> -> who began), pass and
--- totals (hashes of counters), ledger (hash: path -> record), paths (sorted set, for their order), bound and retrying (hashes: task
--- -> path and back), events (list).
+-- Each operation is a script of its own: the functions that it needs, as `script` picks them by their names, for to define one costs
+-- as much as a command. So a function stands at the beginning of a line and ends with the next "end" there.
+--
+-- Per job: job (hash: what the job is and where it stands), task (hash: number -> payload), ready, delayed, leased (sorted sets), held
+-- (hash: number -> place, token, request, worker), seen (hash: number -> expiries, b<number> -> who began, c<number> -> cursor,
+-- k<number> -> which hook), pass and before (hashes of counters: this pass's, and those of the passes before), ledger (hash: path ->
+-- record), paths (sorted set, for their order), bound and retrying (hashes: task -> path and back), events (list).
 --
 -- A place is the class and 4 digits of shallowness: what ready tasks are ordered by, then by number. Redis undoes nothing: so all
 -- that can be refused is refused before the first write. What frees memory writes first by deleting, because a script that has
@@ -24,10 +27,13 @@ local function num()
   return tonumber(arg())
 end
 
-local now = tonumber(ARGV[2])
-if not now then
-  local time = call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+local clock = tonumber(ARGV[2])
+local function now()
+  if not clock then
+    local time = call('TIME')
+    clock = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return clock
 end
 
 local function int(number)
@@ -44,13 +50,13 @@ end
 
 local function event(job, kind, text)
   local key = of('events', job)
-  call('RPUSH', key, int(now) .. ' ' .. kind .. ' ' .. text)
+  call('RPUSH', key, int(now()) .. ' ' .. kind .. ' ' .. text)
   call('LTRIM', key, -MAX_EVENTS, -1)
 end
 
 local function lives(worker)
   local till = call('ZSCORE', P .. 'lives', worker)
-  return till and tonumber(till) > now
+  return till and tonumber(till) > now()
 end
 
 -- The unfinished jobs, oldest first.

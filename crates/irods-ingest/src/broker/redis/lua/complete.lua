@@ -1,10 +1,4 @@
--- The completion of a task, and the two things that only completions write: the signatures and the totals.
-
--- A sum that would overflow stays at the most that Redis counts.
-local function add(key, field, by)
-  local sum = redis.pcall('HINCRBY', key, field, by)
-  if type(sum) == 'table' and sum.err then call('HSET', key, field, '9223372036854775807') end
-end
+-- The completion of a task, and the signatures, which only completions write.
 
 -- A segment is a field of the record's hash, named by its number; p<number> is its position where that is another.
 local function append(key, bytes, position)
@@ -24,25 +18,28 @@ local function compact(key, bytes, replaces)
   if bytes ~= '' then append(key, bytes, position) end
 end
 
--- The latest completions, so that one that is repeated because its answer was lost is told that it is done.
+-- The latest completions (65,536 and some), so that one that is repeated because its answer was lost is told that it is done.
 local function remember(request)
-  call('RPUSH', P .. 'done', request)
-  call('LTRIM', P .. 'done', -65536, -1)
+  if call('RPUSH', P .. 'done', request) >= 66560 then call('LTRIM', P .. 'done', -65536, -1) end
 end
 
 function ops.complete()
   local job, number, token, request = arg(), arg(), arg(), arg()
-  if not held(job, number, token) then
+  local found = held(job, number, token)
+  if not found then
     if call('LPOS', P .. 'done', request) then return { 'ok' } end
     return stale(job, number)
   end
-  local kind = string.sub(call('HGET', of('task', job), number) or '0', 1, 1)
-  erase(job, number)
+  local ending, why, children = arg(), arg(), task_args()
+  local goes_on = call('HGET', of('job', job), 'state') ~= 'stopping' and ending == ''
+  -- Before anything is deleted: a full Redis refuses them, and so the completion.
+  if goes_on then queue(job, children) end
+  local was_pre_job = string.sub(found, 1, 1) == '3' and call('HGET', of('seen', job), 'k' .. number) == '1'
+  erase(job, number, found)
   remember(request)
   for _ = 1, num() do
     local field, by = arg(), arg()
     add(of('pass', job), field, by)
-    add(of('totals', job), field, by)
   end
   for _ = 1, num() do
     local key, bytes = arg(), arg()
@@ -53,21 +50,18 @@ function ops.complete()
     for i = 1, num() do replaces[i] = arg() end
     compact(P .. 'sig:' .. key, bytes, replaces)
   end
-  local ending, why = arg(), arg()
-  local c = course(job)
-  local goes_on = c.state ~= 'stopping' and ending == ''
-  local retries = num()
+  local retries = task_args()
   local retry
-  if goes_on then retry = queue_args(job, retries) else skip_args(retries) end
-  if retries == 0 then
+  if goes_on then retry = queue(job, retries) end
+  if #retries == 0 then
     resolve(job, number)
   else
     rebind(job, number, retry)
   end
   record_failures(job, num())
   if ending ~= '' then
-    fatal(c, ending, why)
-  elseif goes_on and kind == '1' then
+    fatal(course(job), ending, why)
+  elseif goes_on and was_pre_job then
     queue_first(job)
   end
   settle(job)

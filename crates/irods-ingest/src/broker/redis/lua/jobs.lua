@@ -7,7 +7,7 @@ local function view(job)
   local owner_lives = 0
   if v[8] and lives(v[8]) then owner_lives = 1 end
   return {
-    job, v, owner_lives, call('HGETALL', of('pass', job)), call('HGETALL', of('totals', job)),
+    job, v, owner_lives, call('HGETALL', of('pass', job)), call('HGETALL', of('before', job)),
     call('ZCARD', of('ready', job)), call('ZCARD', of('delayed', job)), call('ZCARD', of('leased', job)),
     call('HLEN', of('ledger', job)),
   }
@@ -20,7 +20,7 @@ end
 local function forget(job)
   call('HDEL', P .. 'names', call('HGET', of('job', job), 'name'))
   call('ZREM', P .. 'jobs', job)
-  for _, kind in ipairs({ 'job', 'pass', 'totals', 'ledger', 'paths', 'bound', 'retrying', 'events' }) do
+  for _, kind in ipairs({ 'job', 'pass', 'before', 'ledger', 'paths', 'bound', 'retrying', 'events' }) do
     call('UNLINK', of(kind, job))
   end
 end
@@ -68,7 +68,7 @@ function ops.create()
   if older then forget(older) end
   local key = of('job', job)
   call('HSET', key, 'name', name, 'identity', identity, 'spec', spec, 'state', 'queued', 'pass', 1, 'turn', 0, 'pre_job', pre_job,
-    'post_job', post_job, 'created', int(now), 'made', request, 'first_class', class, 'first_depth', depth, 'first_payload', payload,
+    'post_job', post_job, 'created', int(now()), 'made', request, 'first_class', class, 'first_depth', depth, 'first_payload', payload,
     'first_delay', delay)
   if owner ~= '' then call('HSET', key, 'owner', owner) end
   if interval ~= '' then call('HSET', key, 'interval', interval) end

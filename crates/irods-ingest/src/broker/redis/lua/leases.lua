@@ -35,19 +35,24 @@ local function of_class(job, class, count)
   return call('ZRANGEBYSCORE', of('ready', job), class * 10000, class * 10000 + 9999, 'LIMIT', 0, int(count))
 end
 
+-- Where a job stands, and what its tasks are shared by.
+local function known(job)
+  return call('HMGET', of('job', job), 'state', 'turn', 'file_queue', 'path_queue', 'restart_queue', 'max_in_flight', 'files_leased')
+end
+
 -- The ready tasks of a job that may be taken, in order, at most max: of the queues that are served, and chunks of files up to the
--- job's bound on those in hand. Where chunks wait because of that, directories wait too if they are many.
-local function choices(job, max, filter)
-  local v = call('HMGET', of('job', job), 'file_queue', 'path_queue', 'restart_queue', 'max_in_flight', 'files_leased')
+-- job's bound on those in hand. Where chunks wait because of that, directories wait too if they are many. `v` is what is
+-- known of the job.
+local function choices(job, v, max, filter)
   local function served(queue)
     return not filter.queues or filter.queues[queue]
   end
-  local files, paths, starts = served(v[1]), served(v[2]), served(v[3])
-  local cap = tonumber(v[4])
+  local files, paths, starts = served(v[3]), served(v[4]), served(v[5])
+  local cap = tonumber(v[6])
   if files and paths and starts and not cap then return call('ZRANGE', of('ready', job), 0, max - 1) end
   local room = 0
   if files then room = math.huge end
-  if files and cap then room = math.max(cap - (tonumber(v[5]) or 0), 0) end
+  if files and cap then room = math.max(cap - (tonumber(v[7]) or 0), 0) end
   local found = of_class(job, 0, math.min(max, room))
   local function more(class)
     for _, member in ipairs(of_class(job, class, max - #found)) do found[#found + 1] = member end
@@ -65,12 +70,12 @@ end
 local function queues(max, filter)
   local found, latest = {}, 0
   for _, job in ipairs(unfinished()) do
-    local v = call('HMGET', of('job', job), 'state', 'turn')
+    local v = known(job)
     if v[1] == 'queued' or v[1] == 'running' then
       local turn = tonumber(v[2])
       latest = math.max(latest, turn)
       if admits(filter, job) then
-        local members = choices(job, max, filter)
+        local members = choices(job, v, max, filter)
         if #members > 0 then
           found[#found + 1] = { job = job, turn = turn, state = v[1], members = members, taken = 0, order = #found }
         end
@@ -109,7 +114,7 @@ function ops.lease()
   if max == 0 then return { 'ok', '0', {}, {} } end
   local found, latest = queues(max, filter)
   local picked = pick(found, max, latest)
-  local till = int(now + lease_for)
+  local till = int(now() + lease_for)
   local tasks, specs = {}, {}
   for i, choice in ipairs(picked) do
     local job, member = choice[1], choice[2]
@@ -119,19 +124,17 @@ function ops.lease()
     if string.sub(place, 1, 1) == '0' then call('HINCRBY', of('job', job), 'files_leased', 1) end
     call('HSET', of('held', job), number, place .. string.sub(tokens, 16 * i - 15, 16 * i) .. NONE .. worker)
     -- What nobody can have queued (somebody has been at the keys) is handed out as nothing, which its holder accounts for.
-    local task = call('HGET', of('task', job), number) or ''
-    if #task > MAX_PAYLOAD or not string.find(task, '^[012]') then task = '0' end
-    tasks[i] = {
-      job, number, place, string.sub(task, 1, 1), string.sub(task, 2), call('HGET', of('cursor', job), number) or '',
-      call('HGET', of('seen', job), number) or '0',
-    }
+    local payload = call('HGET', of('task', job), number) or ''
+    if #payload > MAX_PAYLOAD then payload = '' end
+    local seen = call('HMGET', of('seen', job), number, 'c' .. number, 'k' .. number)
+    tasks[i] = { job, number, place, seen[3] or '0', payload, seen[2] or '', seen[1] or '0' }
   end
   for _, q in ipairs(found) do
     if q.taken > 0 then
       local key = of('job', q.job)
       call('HSET', key, 'turn', int(q.turn))
       if q.state == 'queued' then
-        call('HSET', key, 'state', 'running', 'started', int(now))
+        call('HSET', key, 'state', 'running', 'started', int(now()))
         event(q.job, 'pass_started', '')
       end
       specs[#specs + 1] = { q.job, call('HGET', key, 'spec') }
@@ -145,12 +148,13 @@ function ops.has_work()
   local filter = filter_args()
   for _, job in ipairs(unfinished()) do
     if admits(filter, job) then
-      local v = call('HMGET', of('job', job), 'state', 'next_pass')
+      local v = known(job)
       if v[1] == 'waiting' then
-        if not v[2] or tonumber(v[2]) <= now then return { 'ok', '1' } end
-      elseif (v[1] ~= 'stopping' and #choices(job, 1, filter) > 0)
-        or call('ZCOUNT', of('delayed', job), '-inf', int(now)) > 0
-        or call('ZCOUNT', of('leased', job), '-inf', int(now)) > 0 then
+        local due = call('HGET', of('job', job), 'next_pass')
+        if not due or tonumber(due) <= now() then return { 'ok', '1' } end
+      elseif (v[1] ~= 'stopping' and #choices(job, v, 1, filter) > 0)
+        or call('ZCOUNT', of('delayed', job), '-inf', int(now())) > 0
+        or call('ZCOUNT', of('leased', job), '-inf', int(now())) > 0 then
         return { 'ok', '1' }
       end
     end
@@ -159,7 +163,7 @@ function ops.has_work()
 end
 
 function ops.extend()
-  local till = int(now + num())
+  local till = int(now() + num())
   exempt()
   local lost, stopping, state = {}, {}, {}
   for i = 1, num() do
@@ -179,27 +183,27 @@ end
 
 function ops.release()
   local job, number, token, delay = arg(), arg(), arg(), num()
-  local h = held(job, number, token)
-  if not h then return stale(job, number) end
+  local found = held(job, number, token)
+  if not found then return stale(job, number) end
   local state = call('HGET', of('job', job), 'state')
   if state == 'stopping' or delay == 0 then
     put_back(job, state, number, false)
   else
-    unlease(job, number)
-    call('ZADD', of('delayed', job), int(now + delay), h.place .. number)
+    unlease(job, number, found)
+    call('ZADD', of('delayed', job), int(now() + delay), string.sub(found, 1, 5) .. number)
   end
   return { 'ok' }
 end
 
 function ops.spawn()
-  local job, number, token, request, cursor, count = arg(), arg(), arg(), arg(), arg(), num()
-  local h = held(job, number, token)
-  if not h then return stale(job, number) end
-  if h.request == request then return { 'ok', 'queued' } end
+  local job, number, token, request, cursor = arg(), arg(), arg(), arg(), arg()
+  local found = held(job, number, token)
+  if not found then return stale(job, number) end
+  if string.sub(found, 22, 37) == request then return { 'ok', 'queued' } end
   if call('HGET', of('job', job), 'state') == 'stopping' then return { 'ok', 'stopping' } end
-  call('HSET', of('cursor', job), number, cursor)
-  queue_args(job, count)
-  call('HSET', of('held', job), number, string.sub(h.all, 1, 21) .. request .. h.worker)
+  call('HSET', of('seen', job), 'c' .. number, cursor)
+  queue(job, task_args())
+  call('HSET', of('held', job), number, string.sub(found, 1, 21) .. request .. string.sub(found, 38))
   return { 'ok', 'queued' }
 end
 

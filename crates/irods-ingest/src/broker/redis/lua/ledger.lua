@@ -37,7 +37,7 @@ local function record_failures(job, count)
   local listed = call('HLEN', of('ledger', job))
   for _ = 1, count do
     local path = arg()
-    local record = { int(now) }
+    local record = { int(now()) }
     for i = 2, 9 do record[i] = arg() end
     if remove_entry(job, path) then listed = listed - 1 end
     if listed >= MAX_FAILURES then
@@ -83,7 +83,7 @@ function ops.retry()
       local record = cmsgpack.unpack(call('HGET', of('ledger', job), path))
       if not by_code or record[4] == code then
         if record[7] ~= '' and call('HEXISTS', of('retrying', job), path) == 0 then
-          bind(job, path, queue(job, '0', record[7], tonumber(record[8]), record[9], 0))
+          bind(job, path, queue(job, { { record[7], tonumber(record[8]), record[9], 0 } }))
           queued = queued + 1
         else
           left = left + 1

@@ -17,23 +17,37 @@ local function has_ended(state)
 end
 
 local function queue_hook(job, kind)
-  queue(job, kind, '3', 0, '', 0)
+  call('HSET', of('seen', job), 'k' .. queue(job, { { '3', 0, '', 0 } }), kind)
 end
 
 local function queue_first(job)
   local v = call('HMGET', of('job', job), 'first_class', 'first_depth', 'first_payload', 'first_delay')
-  queue(job, '0', v[1], tonumber(v[2]), v[3], tonumber(v[4]))
+  queue(job, { { v[1], tonumber(v[2]), v[3], tonumber(v[4]) } })
 end
 
 local function begin_pass(job, pre_job)
   if pre_job then queue_hook(job, '1') else queue_first(job) end
 end
 
+-- A sum that would overflow stays at the most that Redis counts.
+local function add(key, field, by)
+  local sum = redis.pcall('HINCRBY', key, field, by)
+  if type(sum) == 'table' and sum.err then call('HSET', key, field, '9223372036854775807') end
+end
+
+-- What this pass counted is counted as done before, from now on.
+local function end_counting(job)
+  local counted = call('HGETALL', of('pass', job))
+  call('UNLINK', of('pass', job))
+  for i = 1, #counted, 2 do add(of('before', job), counted[i], counted[i + 1]) end
+end
+
 -- Begins the next full pass of a waiting job. The ledger of the last one is history now.
 local function next_pass(job)
   local key = of('job', job)
   call('HDEL', key, 'reopened', 'post_queued', 'started', 'ended', 'next_pass', 'failed', 'not_listed')
-  call('UNLINK', of('pass', job), of('ledger', job), of('paths', job), of('bound', job), of('retrying', job))
+  call('UNLINK', of('ledger', job), of('paths', job), of('bound', job), of('retrying', job))
+  end_counting(job)
   call('HSET', key, 'state', 'queued', 'turn', 0)
   call('HINCRBY', key, 'pass', 1)
   begin_pass(job, call('HGET', key, 'pre_job') == '1')
@@ -43,7 +57,7 @@ end
 local function reopen(job, state)
   local key = of('job', job)
   call('HDEL', key, 'started', 'ended')
-  call('UNLINK', of('pass', job))
+  end_counting(job)
   call('HSET', key, 'state', 'queued', 'turn', 0, 'reopened', state)
   call('HINCRBY', key, 'pass', 1)
   call('ZADD', P .. 'unfinished', job, job)
@@ -52,7 +66,7 @@ end
 local function finish(job, state, why)
   local key = of('job', job)
   call('HDEL', key, 'owner', 'ending', 'reopened', 'next_pass')
-  call('HSET', key, 'state', state, 'ended', int(now))
+  call('HSET', key, 'state', state, 'ended', int(now()))
   call('ZREM', P .. 'unfinished', job)
   event(job, state, why)
 end
@@ -60,19 +74,19 @@ end
 local function wait(c, kind, why)
   local due
   if not c.reopened and c.interval then
-    due = (c.started or now) + c.interval
+    due = (c.started or now()) + c.interval
   else
-    due = c.next_pass or now
+    due = c.next_pass or now()
   end
   local key = of('job', c.job)
   call('HDEL', key, 'ending', 'reopened')
-  call('HSET', key, 'state', 'waiting', 'ended', int(now), 'next_pass', int(math.max(due, now)))
+  call('HSET', key, 'state', 'waiting', 'ended', int(now()), 'next_pass', int(math.max(due, now())))
   event(c.job, kind, why)
 end
 
 local function settle(job)
-  if call('ZCARD', of('ready', job)) + call('ZCARD', of('delayed', job)) + call('ZCARD', of('leased', job)) > 0 then
-    return
+  for _, kind in ipairs({ 'leased', 'ready', 'delayed' }) do
+    if call('ZCARD', of(kind, job)) > 0 then return end
   end
   local c = course(job)
   if c.state == 'stopping' then
@@ -123,9 +137,9 @@ local function put_back(job, state, number, lapsed)
     settle(job)
     return
   end
-  local place = string.sub(call('HGET', of('held', job), number), 1, 5)
-  unlease(job, number)
-  make_ready(job, place, number)
+  local found = call('HGET', of('held', job), number)
+  unlease(job, number, found)
+  make_ready(job, string.sub(found, 1, 5), number)
   if lapsed then call('HINCRBY', of('seen', job), number, 1) end
 end
 
@@ -134,12 +148,12 @@ local function tick()
   for _, job in ipairs(unfinished()) do
     local v = call('HMGET', of('job', job), 'state', 'next_pass')
     if v[1] == 'waiting' then
-      if not v[2] or tonumber(v[2]) <= now then next_pass(job) end
+      if not v[2] or tonumber(v[2]) <= now() then next_pass(job) end
     else
-      for _, number in ipairs(call('ZRANGEBYSCORE', of('leased', job), '-inf', int(now))) do
+      for _, number in ipairs(call('ZRANGEBYSCORE', of('leased', job), '-inf', int(now()))) do
         put_back(job, v[1], number, true)
       end
-      for _, member in ipairs(call('ZRANGEBYSCORE', of('delayed', job), '-inf', int(now))) do
+      for _, member in ipairs(call('ZRANGEBYSCORE', of('delayed', job), '-inf', int(now()))) do
         call('ZREM', of('delayed', job), member)
         make_ready(job, string.sub(member, 1, 5), string.sub(member, 6))
       end

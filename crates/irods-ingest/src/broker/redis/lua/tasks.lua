@@ -4,39 +4,39 @@ local function make_ready(job, place, number)
   call('ZADD', of('ready', job), tonumber(place), place .. number)
 end
 
-local function queue(job, kind, class, depth, payload, delay)
-  local number = string.format('%013.0f', call('HINCRBY', of('job', job), 'last', 1))
-  local place = class .. string.format('%04d', MAX_DEPTH - math.min(depth, MAX_DEPTH))
-  call('HSET', of('task', job), number, kind .. payload)
-  if delay > 0 then
-    call('ZADD', of('delayed', job), int(now + delay), place .. number)
-  else
-    make_ready(job, place, number)
-  end
-  return number
-end
-
--- Queues the tasks that come next among the arguments; answers the number of the first.
-local function queue_args(job, count)
-  local first
-  for _ = 1, count do
-    local class, depth, payload, delay = arg(), num(), arg(), num()
-    local number = queue(job, '0', class, depth, payload, delay)
+-- Queues some tasks (class, depth, payload, delay); answers the number of the first.
+local function queue(job, tasks)
+  if #tasks == 0 then return nil end
+  local last = call('HINCRBY', of('job', job), 'last', #tasks)
+  local payloads, ready, first = {}, {}, nil
+  for i, task in ipairs(tasks) do
+    local number = string.format('%013.0f', last - #tasks + i)
+    local place = task[1] .. string.format('%04d', MAX_DEPTH - math.min(task[2], MAX_DEPTH))
     first = first or number
+    payloads[2 * i - 1], payloads[2 * i] = number, task[3]
+    if task[4] > 0 then
+      call('ZADD', of('delayed', job), int(now() + task[4]), place .. number)
+    else
+      ready[#ready + 1] = tonumber(place)
+      ready[#ready + 1] = place .. number
+    end
   end
+  call('HSET', of('task', job), unpack(payloads))
+  if #ready > 0 then call('ZADD', of('ready', job), unpack(ready)) end
   return first
 end
 
-local function skip_args(count)
-  at = at + 4 * count
+-- The tasks that come next among the arguments.
+local function task_args()
+  local tasks = {}
+  for i = 1, num() do tasks[i] = { arg(), num(), arg(), num() } end
+  return tasks
 end
 
 -- What is known of a lease, if the token is the task's.
 local function held(job, number, token)
   local found = call('HGET', of('held', job), number)
-  if found and string.sub(found, 6, 21) == token then
-    return { place = string.sub(found, 1, 5), request = string.sub(found, 22, 37), worker = string.sub(found, 38), all = found }
-  end
+  if found and string.sub(found, 6, 21) == token then return found end
 end
 
 local function stale(job, number)
@@ -47,9 +47,8 @@ local function unknown(job)
   return { 'unknown', job }
 end
 
--- Takes a lease away; the task is nowhere then.
-local function unlease(job, number)
-  local found = call('HGET', of('held', job), number)
+-- Takes away a lease of which this is known; the task is nowhere then.
+local function unlease(job, number, found)
   call('HDEL', of('held', job), number)
   call('ZREM', of('leased', job), number)
   if found and string.sub(found, 1, 1) == '0' then call('HINCRBY', of('job', job), 'files_leased', -1) end
@@ -65,15 +64,14 @@ local function unbind(job, number)
 end
 
 -- Removes a leased task, but leaves what the ledger knows of it.
-local function erase(job, number)
-  unlease(job, number)
+local function erase(job, number, found)
+  unlease(job, number, found)
   call('HDEL', of('task', job), number)
-  call('HDEL', of('cursor', job), number)
-  call('HDEL', of('seen', job), number, 'b' .. number)
+  call('HDEL', of('seen', job), number, 'b' .. number, 'c' .. number, 'k' .. number)
 end
 
 local function drop(job, number)
-  erase(job, number)
+  erase(job, number, call('HGET', of('held', job), number))
   unbind(job, number)
 end
 
@@ -95,14 +93,12 @@ end
 local function drop_waiting(job)
   call('UNLINK', of('ready', job), of('delayed', job))
   local numbers = call('ZRANGE', of('leased', job), 0, -1)
-  local begun = {}
+  local seen = {}
   for _, number in ipairs(numbers) do
-    begun[#begun + 1] = number
-    begun[#begun + 1] = 'b' .. number
+    for _, kind in ipairs({ '', 'b', 'c', 'k' }) do seen[#seen + 1] = kind .. number end
   end
   keep(of('task', job), numbers)
-  keep(of('cursor', job), numbers)
-  keep(of('seen', job), begun)
+  keep(of('seen', job), seen)
   local bound = keep(of('bound', job), numbers)
   call('UNLINK', of('retrying', job))
   for _, pair in ipairs(bound) do

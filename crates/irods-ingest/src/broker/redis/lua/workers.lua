@@ -1,4 +1,4 @@
--- Workers: heartbeats, and what becomes of the leases of one that is gone; the format of what is stored; the end of the script.
+-- Workers: heartbeats, and what becomes of the leases of one that is gone; the format of what is stored.
 
 -- The numbers of the tasks of a job that a worker holds.
 local function in_hand(job, worker)
@@ -11,16 +11,16 @@ end
 
 function ops.heartbeat()
   local worker, lives_for = arg(), num()
-  local gone = call('ZRANGEBYSCORE', P .. 'lives', '-inf', int(now))
+  local gone = call('ZRANGEBYSCORE', P .. 'lives', '-inf', int(now()))
   exempt()
   for _, other in ipairs(gone) do
     call('ZREM', P .. 'lives', other)
     call('UNLINK', P .. 'worker:' .. other)
   end
   local key = P .. 'worker:' .. worker
-  call('ZADD', P .. 'lives', int(now + lives_for), worker)
-  call('HSETNX', key, 'since', int(now))
-  call('HSET', key, 'host', arg(), 'pid', arg(), 'process', arg(), 'version', arg(), 'status', arg(), 'heard', int(now))
+  call('ZADD', P .. 'lives', int(now() + lives_for), worker)
+  call('HSETNX', key, 'since', int(now()))
+  call('HSET', key, 'host', arg(), 'pid', arg(), 'process', arg(), 'version', arg(), 'status', arg(), 'heard', int(now()))
   return { 'ok' }
 end
 
@@ -35,7 +35,7 @@ function ops.workers()
       if last and last[1] == job then last[2] = last[2] + 1 else of_worker[#of_worker + 1] = { job, 1 } end
     end
   end
-  for _, worker in ipairs(call('ZRANGEBYSCORE', P .. 'lives', '(' .. int(now), '+inf')) do
+  for _, worker in ipairs(call('ZRANGEBYSCORE', P .. 'lives', '(' .. int(now()), '+inf')) do
     found[#found + 1] = {
       worker, call('HMGET', P .. 'worker:' .. worker, 'host', 'pid', 'process', 'version', 'status', 'since', 'heard'),
       call('ZSCORE', P .. 'lives', worker), leases[worker] or {},
@@ -64,5 +64,3 @@ function ops.open()
   end
   return { 'ok', format }
 end
-
-return ops[ARGV[1]]()

@@ -249,11 +249,16 @@ async fn a_full_memory_lets_the_queue_drain() {
         .unwrap();
     tell(&broker, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let before = broker.job(id).await.unwrap();
+    let completion = Completion {
+        children: children.clone(),
+        ..counted()
+    };
     for error in [
         broker
             .spawn(first.lease, children, vec![2])
             .await
             .unwrap_err(),
+        broker.complete(first.lease, completion).await.unwrap_err(),
         broker.create_job(job("b")).await.unwrap_err(),
     ] {
         assert!(error.is_unavailable(), "{error:?}");
