@@ -347,3 +347,21 @@ async fn what_a_leaving_worker_has_not_deleted_is_deleted_by_the_next() {
     site.assert_no_failures(&job).await;
     assert_registered(&site).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_was_emptied_keeps_its_collection() {
+    for (operation, mode) in [
+        (Operation::RegisterSync, DeleteMode::Unregister),
+        (Operation::PutSync, DeleteMode::Trash),
+        (Operation::PutAppend, DeleteMode::NoTrash),
+    ] {
+        let site = Site::new().await;
+        site.write("d/a", "1");
+        site.write("d/b", "1");
+        site.run_well(with(operation, mode)).await;
+        std::fs::remove_file(site.source().join("d/a")).unwrap();
+        std::fs::remove_file(site.source().join("d/b")).unwrap();
+        assert_eq!(site.run_well(with(operation, mode)).await.deleted, 2);
+        assert_eq!(names(&site).await, ["/d"], "{operation}");
+    }
+}

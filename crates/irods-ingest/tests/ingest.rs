@@ -5,9 +5,12 @@
 mod support;
 
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
-use ingest::broker::JobState;
+use ingest::broker::{Broker, JobState};
+use ingest::core::{JobHooks, NoHandler};
 use ingest::plan::Operation;
+use ingest::sync_task::job::{self, JobRequest};
 use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::protocol::api;
 use support::{Site, TARGET, assert_registered, let_times_settle, tree};
@@ -76,11 +79,9 @@ async fn a_tree_is_registered_exactly_and_a_rescan_makes_no_call() {
         counts.total() - logins * u64::from(site.harsh.is_some())
     };
     let before = calls();
-    let (worker, _told) = site.worker(job.id, 2, std::sync::Arc::new(ingest::core::NoHandler));
+    let (worker, _told) = site.worker(job.id, 2, Arc::new(NoHandler));
     worker.run().await.unwrap();
-    let job = ingest::broker::Broker::job(site.broker.as_ref(), job.id)
-        .await
-        .unwrap();
+    let job = Broker::job(site.broker.as_ref(), job.id).await.unwrap();
     assert_eq!(job.totals.skipped_unchanged, files);
     assert_eq!(calls() - before, 0, "{:?}", site.pool.counts());
 }
@@ -323,4 +324,43 @@ async fn no_op_does_nothing() {
     // What a NO_OP run saw does not hide anything from a real one.
     let job = site.run(with(Operation::RegisterSync)).await;
     assert_eq!(job.totals.registered, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_of_many_levels_and_odd_characters_is_made() {
+    let site = Site::new().await;
+    site.write("a", "x");
+    site.write("b/c", "yy");
+    let target = format!("{TARGET}/one/two `three/fo'ur/\"five/s & <ix>");
+    let request = JobRequest {
+        name: None,
+        source: &site.source(),
+        target: &target,
+        options: with(Operation::RegisterSync),
+        interval: None,
+        owner: None,
+        hooks: JobHooks::default(),
+    };
+    let spec = loop {
+        match job::check(&site.pool, &request).await {
+            Ok(spec) => break spec,
+            Err(error) if site.harsh.is_none() => panic!("{error}"),
+            Err(_) => {}
+        }
+    };
+    let broker: &dyn Broker = site.broker.as_ref();
+    let created = job::init(broker, &spec, &request).await.unwrap();
+    let (worker, _told) = site.worker(created.job().id, 2, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    let job = broker.job(created.job().id).await.unwrap();
+    site.assert_no_failures(&job).await;
+    let catalog = site.catalog().await;
+    let below = target.strip_prefix(TARGET).unwrap();
+    for name in ["/a", "/b/c"] {
+        let name = bstr::BString::from(format!("{below}{name}"));
+        assert_eq!(catalog[&name].len(), 1, "{name}");
+    }
+    // Five levels, `b`, and two objects.
+    assert_eq!(catalog.len(), 8);
+    assert_eq!(job.totals.collections_created, 7);
 }

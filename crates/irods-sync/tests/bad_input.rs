@@ -85,7 +85,10 @@ fn what_the_zone_does_not_have() {
     let start = |target: &str, more: &str| {
         site.run(&format!("start src {target} --embedded_zone zone {more}"))
     };
-    one_line(&start("/otherZone/t", ""), 2, "is not in zone tempZone");
+    for zone in ["otherZone", "tempZ", "tempZoneAndMore"] {
+        let target = format!("/{zone}/t");
+        one_line(&start(&target, ""), 2, "is not in zone tempZone");
+    }
     one_line(
         &start("/tempZone/home/rods/t", "--resource none"),
         2,
@@ -249,4 +252,31 @@ fn a_zone_in_its_own_source() {
         one_line(&site.run(&start), 2, "would take in itself");
     }
     assert_eq!(std::fs::read_dir(site.path("src")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_cannot_go_together_is_refused_before_anything_is_made() {
+    let site = Site::new();
+    site.file("f", b"1");
+    site.start("--synchronous --job_name first").expect(0);
+    site.run("forget first").expect(0);
+    for (operation, modes) in [
+        ("NO_OP", &["UNREGISTER", "TRASH", "NO_TRASH"][..]),
+        ("REGISTER_SYNC", &["TRASH", "NO_TRASH"]),
+        ("REGISTER_AS_REPLICA_SYNC", &["TRASH", "NO_TRASH"]),
+        ("PUT", &["UNREGISTER", "TRASH", "NO_TRASH"]),
+        ("PUT_SYNC", &["UNREGISTER"]),
+        ("PUT_APPEND", &["UNREGISTER"]),
+    ] {
+        for mode in modes {
+            let words = format!(
+                "start src /tempZone/home/rods/other --embedded_zone zone --operation {operation} --delete_mode {mode}"
+            );
+            one_line(&site.run(&words), 2, "are incompatible.");
+        }
+    }
+    nothing_is_queued(&site);
+    let _zone = site.zone();
+    assert!(site.objects("/tempZone/home/rods/other").is_empty());
+    assert_eq!(site.objects("/tempZone/home/rods").len(), 1);
 }

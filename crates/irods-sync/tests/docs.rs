@@ -24,7 +24,7 @@ fn sources(directory: &Path, into: &mut String) {
 }
 
 #[test]
-fn every_test_that_the_semantics_name_exists() {
+fn every_test_that_the_pages_name_exists() {
     let mut code = String::new();
     for krate in std::fs::read_dir(root().join("crates")).unwrap() {
         for part in ["src", "tests"] {
@@ -39,7 +39,9 @@ fn every_test_that_the_semantics_name_exists() {
         .captures_iter(&code)
         .map(|c| c.get(1).unwrap().as_str())
         .collect();
-    let text = std::fs::read_to_string(root().join("docs/semantics.md")).unwrap();
+    let pages = ["docs/semantics.md", "docs/checklist.md"];
+    let text = pages.map(|page| std::fs::read_to_string(root().join(page)).unwrap());
+    let text = text.concat();
     let names = Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){2,})`").unwrap();
     let named: Vec<&str> = names
         .captures_iter(&text)

@@ -1,0 +1,234 @@
+//! Resources that are named as leaf, root or something between: what sites with the Python tool have come to expect of each operation.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use bstr::BString;
+use ingest::plan::Operation;
+use ingest::sync_task::JobOptions;
+use irods_client::collection::ReplicaStatus;
+use irods_client::protocol::{api, message::GeneralAdminInp};
+use irods_client::register::{Register, Target};
+use support::{Site, TARGET, assert_registered, let_times_settle};
+
+const ROOT: &str = "root";
+const MIDDLE: &str = "middle";
+const LEAF: &str = "leaf_a";
+const LEAVES: [&str; 2] = [LEAF, "leaf_b"];
+const FILES: u64 = 4;
+
+fn with(operation: Operation, resource: Option<&str>) -> JobOptions {
+    JobOptions {
+        operation,
+        resource: resource.map(str::to_owned),
+        files_per_task: 1,
+        ..JobOptions::default()
+    }
+}
+
+async fn admin(site: &Site, words: [&str; 5]) {
+    let argument = |text: &str| Some(text.to_owned());
+    let [verb, what, name, four, five] = words;
+    let input = GeneralAdminInp {
+        arg0: argument(verb),
+        arg1: argument(what),
+        arg2: argument(name),
+        arg3: argument(four),
+        arg4: argument(five),
+        ..GeneralAdminInp::default()
+    };
+    let mut zone = site.connection().await;
+    let request = irods_client::connection::Request::new(api::GENERAL_ADMIN, name);
+    zone.call(request, Some(&input)).await.unwrap();
+}
+
+/// `root` (random) over `middle` (random) over two leaves.
+async fn site() -> Site {
+    let site = Site::new().await;
+    for name in [ROOT, MIDDLE] {
+        admin(&site, ["add", "resource", name, "random", ""]).await;
+    }
+    admin(&site, ["add", "childtoresc", ROOT, MIDDLE, ""]).await;
+    for name in LEAVES {
+        let vault = site.dir.path().join(name);
+        std::fs::create_dir(&vault).unwrap();
+        site.add_resource(name, &vault).await;
+        admin(&site, ["add", "childtoresc", MIDDLE, name, ""]).await;
+    }
+    write(&site, "first").await;
+    site
+}
+
+async fn write(site: &Site, content: &str) {
+    let mut last = None;
+    for n in 0..FILES {
+        last = Some(site.write(format!("f{n}"), format!("{content} {n}")));
+    }
+    let_times_settle(&last.unwrap()).await;
+}
+
+/// The leaves that the replicas of this number and status are on.
+async fn leaves(site: &Site, number: usize, status: ReplicaStatus) -> Vec<String> {
+    let catalog = site.catalog().await;
+    assert_eq!(catalog.len() as u64, FILES);
+    catalog
+        .values()
+        .map(|replicas| {
+            let replica = &replicas[number];
+            assert_eq!(replica.status, status);
+            let hierarchy = replica.hierarchy.clone();
+            hierarchy.rsplit(';').next().unwrap().to_owned()
+        })
+        .collect()
+}
+
+fn assert_all_in(found: &[String], allowed: &[&str]) {
+    assert!(
+        found.iter().all(|leaf| allowed.contains(&leaf.as_str())),
+        "{found:?}"
+    );
+}
+
+/// Every file has failed, each with this, and nothing came of it.
+async fn assert_all_failed(site: &Site, options: JobOptions, says: &str) {
+    let job = site.run(options).await;
+    assert_eq!(job.totals.failed, FILES, "{:?}", job.totals);
+    let failures = site.failures(&job).await;
+    assert_eq!(failures.len() as u64, FILES);
+    for failure in failures {
+        let message = failure.failure.message;
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_registered_on_a_leaf_and_below_a_root_and_followed_there() {
+    for (named, allowed) in [(LEAF, &[LEAF][..]), (ROOT, &LEAVES)] {
+        let site = site().await;
+        let options = || with(Operation::RegisterSync, Some(named));
+        assert_eq!(site.run_well(options()).await.registered, FILES);
+        let before = leaves(&site, 0, ReplicaStatus::Good).await;
+        assert_all_in(&before, allowed);
+        assert_registered(&site).await;
+
+        write(&site, "second, longer").await;
+        assert_eq!(site.run_well(options()).await.updated, FILES);
+        assert_eq!(leaves(&site, 0, ReplicaStatus::Good).await, before);
+        assert_registered(&site).await;
+
+        // Only their permissions change: the catalog stays, and nothing fails.
+        for n in 0..FILES {
+            let path = site.source().join(format!("f{n}"));
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(path, mode).unwrap();
+        }
+        let_times_settle(&site.source().join("f3")).await;
+        assert_eq!(site.run_well(options()).await.updated, 0);
+        assert_registered(&site).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_uploaded_below_a_root_and_follow_their_changes() {
+    for operation in [Operation::Put, Operation::PutSync, Operation::PutAppend] {
+        let site = site().await;
+        let options = || with(operation, Some(ROOT));
+        assert_eq!(site.run_well(options()).await.uploaded, FILES);
+        assert_all_in(&leaves(&site, 0, ReplicaStatus::Good).await, &LEAVES);
+        let content = async |text: &'static str| {
+            for n in 0..FILES {
+                let read = site.read(&format!("{TARGET}/f{n}")).await;
+                let expected = match text {
+                    "first" => format!("first {n}"),
+                    _ => format!("first {n} and {n}"),
+                };
+                assert_eq!(read, expected.into_bytes(), "{operation}");
+            }
+        };
+        content("first").await;
+        for n in 0..FILES {
+            site.write(format!("f{n}"), format!("first {n} and {n}"));
+        }
+        let_times_settle(&site.source().join("f3")).await;
+        site.run_well(options()).await;
+        content(match operation {
+            Operation::Put => "first",
+            _ => "changed",
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_resource_does_not_take_fails_every_file_and_leaves_nothing() {
+    for (operation, named, says) in [
+        (Operation::RegisterSync, MIDDLE, "HIERARCHY_ERROR"),
+        (Operation::Put, LEAF, "DIRECT_CHILD_ACCESS"),
+        (Operation::Put, MIDDLE, "DIRECT_CHILD_ACCESS"),
+        (Operation::PutSync, MIDDLE, "DIRECT_CHILD_ACCESS"),
+    ] {
+        let site = site().await;
+        assert_all_failed(&site, with(operation, Some(named)), says).await;
+        assert!(site.catalog().await.is_empty(), "{operation} {named}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_are_registered_on_a_leaf_and_below_a_root() {
+    for (named, allowed) in [(LEAF, &[LEAF][..]), (ROOT, &LEAVES)] {
+        let site = site().await;
+        site.run_well(with(Operation::Put, None)).await;
+        let options = || with(Operation::RegisterAsReplicaSync, Some(named));
+        for content in ["second, longer", "and once more, still longer"] {
+            write(&site, content).await;
+            site.run_well(options()).await;
+            assert_all_in(&leaves(&site, 1, ReplicaStatus::Good).await, allowed);
+            leaves(&site, 0, ReplicaStatus::Stale).await;
+            for (name, replicas) in site.catalog().await {
+                assert_eq!(replicas.len(), 2);
+                let file = site.source().join(name.to_string().trim_start_matches('/'));
+                assert_eq!(replicas[1].path, file.to_str().unwrap());
+                assert_eq!(replicas[1].size, file.metadata().unwrap().len());
+                let read = site.read(&format!("{TARGET}{name}")).await;
+                assert_eq!(read, std::fs::read(&file).unwrap());
+            }
+        }
+    }
+    let site = site().await;
+    site.run_well(with(Operation::Put, None)).await;
+    let middle = with(Operation::RegisterAsReplicaSync, Some(MIDDLE));
+    let job = site.run(JobOptions {
+        ignore_cache: true,
+        ..middle
+    });
+    assert_eq!(job.await.totals.failed, FILES);
+    for replicas in site.catalog().await.values() {
+        assert_eq!(replicas.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_that_has_another_file_of_the_object_takes_no_second_one() {
+    let site = site().await;
+    // The same names from another directory.
+    site.create_collection(TARGET).await;
+    for n in 0..FILES {
+        let file = site.dir.path().join(format!("other {n}"));
+        std::fs::write(&file, "another").unwrap();
+        let what = Register {
+            file: file.to_str().unwrap().to_owned(),
+            target: Some(Target::Resource(LEAF.to_owned())),
+            ..Register::default()
+        };
+        let mut zone = site.connection().await;
+        zone.register(&format!("{TARGET}/f{n}"), &what)
+            .await
+            .unwrap();
+    }
+    let before = site.catalog().await;
+    let options = with(Operation::RegisterAsReplicaSync, Some(LEAF));
+    assert_all_failed(&site, options, "already holds a replica").await;
+    assert_eq!(site.catalog().await, before);
+    assert!(before.contains_key(&BString::from("/f0")));
+}
