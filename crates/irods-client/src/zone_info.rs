@@ -120,22 +120,35 @@ impl Connection {
         Ok(out.resc_hier)
     }
 
+    /// A user or group by name and zone, if there is one.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn user(&mut self, name: &str, zone: &str) -> Result<Option<User>> {
+        let query = Query::select(&USER_COLUMNS)
+            .equals(columns::USER_NAME, name)
+            .equals(columns::USER_ZONE, zone);
+        Ok(self.query(query).all(user).await?.pop())
+    }
+
     /// All users and groups, sorted.
     ///
     /// # Errors
     /// As [`Connection::call`].
     pub async fn list_users(&mut self) -> Result<Vec<User>> {
-        let query = Query::select(&[
-            columns::USER_NAME,
-            columns::USER_ZONE,
-            columns::USER_TYPE,
-            columns::USER_ID,
-        ]);
+        let query = Query::select(&USER_COLUMNS);
         let mut users = self.query(query).all(user).await?;
         users.sort();
         Ok(users)
     }
 }
+
+const USER_COLUMNS: [i32; 4] = [
+    columns::USER_NAME,
+    columns::USER_ZONE,
+    columns::USER_TYPE,
+    columns::USER_ID,
+];
 
 const RESOURCE_COLUMNS: [i32; 8] = [
     columns::RESC_ID,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::broker::Queues;
 use crate::core::choice::{Chooses, Delay, Retries};
 use crate::core::python::Handler;
+use crate::core::rules::Rules;
 use crate::plan::{DeleteMode, Operation};
 use crate::signature::CacheKey;
 use crate::source::{self, FileSystem, Filter, FilterError, Matching, Source, SourceError, s3};
@@ -83,6 +84,9 @@ pub struct JobOptions {
     /// The source is a bucket of this server; not written down where it is a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<s3::Access>,
+    /// What is chosen for single entries.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rules: Option<Rules>,
     /// Connections that the upload of one large file may take, as far as the worker has some to spare; at least 1, which is not
     /// written down: so jobs of those who knew no choice read as before.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -165,6 +169,7 @@ impl Default for JobOptions {
             timeout: 3600,
             handler: None,
             bucket: None,
+            rules: None,
             transfer_streams: one(),
             queues: Queues::default(),
             max_in_flight: None,

@@ -173,7 +173,9 @@ impl From<SurveyError> for Failed {
         match error {
             SurveyError::Source(error) => error.into(),
             SurveyError::Broker(error) => error.into(),
-            SurveyError::Filter(_) | SurveyError::NothingToCompare(_) => Self::usage(error),
+            SurveyError::Filter(_) | SurveyError::NothingToCompare(_) | SurveyError::Rules(_) => {
+                Self::usage(error)
+            }
             _ => Self::could_not_run(error),
         }
     }

@@ -38,11 +38,13 @@ use exit::{Exit, Failed, Result};
 
 fn main() -> ExitCode {
     let typed = args::argv::normalise(Cli::command(), std::env::args_os());
-    let parsed = Cli::command().try_get_matches_from(typed);
-    let exit = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => {
+    let parsed = Cli::command().try_get_matches_from(&typed);
+    let exit = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok((cli, matches)) => {
             let verbose = cli.common.verbose > 0;
-            run(cli).unwrap_or_else(|failed| failed.report(verbose))
+            args::job_file::with_job_file(cli, &typed, &matches)
+                .and_then(run)
+                .unwrap_or_else(|failed| failed.report(verbose))
         }
         Err(error) if !error.use_stderr() => {
             ui::say(error.to_string().trim_end());

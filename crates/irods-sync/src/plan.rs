@@ -1,5 +1,6 @@
 //! `plan`: what `start` would do, and nothing done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ingest::broker::{Broker, Counts};
@@ -10,7 +11,7 @@ use ingest::sync_task::job;
 use crate::args::PlanArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Result};
-use crate::ui::json::{self, ForeseenJson, TotalsJson};
+use crate::ui::json::{self, ForeseenJson, PlanTotalsJson};
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
 use crate::{handler, signals, start};
@@ -35,12 +36,19 @@ pub async fn handle_plan(config: &Config, args: PlanArgs) -> Result<Exit> {
         .unless_told(so, forecast(config, &args, broker, &zone))
         .await;
     zone.close(&signals.shutdown).await;
-    let counts = counts?;
+    let (counts, by_rule) = counts?;
     match start.json {
-        true => ui::say(&json::line(&TotalsJson { totals: counts })),
+        true => ui::say(&json::line(&PlanTotalsJson {
+            totals: counts,
+            by_rule,
+        })),
         false => {
             let mut lines = vec!["a pass would end with".to_owned()];
             lines.extend(summary::totals(&counts));
+            lines.extend(by_rule.iter().map(|(rule, entries)| {
+                let (rule, entries) = (ui::plain(rule.as_bytes()), ui::thousands(*entries));
+                format!("  by rule      {rule}: {entries}")
+            }));
             ui::say(&lines.join("\n"));
         }
     }
@@ -52,16 +60,24 @@ async fn forecast(
     args: &PlanArgs,
     broker: Option<Arc<dyn Broker>>,
     zone: &ZoneAccess,
-) -> Result<Counts> {
+) -> Result<(Counts, BTreeMap<String, u64>)> {
     let start = &args.start;
     let mut request = start::request(start, None);
     handler::add(config, start, zone, &mut request).await?;
     let spec = job::check(&zone.pool, &request).await?;
     let survey = Survey::new(spec, zone.pool.clone(), start.worker.concurrency())?;
+    // The rules are listed that hit nothing, too.
+    let rules = start.job.rules.iter().flat_map(|rules| &rules.rules);
+    let mut by_rule: BTreeMap<String, u64> = rules.map(|rule| (rule.name.clone(), 0)).collect();
     let counts = survey.forecast(broker, |foreseen| {
-        ui::say(&line(&foreseen, args.start.json))
+        let hit = foreseen.chosen_by.iter().flat_map(|by| by.split(", "));
+        for rule in hit {
+            *by_rule.entry(rule.to_owned()).or_default() += 1;
+        }
+        ui::say(&line(&foreseen, start.json));
     });
-    Ok(counts.await?)
+    let counts = counts.await?;
+    Ok((counts, by_rule))
 }
 
 fn line(foreseen: &Foreseen, json: bool) -> String {
@@ -72,9 +88,13 @@ fn line(foreseen: &Foreseen, json: bool) -> String {
         Doing::Delete | Doing::Keep(_) => foreseen.target.as_bytes(),
         _ => &foreseen.path,
     };
-    format!(
-        "{}: {}",
+    let by = match &foreseen.chosen_by {
+        Some(by) => format!(" ({})", ui::plain(by.as_bytes())),
+        None => String::new(),
+    };
+    let (what, shown) = (
         ui::plain(foreseen.what.to_string().as_bytes()),
-        ui::plain(shown)
-    )
+        ui::plain(shown),
+    );
+    format!("{what}: {shown}{by}")
 }

@@ -16,6 +16,7 @@ use crate::spec::JobSpec;
 
 pub mod choice;
 pub mod python;
+pub mod rules;
 
 use choice::{Candidate, Choice, Chooses};
 

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::broker::BrokerError;
 use crate::core::choice::{EntryOptions, Targets, choose_directory};
+use crate::core::rules::{RuleError, RuleHandler};
 use crate::core::{EventHandler, NoHandler};
 use crate::naming;
 use crate::plan::{Operation, guard};
@@ -50,6 +51,9 @@ pub enum SurveyError {
     /// An exclusion.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// The rules.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
     /// The broker, which has the signatures.
     #[error(transparent)]
     Broker(#[from] BrokerError),
@@ -133,17 +137,18 @@ impl Survey {
     /// # Errors
     /// The source or an exclusion is unusable.
     pub fn new(spec: JobSpec, zone: Pool, at_once: usize) -> Result<Self, SurveyError> {
+        let spec = Arc::new(spec);
         Ok(Survey {
             source: spec.open_source()?,
             filter: Arc::new(spec.options.filter()?),
-            spec: Arc::new(spec),
+            handler: RuleHandler::around(&spec, Arc::new(NoHandler))?,
+            spec,
             zone,
-            handler: Arc::new(NoHandler),
             at_once: at_once.max(1),
         })
     }
 
-    /// The same of a job that has this handler: what it chooses counts, its hooks are not called.
+    /// The same of a job that has this handler, and no rules: what it chooses counts, its hooks are not called.
     pub fn with_handler(self, handler: Arc<dyn EventHandler>) -> Self {
         Survey { handler, ..self }
     }

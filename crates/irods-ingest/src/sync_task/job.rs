@@ -16,6 +16,7 @@ use crate::broker::{
 };
 use crate::context::JobContext;
 use crate::core::JobHooks;
+use crate::core::rules::RuleError;
 use crate::error::SyncError;
 use crate::naming::{self, NameError};
 use crate::plan::{Incompatible, Operation, check_compatible};
@@ -84,6 +85,9 @@ pub enum StartError {
     /// Operation and delete mode.
     #[error(transparent)]
     Incompatible(#[from] Incompatible),
+    /// A rule.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
     /// An option outside its range.
     #[error("{0}")]
     Option(String),
@@ -122,6 +126,9 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
     }
     check_compatible(options.operation, options.delete_mode)?;
     options.filter()?;
+    if let Some(rules) = &options.rules {
+        rules.check(options)?;
+    }
     let source = find_source(request).await?;
     let target = naming::target_collection(request.target)?;
     let mut connection = zone.get().await?;
@@ -157,6 +164,9 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
                 kind: resource.kind,
             });
         }
+    }
+    if let Some(rules) = &options.rules {
+        rules.check_in_zone(&mut connection).await?;
     }
     let user = format!("{}#{}", identity.user, identity.zone);
     let mut spec = JobSpec::new(

@@ -9,6 +9,7 @@ use crate::broker::{JobId, Leased};
 use crate::context::{Hold, JobContext};
 use crate::core::EventHandler;
 use crate::core::python::PythonHandler;
+use crate::core::rules::RuleHandler;
 use crate::spec::JobSpec;
 
 impl Worker {
@@ -36,7 +37,8 @@ impl Worker {
             job: leased.job,
             source,
             filter: Arc::new(filter),
-            handler: self.handler_of(leased.job, &spec)?,
+            handler: RuleHandler::around(&spec, self.handler_of(leased.job, &spec)?)
+                .map_err(|error| error.to_string())?,
             spec,
             zone: self.zone.clone(),
             breaker: self.shared.breaker.clone(),

@@ -36,7 +36,10 @@ impl Shape {
             };
             let long = argument.get_long().map(|name| format!("--{name}"));
             let short = argument.get_short().map(|name| format!("-{name}"));
-            flags.extend(long.into_iter().chain(short).map(|name| (name, takes)));
+            let aliases = argument.get_visible_aliases().unwrap_or_default();
+            let aliases = aliases.into_iter().map(|name| format!("--{name}"));
+            let names = long.into_iter().chain(short).chain(aliases);
+            flags.extend(names.map(|name| (name, takes)));
         }
         Shape {
             flags,

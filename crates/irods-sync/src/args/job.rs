@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, builder::TypedValueParser};
 use ingest::broker::Queues;
+use ingest::core::rules::Rules;
 use ingest::plan::{DeleteMode, Operation};
 use ingest::source::Matching;
 use ingest::sync_task::{ChecksumPolicy, JobOptions};
@@ -15,6 +16,13 @@ use super::{StartArgs, VerifyArgs, at_least_one};
 #[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Job")]
 pub struct JobFlags {
+    /// TOML file with flags of the job under [job], and rules that choose operation, resource, target, AVUs and permissions for single
+    /// entries (docs/operations.md)
+    #[arg(long, value_name = "FILE")]
+    pub job_file: Option<PathBuf>,
+    /// The rules of that file.
+    #[arg(skip)]
+    pub rules: Option<Rules>,
     /// Name of the job [default: one is made and printed]
     #[arg(long, value_name = "NAME", value_parser = job_name)]
     pub job_name: Option<String>,
@@ -39,8 +47,17 @@ pub struct JobFlags {
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
     /// Resource to register on or upload to [default: the zone chooses]
-    #[arg(long, value_name = "RESOURCE")]
+    #[arg(long, visible_alias = "to_resource", value_name = "RESOURCE")]
     pub resource: Option<String>,
+    /// Where a file is put below DEST: {mtime:%Y/%m}/{name} [default: {path}]
+    ///
+    /// path, dir, name, stem, ext; size, mode, mtime, ctime. Times are UTC and take a form after a colon. Two files for one target are refused. For
+    /// some files only: --job_file.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub target_template: Option<String>,
+    /// User that everything is done as, NAME or NAME#ZONE; the own one must be a rodsadmin
+    #[arg(long, value_name = "USER")]
+    pub as_user: Option<String>,
     /// Python file with a class named event_handler, as the Python tool takes it; what it chooses for the whole job goes
     /// before the flags
     #[arg(long, value_name = "FILE")]
@@ -225,6 +242,11 @@ impl StartArgs {
             },
             max_in_flight: self.job.max_in_flight,
             bucket: self.s3.access(&self.source),
+            rules: Rules::with_flags(
+                self.job.rules.clone(),
+                self.job.target_template.clone(),
+                self.job.as_user.clone(),
+            ),
             ..self.scan.exclude.options()
         }
     }

@@ -12,6 +12,7 @@ use ingest::plan::Operation;
 pub mod argv;
 mod help;
 mod job;
+pub mod job_file;
 mod log;
 mod s3;
 mod zone;

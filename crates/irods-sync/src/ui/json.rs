@@ -1,5 +1,7 @@
 //! JSON for machines: the shapes of `status --json`, `list --json` and `failures --json`, and Python's way of writing `list`.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ingest::broker::{Counts, FailureRecord, Job, JobEvent, Outstanding, Timestamp, Worker};
@@ -210,7 +212,16 @@ impl PathJson {
     }
 }
 
-/// The last line of `plan --json` and `verify --json`.
+/// The last line of `plan --json`.
+#[derive(Debug, Serialize)]
+pub struct PlanTotalsJson {
+    /// The totals.
+    pub totals: Counts,
+    /// Entries that something would be done with, or that are left out, by the rules that chose for them.
+    pub by_rule: BTreeMap<String, u64>,
+}
+
+/// The last line of `verify --json`.
 #[derive(Debug, Serialize)]
 pub struct TotalsJson<T> {
     /// The totals.
