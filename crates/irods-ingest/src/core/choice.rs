@@ -2,7 +2,7 @@
 //! ([`EntryOptions`]).
 //!
 //! A choice that cannot be followed is never replaced by a default: the entry fails with what is wrong. Pure but for
-//! [`choose`], which asks; that two entries of a directory do not get one target is seen by who knows all of them.
+//! `choose`, which asks; that two entries of a directory do not get one target is seen by who knows all of them.
 
 use std::time::Duration;
 
