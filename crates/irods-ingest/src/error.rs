@@ -41,6 +41,9 @@ pub enum SyncError {
     /// The broker.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// Nothing: a hook leaves the entry out, for this reason.
+    #[error("left out: {0}")]
+    LeftOut(String),
     /// The worker leaves.
     #[error("the worker is leaving")]
     Drained,

@@ -219,6 +219,7 @@ impl EventHandler for FirstFails {
         match self.always || *tries == 1 {
             true => Err(HookError {
                 message: "not now".to_owned(),
+                skip: false,
             }),
             false => Ok(()),
         }

@@ -67,6 +67,7 @@ impl EventHandler for Recorder {
             if *call <= self.fail_first {
                 return Err(HookError {
                     message: format!("no {call}"),
+                    skip: false,
                 });
             }
         }

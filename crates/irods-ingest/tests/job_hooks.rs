@@ -43,6 +43,7 @@ impl Recorder {
         match self.fails.is_some_and(|fails| call.starts_with(fails)) {
             true => Err(HookError {
                 message: "the disk array is switched off".to_owned(),
+                skip: false,
             }),
             false => Ok(()),
         }

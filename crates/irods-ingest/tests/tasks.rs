@@ -63,6 +63,7 @@ impl EventHandler for Refuses {
         match subject.target.ends_with(self.0) {
             true => Err(HookError {
                 message: "not today".to_owned(),
+                skip: false,
             }),
             false => Ok(()),
         }

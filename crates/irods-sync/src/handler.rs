@@ -1,6 +1,10 @@
 //! Event handlers in Python, as commands load and run them.
 
-use ingest::core::python::{self, Allowed, Python};
+use std::sync::Arc;
+
+use ingest::core::EventHandler;
+use ingest::core::python::{self, Allowed, Python, PythonHandler};
+use ingest::sync_task::JobSpec;
 use ingest::sync_task::job::{self, JobRequest};
 
 use crate::args::{HandlerFlags, StartArgs, WorkerArgs};
@@ -58,4 +62,20 @@ pub async fn add(
     request.hooks = handler.job_hooks();
     request.options.handler = Some(handler);
     Ok(())
+}
+
+/// The handler of a job of which only is looked what it would do, if it has one.
+pub fn to_look(
+    config: &Config,
+    flags: &HandlerFlags,
+    zone: &ZoneAccess,
+    spec: &JobSpec,
+) -> Option<Arc<dyn EventHandler>> {
+    let handler = spec.options.handler.clone()?;
+    if handler.chooses.is_empty() {
+        return None;
+    }
+    let python = python(config, flags, zone);
+    let spec = Arc::new(spec.clone());
+    Some(Arc::new(PythonHandler::new(python, handler, None, spec)))
 }

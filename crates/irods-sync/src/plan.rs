@@ -65,7 +65,12 @@ async fn forecast(
     let mut request = start::request(start, None);
     handler::add(config, start, zone, &mut request).await?;
     let spec = job::check(&zone.pool, &request).await?;
+    let handler = handler::to_look(config, &start.handler, zone, &spec);
     let survey = Survey::new(spec, zone.pool.clone(), start.worker.concurrency())?;
+    let survey = match handler {
+        Some(handler) => survey.with_handler(handler),
+        None => survey,
+    };
     // The rules are listed that hit nothing, too.
     let rules = start.job.rules.iter().flat_map(|rules| &rules.rules);
     let mut by_rule: BTreeMap<String, u64> = rules.map(|rule| (rule.name.clone(), 0)).collect();

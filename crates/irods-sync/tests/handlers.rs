@@ -299,20 +299,24 @@ fn what_cannot_be_used_is_refused_before_anything_is_done() {
             "resource nowhere does not exist",
         ),
         (
-            "operation(session, meta, **options):\n        return Operation.PUT if meta['path'] else None",
-            "operation: it looks at meta['path']",
+            "operation(session, meta, **options):\n        return Operation.PUT if meta['size'] else None",
+            "KeyError: 'size'",
         ),
         (
-            "to_resource(session, meta, **options):\n        return session.zone",
-            "to_resource: it uses its session",
+            "delete_mode(meta):\n        return meta['path']",
+            "delete_mode returned '/",
         ),
         (
-            "as_user(meta, **options):\n        return 'tempZone', 'alice'",
-            "it defines as_user, which is not possible yet",
+            "character_map():\n        return 7",
+            "character_map() method must return a dict or iterable of key value tuples",
         ),
         (
-            "on_coll_create(func, *args, **options):\n        pass",
-            "it defines on_coll_create, which is not possible yet",
+            "character_map():\n        return {'ab': '_'}",
+            "should denote only single-character substitutions",
+        ),
+        (
+            "character_map():\n        return {c: '_' for c in '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'}",
+            "leaves fewer than two letters or digits",
         ),
         (
             "delete_mode(meta):\n        return DeleteMode.TRASH",
@@ -341,4 +345,353 @@ fn what_cannot_be_used_is_refused_before_anything_is_done() {
     );
     let ran = ran.expect(2);
     assert!(ran.err.contains("cannot start no-such-python"), "{ran:?}");
+}
+
+#[test]
+fn settings_are_asked_for_each_entry() {
+    let site = Site::new();
+    for name in [
+        "a.put",
+        "b.reg",
+        "c.no",
+        "d.skip",
+        "e.elsewhere",
+        "sub/f.put",
+    ] {
+        site.file(name, name.as_bytes());
+    }
+    let body = "
+    @staticmethod
+    def operation(session, meta, **options):
+        from irods_capability_automated_ingest.utils import SkipEntry
+        assert meta['job_name'] in ('j', '') and meta['root_target_collection'] == '/tempZone/home/rods/t'
+        if meta['path'].endswith('.skip'):
+            raise SkipEntry('nobody wants it')
+        if meta['path'].endswith('.no'):
+            return Operation.NO_OP
+        return Operation.PUT_SYNC if meta['path'].endswith('.put') else None if 'size' in meta else Operation.REGISTER_SYNC
+
+    @staticmethod
+    def to_resource(session, meta, **options):
+        assert meta['size'] == os.stat(meta['path']).st_size and meta['target'].startswith('/tempZone/home/rods/t/')
+        return 'demoResc' if meta['path'].endswith('.put') else None
+
+    @staticmethod
+    def target_path(session, meta, **options):
+        return '/mnt/elsewhere' if meta['path'].endswith('.elsewhere') else None
+
+    @staticmethod
+    def as_user(meta, **options):
+        return 'tempZone', 'rods'
+";
+    std::fs::write(
+        site.path("handler.py"),
+        format!("{HEAD}\nclass event_handler(Core):\n{body}\n"),
+    )
+    .unwrap();
+    let plan = format!(
+        "plan src /tempZone/home/rods/t --embedded_zone zone --event_handler handler.py --python {} --json",
+        python()
+    );
+    let plan = site.run(&plan).expect(0).out;
+    assert!(
+        plan.contains("leave out (nobody wants it)") && plan.contains("handler.py"),
+        "{plan}"
+    );
+    let planned: serde_json::Value = serde_json::from_str(plan.lines().last().unwrap()).unwrap();
+    start(&site, body, "").expect(0);
+    let totals = site.status("j")["totals"].clone();
+    for (what, number) in [
+        ("uploaded", 2),
+        ("registered", 2),
+        ("left_out", 1),
+        ("failed", 0),
+    ] {
+        assert_eq!(totals[what], number, "{what} {totals}");
+        assert_eq!(planned["totals"][what], number, "{what} {planned}");
+    }
+    let again = start(&site, body, "").expect(0);
+    assert_eq!(
+        (again.number("uploaded"), again.number("registered")),
+        (0, 0)
+    );
+    let _zone = site.zone();
+    assert_eq!(site.objects("/tempZone/home/rods/t").len(), 4);
+}
+
+#[test]
+fn a_setting_that_goes_wrong_fails_its_entry_alone() {
+    let site = Site::new();
+    let messages = [
+        (
+            "operation",
+            "operation returned 'PUT'; Operation is expected",
+        ),
+        ("to_resource", "to_resource returned 7; str is expected"),
+        ("target_path", "target_path returned b'x'; str is expected"),
+        (
+            "as_user",
+            "as_user returned 'alice'; a pair of zone and user is expected",
+        ),
+        (
+            "max_retries",
+            "max_retries returned -1; a number from 0 on is expected",
+        ),
+        ("delay", "delay returned 'soon'; int is expected"),
+        ("timeout", "timeout returned None; int is expected"),
+        ("nowhere", "nowhere"),
+        ("nobody", "cannot act as nobody#tempZone"),
+        ("raises", "ZeroDivisionError"),
+        ("exits", "SystemExit: 3"),
+        ("ends", "the Python process of the handler ended"),
+        ("sleeps", "it took more than 6 s"),
+        (
+            "surrogate",
+            "to_resource returned '\\\\udcff'; str is expected",
+        ),
+    ];
+    for (name, _) in messages {
+        site.file(name, b"x");
+    }
+    for name in ["good", "forks", "prints", "wrong_directory/x"] {
+        site.file(name, b"x");
+    }
+    let body = "
+    @staticmethod
+    def operation(session, meta, **options):
+        import sys, time
+        if bad(meta, 'raises'):
+            1 / 0
+        if bad(meta, 'exits'):
+            sys.exit(3)
+        if bad(meta, 'ends'):
+            os._exit(4)
+        if bad(meta, 'forks'):
+            os.fork()
+        if bad(meta, 'prints'):
+            sys.stdout.buffer.write(bytes(range(256)) * 100)
+        if bad(meta, 'sleeps'):
+            while True:
+                time.sleep(1)
+        return 'PUT' if bad(meta, 'operation') else Operation.REGISTER_SYNC
+
+    @staticmethod
+    def delete_mode(meta):
+        return None if bad(meta, 'wrong_directory') else DeleteMode.DO_NOT_DELETE
+
+    @staticmethod
+    def to_resource(session, meta, **options):
+        wrong = {'to_resource': 7, 'nowhere': 'nowhere', 'surrogate': chr(0xdcff)}
+        return wrong.get(os.path.basename(meta['path']))
+
+    @staticmethod
+    def target_path(session, meta, **options):
+        return b'x' if bad(meta, 'target_path') else None
+
+    @staticmethod
+    def as_user(meta, **options):
+        return 'alice' if bad(meta, 'as_user') else ('tempZone', 'nobody' if bad(meta, 'nobody') else 'rods')
+
+    @staticmethod
+    def max_retries(hdlr_mod, logger, meta):
+        assert hdlr_mod is event_handler and isinstance(logger, dict)
+        return -1 if bad(meta, 'max_retries') else 1 if bad(meta, 'raises') else 0
+
+    @staticmethod
+    def delay(hdlr_mod, logger, meta, retries):
+        return 'soon' if bad(meta, 'delay') else 0
+
+    @staticmethod
+    def timeout(hdlr_mod, logger, meta):
+        return None if bad(meta, 'timeout') else 6
+
+def bad(meta, name):
+    return os.path.basename(meta['path']) == name
+";
+    start(&site, body, "--files_per_task 1").expect(1);
+    let totals = site.status("j")["totals"].clone();
+    assert_eq!(totals["registered"], 3, "{totals}");
+    assert_eq!(totals["retried"], 1, "{totals}");
+    assert_eq!(totals["failed"], messages.len() as u64 + 1, "{totals}");
+    let ledger = site.run("failures j --json").expect(0).out;
+    for (name, message) in messages {
+        let path = format!("/src/{name}\"");
+        let line = ledger.lines().find(|line| line.contains(&path));
+        assert!(
+            line.is_some_and(|line| line.contains(message)),
+            "{name}: {line:?}"
+        );
+    }
+    assert!(
+        ledger.contains("delete_mode returned None; DeleteMode is expected"),
+        "{ledger}"
+    );
+}
+
+#[test]
+fn names_are_mapped_below_the_target_and_deletions_know_it() {
+    use std::os::unix::ffi::OsStrExt;
+    let site = Site::new();
+    for name in ["a.txt", "plain", "my dir/b.txt", "gone.txt", "a_txt_S4"] {
+        site.file(name, name.as_bytes());
+    }
+    let odd = std::ffi::OsStr::from_bytes(b"bad.\xff");
+    std::fs::write(site.path("src").join(odd), "x").unwrap();
+    let body = "
+    @staticmethod
+    def character_map():
+        import re
+        return {re.compile('[^a-zA-Z0-9]'): '_'}
+
+    @staticmethod
+    def operation(session, meta, **options):
+        return Operation.PUT_SYNC
+
+    @staticmethod
+    def delete_mode(meta):
+        return DeleteMode.NO_TRASH
+
+    @staticmethod
+    def post_data_obj_create(hdlr_mod, logger, session, meta, *args, **options):
+        import base64
+        reason = meta.get('b64_reason')
+        assert (reason is None) == meta['path'].endswith('plain')
+        if reason == 'character_map':
+            assert base64.b64decode(meta['b64_path_str_charmap']) == os.fsencode(meta['path'])
+        elif reason:
+            assert base64.b64decode(meta['b64_path_str']) == os.fsencode(meta['path'])
+";
+    // The literal `a_txt_S4` is what `a.txt` is called: the first by name has it.
+    start(&site, body, "").expect(1);
+    let ledger = site.run("failures j").expect(0).out;
+    assert!(
+        ledger
+            .contains("target /tempZone/home/rods/t/a_txt_S4 of a_txt_S4 is that of a.txt as well"),
+        "{ledger}"
+    );
+    std::fs::remove_file(site.path("src/a_txt_S4")).unwrap();
+    std::fs::remove_file(site.path("src/gone.txt")).unwrap();
+    let ran = start(&site, body, "").expect(0);
+    assert_eq!(ran.number("removed"), 1);
+    let ran = start(&site, body, "").expect(0);
+    assert_eq!(ran.number("uploaded"), 0);
+    let _zone = site.zone();
+    let objects = site.objects("/tempZone/home/rods/t");
+    let mut names: Vec<_> = objects.iter().map(|object| format!("{object:?}")).collect();
+    names.sort();
+    let all = names.join("\n");
+    for name in [
+        "a_txt_S4",
+        "plain",
+        "my_dir_M8",
+        "b_txt_S4",
+        "irods_UnicodeEncodeError_",
+    ] {
+        assert!(all.contains(name), "{name}: {all}");
+    }
+    assert_eq!(objects.len(), 4, "{all}");
+}
+
+#[test]
+fn a_handler_that_has_an_event_itself_calls_back_to_have_it_done() {
+    let site = Site::new();
+    for name in ["done", "caught", "not_done", "raises", "skipped", "twice"] {
+        site.file(name, b"x");
+    }
+    site.file("left_out/x", b"x");
+    let body = format!(
+        "    pass
+{NOTE}
+from irods_capability_automated_ingest.utils import SkipEntry
+
+class event_handler(Core):
+    @staticmethod
+    def on_data_obj_create(func, hdlr_mod, logger, session, meta, *args, **options):
+        name = os.path.basename(meta['path'])
+        note('before', name, *[op.name for op in args], options['allow_redirect'])
+        if name == 'not_done':
+            return
+        if name == 'raises':
+            raise RuntimeError('of its own')
+        if name == 'skipped':
+            raise SkipEntry('not this one')
+        try:
+            func(hdlr_mod, logger, session, meta, *args, **options)
+            if name == 'twice':
+                func(hdlr_mod, logger, session, meta, *args, **options)
+        except Exception as error:
+            note('caught', name, 'SOURCE' in str(error) or 'already' in str(error))
+        note('after', name)
+
+    @classmethod
+    def on_coll_create(cls, func, *args, **options):
+        if args[3]['path'].endswith('left_out'):
+            raise SkipEntry('not that one')
+        super().on_coll_create(func, *args, **options)
+
+    @staticmethod
+    def post_coll_create(hdlr_mod, logger, session, meta, *args, **options):
+        note('post', meta['target'])
+"
+    );
+    start(&site, &body, "--operation PUT_SYNC").expect(1);
+    let totals = site.status("j")["totals"].clone();
+    for (what, number) in [("uploaded", 3), ("left_out", 3), ("failed", 1)] {
+        assert_eq!(totals[what], number, "{what} {totals}");
+    }
+    let ledger = site.run("failures j").expect(0).out;
+    assert!(
+        ledger.contains("on_data_obj_create: RuntimeError: of its own"),
+        "{ledger}"
+    );
+    assert_eq!(
+        out(&site),
+        [
+            "after caught",
+            "after done",
+            "after twice",
+            "before caught PUT_SYNC False",
+            "before done PUT_SYNC False",
+            "before not_done PUT_SYNC False",
+            "before raises PUT_SYNC False",
+            "before skipped PUT_SYNC False",
+            "before twice PUT_SYNC False",
+            "caught twice True",
+            "post /tempZone/home/rods/t",
+        ]
+    );
+}
+
+/// What the Python tool 0.7.0 made of these names, and a few that follow from its rules.
+const MAPPED: &str = r#"
+import re
+others = re.compile('[^a-zA-Z0-9]')
+vectors = [
+    ({others: '_'}, {
+        'a.txt': 'a_txt_S4', 'b.txt': 'b_txt_S4', 'a_txt': 'a_txt', '.x': '_x_K', 'my coll': 'my_coll_M8',
+        'é.dat': '__dat_ENA9A3', 'naïve file.txt': 'na_ve_file_txt_yW6VZZWy3',
+        'test-file~with@5!non.alphas': 'test_file_with_5_non_alphas_iQRy064Rz5Y66',
+        'a.b.c.d.e.f.g.h.i.j.k.l.m.n': 'a_b_c_d_e_f_g_h_i_j_k_l_m_n_yQflwnF96NkZ9rN8zIrZXtqxMaLfc5Z9sd',
+        'a.b.c.d.e.f.g.h.i.j.k.l.m.n.o': 'a_b_c_d_e_f_g_h_i_j_k_l_m_n_o_cznW3M7Bjov8PJjtW8TnIhC3XxisScgk8JPuA7',
+        '日本語データ.txt': '_______txt_OSW6DugVyYEYuUMkuFb8oLfdfzL2UFGTga', '': '',
+    }),
+    ({'-': '_'}, {'a-b': 'a_b~R4', 'a--b': 'a__b~HRLk1', 'a_b': 'a_b'}),
+    ({'-': '_', '~': '_', '_': 'x'}, {'a-b': 'axbR4'}),
+    ({'x': ''}, {'axb': 'ab-db', 'bx': 'b'}),
+    ({re.compile('[a-z]+'): '_'}, {'abc1': '_1-6437536'}),
+    ({(lambda c: ord(c) > 122): ':'}, {'a{b': 'a:b-76'}),
+    ([('a', None), (('b', 'c'), 'd'), ('', 'x')], {'abc': 'add-ByqN1', 'a': 'a'}),
+]
+for rules, names in vectors:
+    for name, expected in names.items():
+        found = CharacterMap(rules).name(name)
+        assert found == expected, (name, found, expected)
+"#;
+
+#[test]
+fn mapped_names_are_those_of_the_python_tool_to_the_byte() {
+    let algorithm = include_str!("../../irods-ingest/src/core/python/shim/charmap.py");
+    let ran =
+        ran(Command::new("python3").args(["-X", "utf8", "-c", &format!("{algorithm}{MAPPED}")]));
+    ran.expect(0);
 }

@@ -86,3 +86,75 @@ fn what_is_dangerous_is_warned_of() {
     let list = run(&server, &site, "list").expect(0);
     assert!(list.err.contains("appendonly"), "{}", list.err);
 }
+
+#[test]
+fn a_worker_runs_a_handler_out_of_redis_only_if_it_was_told_to() {
+    let Some(server) = Server::start(&["--appendonly", "yes"]) else {
+        return;
+    };
+    let site = Site::new();
+    site.files(3);
+    let handler = "
+from irods_capability_automated_ingest.utils import Operation
+class event_handler:
+    @staticmethod
+    def operation(session, meta, **options):
+        return Operation.PUT if meta['path'] else Operation.NO_OP
+";
+    std::fs::create_dir(site.path("handlers")).unwrap();
+    std::fs::write(
+        site.path("handlers/other.py"),
+        "class event_handler: pass\n",
+    )
+    .unwrap();
+    std::fs::write(site.path("handler.py"), handler).unwrap();
+    let command = |words: &str| {
+        let mut command = with(&server, &site, words);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command
+    };
+    let queue = |job: &str, dir: &str| {
+        let words = format!(
+            "start src /tempZone/home/rods/{job} --embedded_zone zone --job_name {job} --event_handler {dir}handler.py"
+        );
+        ran(&mut command(&words)).expect(0);
+    };
+    let is_refused = |job: &str, flags: &str, why: &str| {
+        let worker = Running::spawn(&mut command(&format!(
+            "worker --embedded_zone zone {flags}"
+        )));
+        until("the worker to refuse the job", || {
+            let events = run(&server, &site, &format!("status {job} --json")).out;
+            events.contains(why)
+        });
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.output().code, Some(0));
+    };
+    let is_done = |job: &str, flags: &str| {
+        let worker = Running::spawn(&mut command(&format!(
+            "worker --embedded_zone zone {flags}"
+        )));
+        until("the job to end", || {
+            let status = run(&server, &site, &format!("status {job} --json")).out;
+            status.contains("\"finished\"")
+        });
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.output().code, Some(0));
+        let status = run(&server, &site, &format!("status {job} --json")).out;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!(status["totals"]["uploaded"], 3, "{status}");
+    };
+    queue("one", "");
+    is_refused("one", "", "which this worker was not told to run");
+    is_refused(
+        "one",
+        "--handler_dir handlers",
+        "no file in handlers is the job's event handler",
+    );
+    std::fs::write(site.path("handlers/same.py"), handler).unwrap();
+    is_done("one", "--handler_dir handlers");
+    queue("two", "");
+    is_done("two", "--allow_uploaded_handlers");
+}

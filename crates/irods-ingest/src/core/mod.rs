@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::Future;
 
 use async_trait::async_trait;
+use irods_client::connection::Identity;
 
 use crate::broker::Job;
 use crate::error::{EntryError, SyncError};
@@ -62,6 +63,8 @@ pub struct Subject<'a> {
     pub operation: Operation,
     /// Facts of the entry, where it is a file that is there.
     pub stat: Option<&'a Stat>,
+    /// As whom it happens, if not as the worker's own user.
+    pub user: Option<&'a Identity>,
 }
 
 /// One pass of a job, as the hooks around it see it.
@@ -88,6 +91,16 @@ pub struct JobHooks {
 pub struct HookError {
     /// What it says; may have several lines.
     pub message: String,
+    /// It is no failure: the entry is to be left out, for this reason.
+    pub skip: bool,
+}
+
+/// An event that a handler has done itself.
+#[async_trait]
+pub trait EventDone: Send {
+    /// Goes on until the event's action is to be done (`true`) or the event has ended (`false`). `acted` is how the action went, if
+    /// it was asked for.
+    async fn next(&mut self, acted: Option<Result<(), String>>) -> Result<bool, HookError>;
 }
 
 /// What a site wants to happen around events.
@@ -101,6 +114,23 @@ pub trait EventHandler: fmt::Debug + Send + Sync {
 
     /// Runs after the action.
     async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+
+    /// Whether the handler has this event done itself: then there is no `pre` and no `post` of it but [`EventHandler::begin`].
+    fn replaces(&self, _: Event) -> bool {
+        false
+    }
+
+    /// Begins such an event.
+    async fn begin<'a>(
+        &'a self,
+        event: Event,
+        _: Subject<'_>,
+    ) -> Result<Box<dyn EventDone + 'a>, HookError> {
+        Err(HookError {
+            message: format!("on_{} is not the handler's", event.name()),
+            skip: false,
+        })
+    }
 
     /// What this handler may choose for single entries. Where it is `None`, [`EventHandler::choose`] is never called.
     fn chooses(&self) -> Option<Chooses> {
@@ -153,7 +183,7 @@ impl EventHandler for NoHandler {
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident $event:ident;)*) => {$(
         $(#[$doc])*
-        pub async fn $name<T>(
+        pub async fn $name<T: Default>(
             handler: &dyn EventHandler,
             subject: Subject<'_>,
             action: impl Future<Output = Result<T, SyncError>>,
@@ -178,18 +208,53 @@ events! {
     on_coll_delete CollDelete;
 }
 
-async fn around<T>(
+async fn around<T: Default>(
     handler: &dyn EventHandler,
     event: Event,
     subject: Subject<'_>,
     action: impl Future<Output = Result<T, SyncError>>,
 ) -> Result<T, SyncError> {
-    let failed = |when: &str, error: HookError| {
-        SyncError::Entry(EntryError::new(
+    let failed = |when: &str, error: HookError| match error.skip {
+        true => SyncError::LeftOut(error.message),
+        false => SyncError::Entry(EntryError::new(
             "HOOK_FAILED",
             format!("{when}_{}: {error}", event.name()),
-        ))
+        )),
     };
+    if handler.replaces(event) {
+        let mut action = Some(action);
+        let mut event = handler
+            .begin(event, subject)
+            .await
+            .map_err(|e| failed("on", e))?;
+        let (mut value, mut failure, mut acted) = (T::default(), None, None);
+        let ended = loop {
+            match event.next(acted).await {
+                Ok(true) => {}
+                ended => break ended,
+            }
+            acted = Some(match action.take() {
+                None => Err("it was done already".to_owned()),
+                Some(action) => match action.await {
+                    Ok(done) => {
+                        value = done;
+                        Ok(())
+                    }
+                    Err(error) => {
+                        let told = error.to_string();
+                        failure = Some(error);
+                        Err(told)
+                    }
+                },
+            });
+        };
+        // Whatever the handler makes of a failure, the entry has failed.
+        return match (failure, ended) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(failed("on", error)),
+            (None, Ok(_)) => Ok(value),
+        };
+    }
     let hooks = handler.has_hooks(event);
     if hooks {
         handler
@@ -239,6 +304,7 @@ mod tests {
             match self.fail_pre {
                 true => Err(HookError {
                     message: "no".into(),
+                    skip: false,
                 }),
                 false => Ok(()),
             }
@@ -254,6 +320,7 @@ mod tests {
         target: "/tempZone/a",
         operation: Operation::Put,
         stat: None,
+        user: None,
     };
 
     fn run(recorder: &Recorder, ok: bool) -> (Vec<String>, bool) {

@@ -1,6 +1,7 @@
 //! Collections on the way to where something belongs. No lock: who comes second finds that the collection is there, which
 //! is what was wanted.
 
+use irods_client::connection::Identity;
 use irods_client::protocol::path;
 
 use crate::broker::Counts;
@@ -17,6 +18,7 @@ pub(crate) struct Wanted<'a> {
     /// Absolute path of the directory that it is of.
     pub(crate) source: &'a [u8],
     pub(crate) operation: Operation,
+    pub(crate) user: Option<&'a Identity>,
 }
 
 /// Makes a collection, and whatever is missing above it, one by one from the top, each with its
@@ -94,6 +96,7 @@ async fn create_dir(
         target: wanted.collection,
         operation: wanted.operation,
         stat: None,
+        user: wanted.user,
     };
     on_coll_create(context.handler.as_ref(), subject, async {
         Ok(zone.create_collection(wanted.collection).await?)

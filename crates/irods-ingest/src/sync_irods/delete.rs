@@ -25,6 +25,7 @@ pub(crate) async fn delete_object(
     patiently(context, of.user.as_ref(), |mut zone, again| async move {
         match delete_once(context, zone.as_mut(), of, object).await {
             Ok(deleted) => Ok(deleted || again),
+            Err(SyncError::LeftOut(_)) => Ok(false),
             // Whatever was said now, the attempt before may have done it.
             Err(SyncError::Entry(_)) if again && zone.replicas(object).await?.is_empty() => {
                 Ok(true)
@@ -108,6 +109,7 @@ pub(crate) async fn delete_collection_if_empty(
             Err(SyncError::Entry(e)) if e.code == Some(codes::CAT_COLLECTION_NOT_EMPTY) => {
                 Ok(false)
             }
+            Err(SyncError::LeftOut(_)) => Ok(false),
             other => other,
         }
     })
@@ -124,11 +126,12 @@ async fn is_empty(zone: &mut dyn Session, collection: &str) -> Result<bool, Sync
     Ok(!found && zone.list_subcollections(collection).await?.is_empty())
 }
 
-fn subject<'a>(of: &EntryOptions, source: &'a [u8], target: &'a str) -> Subject<'a> {
+fn subject<'a>(of: &'a EntryOptions, source: &'a [u8], target: &'a str) -> Subject<'a> {
     Subject {
         path: source,
         target,
         operation: of.operation,
         stat: None,
+        user: of.user.as_ref(),
     }
 }

@@ -159,6 +159,7 @@ async fn make_parents(
         collection: path::parent(action.subject.target).unwrap_or("/"),
         source: &action.context.absolute(action.directory),
         operation: action.subject.operation,
+        user: action.options.user.as_ref(),
     };
     create_dirs(action.context, zone, wanted).await
 }

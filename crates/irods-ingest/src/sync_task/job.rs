@@ -5,9 +5,10 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use irods_client::Pool;
+use irods_client::connection::Identity;
 use irods_client::data_object::ObjectKind;
 use irods_client::protocol::path;
+use irods_client::{Connection, Pool};
 
 use super::{PathTask, Task, TaskEnd};
 use crate::broker::limits::MAX_CHILDREN;
@@ -128,6 +129,12 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
     options.filter()?;
     if let Some(rules) = &options.rules {
         rules.check(options)?;
+        if let Some(handler) = options.handler.as_ref().filter(|h| !h.chooses.is_empty()) {
+            return Err(StartError::Option(format!(
+                "the job has rules, and event handler {} chooses for single entries: only one of them can",
+                handler.path
+            )));
+        }
     }
     let source = find_source(request).await?;
     let target = naming::target_collection(request.target)?;
@@ -169,6 +176,15 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
         rules.check_in_zone(&mut connection).await?;
     }
     let user = format!("{}#{}", identity.user, identity.zone);
+    if let Some(handler) = &options.handler
+        && handler.chooses_users()
+        && !may_act_for_others(&mut connection, &identity).await?
+    {
+        return Err(StartError::Option(format!(
+            "event handler {}: as_user needs a user of type rodsadmin, which {user} is not",
+            handler.path
+        )));
+    }
     let mut spec = JobSpec::new(
         &source,
         target,
@@ -190,6 +206,18 @@ async fn find_source(request: &JobRequest<'_>) -> Result<PathBuf, StartError> {
             "a look at the source did not end".into(),
         )),
     }
+}
+
+/// Whether this user may act for others.
+async fn may_act_for_others(
+    connection: &mut Connection,
+    who: &Identity,
+) -> Result<bool, irods_client::Error> {
+    let users = connection.list_users().await?;
+    let mut is = users
+        .iter()
+        .filter(|user| user.name == who.user && user.zone == who.zone);
+    Ok(is.any(|user| user.kind == "rodsadmin"))
 }
 
 /// Queues a checked job, or goes on with an unfinished one that does the same.

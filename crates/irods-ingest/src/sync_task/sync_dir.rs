@@ -76,6 +76,7 @@ pub(super) async fn sync_dir(
                 target: collection,
                 operation: here.operation,
                 stat: None,
+                user: here.user.as_ref(),
             };
             let done = match (event, effect) {
                 (plan::Event::Modify, _) => {
@@ -86,6 +87,7 @@ pub(super) async fn sync_dir(
                         collection,
                         source: absolute,
                         operation: here.operation,
+                        user: here.user.as_ref(),
                     };
                     sync_irods::create_dirs(context, zone, wanted).await
                 }

@@ -99,7 +99,7 @@ pub(super) async fn sync_entry(
         },
     };
     let limit = options.timeout;
-    let counts = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
+    let done = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
         let file = &file;
         async move {
             let act = std::pin::pin!(file.decide_and_act(zone.as_mut(), redelivered));
@@ -112,14 +112,23 @@ pub(super) async fn sync_entry(
             }
         }
     })
-    .await
-    .map_err(|error| match error {
-        // What the job names, all of its entries name; this is the entry's own.
-        SyncError::Job(why) if options.resource != context.spec.options.resource => {
-            SyncError::Entry(EntryError::new("WRONG_RESOURCE", why))
+    .await;
+    let counts = match done {
+        // A handler that replaces the action did not have it done: whatever it did instead is not known here.
+        Ok(counts) if counts == Counts::default() => left_out(),
+        Ok(counts) => counts,
+        Err(SyncError::LeftOut(_)) => {
+            return Ok(FileDone {
+                counts: left_out(),
+                signature: None,
+            });
         }
-        other => other,
-    })?;
+        // What the job names, all of its entries name; this is the entry's own.
+        Err(SyncError::Job(why)) if options.resource != context.spec.options.resource => {
+            return Err(SyncError::Entry(EntryError::new("WRONG_RESOURCE", why)));
+        }
+        Err(other) => return Err(other),
+    };
     let same = context.source.is_versioned() || {
         let after = look_at(context, directory, &item.name, operation).await;
         after.is_ok_and(|after| after.stat.unchanged_since(&look.stat))
@@ -290,6 +299,7 @@ impl File<'_> {
                 target: self.logical,
                 operation: self.options.operation,
                 stat: Some(&self.look.stat),
+                user: self.options.user.as_ref(),
             },
             options: self.options,
             stat: &self.look.stat,

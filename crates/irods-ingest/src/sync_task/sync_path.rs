@@ -131,7 +131,13 @@ async fn scan(
         let known = remembered.of_directory(context, &record, task, &listing);
         let redelivered = leased.expiries > 0 || task.redelivered;
         let directory = (task.directory.as_slice(), here);
-        completion.counts += sync_dir(context, directory, known, redelivered).await?;
+        completion.counts += match sync_dir(context, directory, known, redelivered).await {
+            Err(SyncError::LeftOut(_)) => {
+                completion.counts += sync_entry::left_out();
+                return Ok(());
+            }
+            made => made?,
+        };
     }
     let after = cursor.map(|cursor| cursor.after);
     let mut children = Children::new(context, leased, task, queued);

@@ -61,13 +61,8 @@ impl Worker {
             None => return Err("this worker runs no event handlers".to_owned()),
         };
         allowed.check(handler)?;
-        let (spec, broker) = (spec.clone(), self.broker.clone());
-        Ok(Arc::new(PythonHandler::new(
-            python,
-            handler.clone(),
-            job,
-            spec,
-            broker,
-        )))
+        let job = Some((job, self.broker.clone()));
+        let handler = PythonHandler::new(python, handler.clone(), job, spec.clone());
+        Ok(Arc::new(handler))
     }
 }

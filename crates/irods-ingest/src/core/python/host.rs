@@ -36,6 +36,7 @@ pub(super) fn modules() -> BTreeMap<String, &'static str> {
         ("redis_utils", include_str!("shim/redis_utils.py")),
         ("redis_key", include_str!("shim/redis_key.py")),
         ("sync_logging", include_str!("shim/sync_logging.py")),
+        ("_charmap", include_str!("shim/charmap.py")),
         ("_host", include_str!("shim/host.py")),
     ]
     .map(|(name, text)| (format!("{PACKAGE}.{name}"), text))
@@ -65,9 +66,21 @@ pub(super) enum HostError {
     /// It cannot be used; why.
     #[error("{0}")]
     Unsuitable(String),
+    /// The entry is to be left out; why.
+    #[error("{0}")]
+    Skipped(String),
     /// An answer that is none.
     #[error("the Python process of the handler answers nonsense")]
     Nonsense,
+}
+
+/// What a host says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// The answer to the request.
+    Answer(Value),
+    /// What the event is about is to be done, and how that went to be told.
+    Act,
 }
 
 /// A process that has loaded the handler.
@@ -129,17 +142,33 @@ impl Host {
         request: &Value,
         limit: Duration,
     ) -> Result<Value, HostError> {
-        let answered = tokio::time::timeout(limit, self.exchange(request)).await;
+        match self.say(request, limit).await? {
+            Said::Answer(value) => Ok(value),
+            Said::Act => Err(HostError::Nonsense),
+        }
+    }
+
+    /// Sends a request, or how what was asked for in the middle of one went, and waits for what comes back.
+    pub(super) async fn say(
+        &mut self,
+        message: &Value,
+        limit: Duration,
+    ) -> Result<Said, HostError> {
+        let answered = tokio::time::timeout(limit, self.exchange(message)).await;
         let mut answer = match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => return Err(HostError::Ended),
             Err(_) => return Err(HostError::TimedOut(limit)),
         };
+        if answer.get("act").is_some() {
+            return Ok(Said::Act);
+        }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         match &mut answer {
             Value::Object(object) => match object.remove("ok") {
-                Some(value) => Ok(value),
+                Some(value) => Ok(Said::Answer(value)),
                 None => Err(match (object.get("unsuitable"), object.get("error")) {
+                    _ if let Some(why) = object.get("skip") => HostError::Skipped(text(why)),
                     (Some(why), _) => HostError::Unsuitable(text(why)),
                     (None, Some(error)) => HostError::Raised {
                         summary: text(error),

@@ -1,9 +1,8 @@
 //! Event handlers of the Python tool, unmodified: a class named `event_handler` in a file of its own.
 //!
-//! Hooks run in Python processes (`host`), one for each task that is in one at the same time, started when first needed. What the
-//! handler chooses for the whole job (operation, resource, ...) is asked once, when the job is started, and becomes the
-//! job's options. A handler that wants something that this version cannot do (choosing by entry, replacing an action) is
-//! refused then, never ignored.
+//! Hooks run in Python processes (`host`), one for each task that is in one at the same time, started when first needed. What a
+//! setting can but answer always (its code names a constant) is asked once, when the job is started; all others are asked
+//! for the entries of a chunk together (`choose`). A handler that wants something that is not possible is refused, never ignored.
 //!
 //! The modules that handler files import are written anew here (`shim/`) and need Python 3.8 or later, and python-irodsclient only
 //! in hooks that use their session.
@@ -17,15 +16,17 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Event, EventHandler, HookError, JobHooks, JobPass, Subject};
+use super::choice::{Candidate, Choice, Chooses};
+use super::{Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
 use crate::broker::{Broker, JobId};
 use crate::plan::{DeleteMode, Operation};
-use crate::source::EntryKind;
 use crate::spec::{JobOptions, JobSpec};
 
+mod choose;
 mod host;
+mod meta;
 
-use host::{Host, HostError};
+use host::{Host, HostError, Said};
 
 /// Longest that a handler may take to be loaded.
 const LOADING: Duration = Duration::from_secs(30);
@@ -44,11 +45,19 @@ pub struct Handler {
     pub path: String,
     /// Its text.
     pub text: String,
-    /// Names of its hooks, such as `pre_coll_create`.
+    /// Names of its hooks, such as `pre_coll_create`, and of the events that it has done itself, such as `on_coll_create`.
     pub hooks: BTreeSet<String>,
+    /// Names of the settings that may differ from entry to entry, such as `operation`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub chooses: BTreeSet<String>,
 }
 
 impl Handler {
+    /// Whether entries may be applied as other users, for which the worker's own must be a `rodsadmin`.
+    pub fn chooses_users(&self) -> bool {
+        self.chooses.contains("as_user")
+    }
+
     /// Which of its hooks are around passes.
     pub fn job_hooks(&self) -> JobHooks {
         JobHooks {
@@ -134,14 +143,17 @@ pub struct HandlerError {
 #[derive(Debug, Clone, Deserialize)]
 struct Description {
     hooks: BTreeSet<String>,
+    replaces: BTreeSet<String>,
+    chooses: BTreeSet<String>,
     settings: Settings,
 }
 
-/// What a handler chooses for a job; `None` where it has no such method.
+/// What a handler says of the whole job: what can but be the same for all entries, and what it answers for the root, which the Python
+/// tool asks for before it does anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Settings {
-    operation: Option<String>,
-    delete_mode: Option<String>,
+    operation: Option<Operation>,
+    delete_mode: Option<DeleteMode>,
     to_resource: Option<String>,
     max_retries: Option<u32>,
     timeout: Option<u64>,
@@ -149,19 +161,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Writes what the handler chooses over a job's options.
-    pub fn apply(&self, options: &mut JobOptions) {
-        let operation = |name: &String| name.parse::<Operation>().ok();
-        if let Some(operation) = self.operation.as_ref().and_then(operation) {
-            options.operation = operation;
-        }
-        let mode = |name: &String| name.parse::<DeleteMode>().ok();
-        if let Some(mode) = self.delete_mode.as_ref().and_then(mode) {
-            options.delete_mode = mode;
-        }
-        if let Some(resource) = &self.to_resource {
-            options.resource = Some(resource.clone());
-        }
+    /// Writes what the handler says over a job's options.
+    pub fn apply(self, options: &mut JobOptions) {
+        options.operation = self.operation.unwrap_or(options.operation);
+        options.delete_mode = self.delete_mode.unwrap_or(options.delete_mode);
+        options.resource = self.to_resource.or(options.resource.take());
         options.max_retries = self.max_retries.unwrap_or(options.max_retries);
         options.timeout = self.timeout.unwrap_or(options.timeout);
         options.delay = self.delay.unwrap_or(options.delay);
@@ -189,6 +193,7 @@ pub async fn load(
         path: path.to_owned(),
         text: text.to_owned(),
         hooks: BTreeSet::new(),
+        chooses: BTreeSet::new(),
     };
     let hello = hello(python, &handler, "", spec);
     let (_, description) = Host::start(python, &hello, LOADING)
@@ -196,8 +201,12 @@ pub async fn load(
         .map_err(|error| failed(error.to_string()))?;
     let description: Description = serde_json::from_value(description)
         .map_err(|error| failed(format!("its host answers nonsense: {error}")))?;
-    let hooks = description.hooks;
-    Ok((Handler { hooks, ..handler }, description.settings))
+    let loaded = Handler {
+        hooks: &description.hooks | &description.replaces,
+        chooses: description.chooses,
+        ..handler
+    };
+    Ok((loaded, description.settings))
 }
 
 /// A job's handler that runs in Python.
@@ -205,9 +214,9 @@ pub async fn load(
 pub struct PythonHandler {
     handler: Handler,
     python: Python,
-    job: JobId,
+    /// Whose name handlers are told; none of what is only looked at.
+    job: Option<(JobId, Arc<dyn Broker>)>,
     spec: Arc<JobSpec>,
-    broker: Arc<dyn Broker>,
     /// Hosts that wait for something to do.
     idle: Mutex<Vec<Host>>,
     /// What pre hooks left in `meta`, by event and target, for the post hooks.
@@ -219,26 +228,32 @@ impl PythonHandler {
     pub fn new(
         python: Python,
         handler: Handler,
-        job: JobId,
+        job: Option<(JobId, Arc<dyn Broker>)>,
         spec: Arc<JobSpec>,
-        broker: Arc<dyn Broker>,
     ) -> Self {
         PythonHandler {
             handler,
             python,
             job,
             spec,
-            broker,
             idle: Mutex::default(),
             kept: Mutex::default(),
         }
     }
 
     async fn start_host(&self) -> Result<Host, HookError> {
-        let failed = |message: String| HookError { message };
-        let job = self.broker.job(self.job).await;
-        let job = job.map_err(|error| failed(error.to_string()))?;
-        let hello = hello(&self.python, &self.handler, &job.name, &self.spec);
+        let failed = |message: String| HookError {
+            message,
+            skip: false,
+        };
+        let name = match &self.job {
+            Some((job, broker)) => {
+                let job = broker.job(*job).await;
+                job.map_err(|error| failed(error.to_string()))?.name
+            }
+            None => String::new(),
+        };
+        let hello = hello(&self.python, &self.handler, &name, &self.spec);
         let started = Host::start(&self.python, &hello, LOADING).await;
         Ok(started.map_err(|error| failed(error.to_string()))?.0)
     }
@@ -247,33 +262,76 @@ impl PythonHandler {
         self.handler.hooks.contains(hook)
     }
 
-    /// Calls a hook. The host of a call that fails otherwise than by an exception of the hook's, or that is given up, ends.
-    async fn call(&self, request: Value) -> Result<Value, HookError> {
+    /// A host that has nothing to do.
+    async fn host(&self) -> Result<Host, HookError> {
         let idle = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.pop()
         };
-        let mut host = match idle {
-            Some(host) => host,
-            None => self.start_host().await?,
-        };
-        let limit = self.spec.options.file_timeout();
-        let answered = host.call(&request, limit).await;
-        // Whoever raised is as good as before; everything else, a call that is given up too, costs the host.
-        if matches!(answered, Ok(_) | Err(HostError::Raised { .. })) {
+        match idle {
+            Some(host) => Ok(host),
+            None => self.start_host().await,
+        }
+    }
+
+    /// What became of a call. The host of one that fails otherwise than by an exception of the handler's, or that is given up, ends.
+    fn done<T>(&self, host: Host, answered: Result<T, HostError>) -> Result<T, HookError> {
+        use HostError::{Raised, Skipped, Unsuitable};
+        // Whoever raised is as good as before; everything else costs the host.
+        if matches!(
+            answered,
+            Ok(_) | Err(Raised { .. } | Skipped(_) | Unsuitable(_))
+        ) {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(host);
         }
         answered.map_err(|error| HookError {
+            skip: matches!(error, Skipped(_)),
             message: error.to_string(),
         })
+    }
+
+    async fn call(&self, request: Value) -> Result<Value, HookError> {
+        let mut host = self.host().await?;
+        let limit = self.spec.options.file_timeout();
+        let answered = host.call(&request, limit).await;
+        self.done(host, answered)
+    }
+}
+
+/// An event that the handler has done itself.
+struct Conversation<'a> {
+    handler: &'a PythonHandler,
+    request: Value,
+    /// Until the call has ended.
+    host: Option<Host>,
+}
+
+#[async_trait]
+impl EventDone for Conversation<'_> {
+    async fn next(&mut self, acted: Option<Result<(), String>>) -> Result<bool, HookError> {
+        let message = match acted {
+            None => std::mem::take(&mut self.request),
+            Some(acted) => json!({ "error": acted.err() }),
+        };
+        let limit = self.handler.spec.options.file_timeout();
+        let Some(mut host) = self.host.take() else {
+            return Ok(false);
+        };
+        match host.say(&message, limit).await {
+            Ok(Said::Act) => {
+                self.host = Some(host);
+                Ok(true)
+            }
+            answered => self.handler.done(host, answered.map(|_| false)),
+        }
     }
 }
 
 #[async_trait]
 impl EventHandler for PythonHandler {
     fn has_hooks(&self, event: Event) -> bool {
-        ["pre", "post"]
+        ["pre", "post", "on"]
             .iter()
             .any(|when| self.has(&format!("{when}_{}", event.name())))
     }
@@ -284,6 +342,31 @@ impl EventHandler for PythonHandler {
 
     async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {
         self.around("post", event, subject).await
+    }
+
+    fn replaces(&self, event: Event) -> bool {
+        self.has(&format!("on_{}", event.name()))
+    }
+
+    async fn begin<'a>(
+        &'a self,
+        event: Event,
+        subject: Subject<'_>,
+    ) -> Result<Box<dyn EventDone + 'a>, HookError> {
+        Ok(Box::new(Conversation {
+            request: request(&format!("on_{}", event.name()), event, subject),
+            host: Some(self.host().await?),
+            handler: self,
+        }))
+    }
+
+    fn chooses(&self) -> Option<Chooses> {
+        choose::chooses(&self.handler)
+    }
+
+    async fn choose(&self, asked: &[Candidate<'_>]) -> Result<Vec<Choice>, HookError> {
+        let answers = self.call(choose::request(&self.handler, asked)).await?;
+        choose::choices(&self.handler, asked, answers)
     }
 
     fn job_hooks(&self) -> JobHooks {
@@ -317,24 +400,7 @@ impl PythonHandler {
         if !self.has(&hook) {
             return Ok(());
         }
-        // Of the calls that the Python tool makes, those that upload have the operation as a further argument.
-        let uploads = match event {
-            Event::DataObjCreate => subject.operation.uploads(),
-            Event::DataObjModify => {
-                matches!(subject.operation, Operation::PutSync | Operation::PutAppend)
-            }
-            _ => false,
-        };
-        let arguments = match uploads {
-            true => vec![subject.operation.name()],
-            false => Vec::new(),
-        };
-        let mut request = json!({
-            "hook": hook,
-            "meta": entry_meta(event, subject),
-            "args": arguments,
-            "options": options(event, subject.operation),
-        });
+        let mut request = request(&hook, event, subject);
         if let Some(kept) = kept {
             request["kept"] = kept;
         }
@@ -347,6 +413,7 @@ impl PythonHandler {
                     message: format!(
                         "{MAX_KEPT} pre hooks left something in meta that no post hook took"
                     ),
+                    skip: false,
                 });
             }
             kept.insert(place, left);
@@ -359,47 +426,28 @@ impl PythonHandler {
     }
 }
 
-/// The keyword arguments of a hook.
-fn options(event: Event, operation: Operation) -> Value {
-    match event {
-        Event::DataObjCreate | Event::DataObjModify if operation != Operation::NoOp => {
-            json!({ "allow_redirect": false })
+/// The call of a hook.
+fn request(hook: &str, event: Event, subject: Subject<'_>) -> Value {
+    // Of the calls that the Python tool makes, those that upload have the operation as a further argument.
+    let uploads = match event {
+        Event::DataObjCreate => subject.operation.uploads(),
+        Event::DataObjModify => {
+            matches!(subject.operation, Operation::PutSync | Operation::PutAppend)
         }
-        _ => json!({}),
-    }
-}
-
-/// What handlers are told of the entry, besides what is the same for the whole job.
-fn entry_meta(event: Event, subject: Subject<'_>) -> Value {
-    let mut meta = json!({ "target": subject.target });
-    match std::str::from_utf8(subject.path) {
-        Ok(path) => meta["path"] = path.into(),
-        Err(_) => meta["path_bytes"] = subject.path.into(),
-    }
-    match event {
-        Event::CollCreate | Event::CollModify => {
-            meta["entry_type"] = "dir".into();
-            meta["task"] = "filesystem_sync_dir".into();
-        }
-        Event::CollDelete => meta["target_collection"] = subject.target.into(),
-        Event::DataObjDelete => meta["data_objects_to_delete"] = json!([subject.target]),
-        Event::DataObjCreate | Event::DataObjModify => {
-            meta["entry_type"] = "file".into();
-            meta["task"] = "sync_file".into();
-            meta["is_empty_dir"] = Value::Null;
-        }
-    }
-    if let Some(stat) = subject.stat {
-        let time = |time: crate::source::Timestamp| {
-            time.seconds as f64 + f64::from(time.nanos) / 1_000_000_000.0
-        };
-        meta["mtime"] = time(stat.mtime).into();
-        meta["ctime"] = time(stat.ctime).into();
-        meta["size"] = stat.size.into();
-        meta["is_link"] = (stat.kind == EntryKind::Symlink).into();
-        meta["is_socket"] = (stat.kind == EntryKind::Socket).into();
-    }
-    meta
+        _ => false,
+    };
+    let arguments = match uploads {
+        true => vec![subject.operation.name()],
+        false => Vec::new(),
+    };
+    let user = subject.user.map(|user| [&user.zone, &user.user]);
+    json!({
+        "hook": hook,
+        "meta": meta::entry_meta(event, subject),
+        "args": arguments,
+        "options": meta::options(event, subject.operation),
+        "user": user,
+    })
 }
 
 /// The first message to a host.
@@ -408,40 +456,6 @@ fn hello(python: &Python, handler: &Handler, job_name: &str, spec: &JobSpec) -> 
         "modules": host::modules(),
         "path": handler.path,
         "text": handler.text,
-        "meta": job_meta(python, handler, job_name, spec),
-    })
-}
-
-/// What handlers are told of the job, under the names that the Python tool has for it.
-fn job_meta(python: &Python, handler: &Handler, job_name: &str, spec: &JobSpec) -> Value {
-    let source = String::from_utf8_lossy(spec.source_bytes());
-    let options = &spec.options;
-    let redis = match &python.store {
-        Store::File(_) | Store::Redis(None) => Value::Null,
-        Store::Redis(Some((host, port, db))) => json!({ "host": host, "port": port, "db": db }),
-    };
-    let log = json!({ "filename": null, "when": null, "interval": null, "level": null });
-    json!({
-        "job_name": job_name,
-        "target": spec.target,
-        "root_target_collection": spec.target,
-        "root": source,
-        "src_path": source,
-        "path": source,
-        "interval": null,
-        "ignore_cache": options.ignore_cache,
-        "initial_ingest": options.initial_ingest,
-        "synchronous": false,
-        "progress": false,
-        "profile": false,
-        "files_per_task": options.files_per_task,
-        "event_handler": handler.path,
-        "restart_queue": options.queues.restart,
-        "path_queue": options.queues.path,
-        "file_queue": options.queues.file,
-        "exclude_file_type": options.exclude_file_type,
-        "exclude_file_name": options.exclude_file_name,
-        "exclude_directory_name": options.exclude_directory_name,
-        "config": { "log": log, "profile": log, "redis": redis },
+        "meta": meta::job_meta(python, handler, job_name, spec),
     })
 }

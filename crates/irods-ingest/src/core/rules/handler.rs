@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Compiled, Entry, RuleError};
 use crate::core::choice::{Candidate, Choice, Chooses};
-use crate::core::{Event, EventHandler, HookError, JobHooks, JobPass, Subject};
+use crate::core::{Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
 use crate::spec::JobSpec;
 
 /// The rules of a job, and the handler whose hooks it has.
@@ -95,6 +95,18 @@ impl EventHandler for RuleHandler {
 
     fn has_hooks(&self, event: Event) -> bool {
         self.hooks.has_hooks(event)
+    }
+
+    fn replaces(&self, event: Event) -> bool {
+        self.hooks.replaces(event)
+    }
+
+    async fn begin<'a>(
+        &'a self,
+        event: Event,
+        subject: Subject<'_>,
+    ) -> Result<Box<dyn EventDone + 'a>, HookError> {
+        self.hooks.begin(event, subject).await
     }
 
     async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {

@@ -16,3 +16,7 @@ class DeleteMode(Enum):
     UNREGISTER = 1
     TRASH = 2
     NO_TRASH = 3
+
+
+class SkipEntry(Exception):
+    """Raised by a setting or a pre hook: this entry is left out, for the reason that it says. (Only irods_sync knows it.)"""

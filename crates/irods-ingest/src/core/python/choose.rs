@@ -1,0 +1,113 @@
+//! What a handler in Python chooses for entries: one message for all that are asked for.
+
+use std::collections::BTreeSet;
+
+use irods_client::connection::Identity;
+use irods_client::metadata::Avu;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Handler, meta};
+use crate::core::HookError;
+use crate::core::choice::{Candidate, Choice, Chooses, ChosenAvu, Targets};
+use crate::naming;
+use crate::plan::{DeleteMode, Operation};
+
+/// What may be chosen, if anything is.
+pub(super) fn chooses(handler: &Handler) -> Option<Chooses> {
+    if handler.chooses.is_empty() {
+        return None;
+    }
+    Some(Chooses {
+        targets: match handler.chooses.contains(CHARACTER_MAP) {
+            true => Targets::Names,
+            false => Targets::Own,
+        },
+        users: handler.chooses_users(),
+        digest: xxh3_64(handler.text.as_bytes()),
+    })
+}
+
+const CHARACTER_MAP: &str = "character_map";
+
+/// The question.
+pub(super) fn request(handler: &Handler, asked: &[Candidate<'_>]) -> Value {
+    let entries: Vec<Value> = asked.iter().map(meta::candidate).collect();
+    let names: &BTreeSet<String> = &handler.chooses;
+    json!({ "choose": entries, "names": names })
+}
+
+/// What was chosen for one entry; a setting that was not asked for has no field.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    operation: Option<Operation>,
+    delete_mode: Option<DeleteMode>,
+    #[serde(deserialize_with = "given")]
+    to_resource: Option<Option<String>>,
+    target_path: Option<String>,
+    /// Zone and user.
+    as_user: Option<(String, String)>,
+    max_retries: Option<u32>,
+    delay: Option<u64>,
+    timeout: Option<u64>,
+    name: Option<String>,
+    /// Of a file with another name, its path in base64.
+    mapped_from: Option<String>,
+    skip: Option<String>,
+    wrong: Option<String>,
+}
+
+/// A field that is there, null or not.
+fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The answers.
+pub(super) fn choices(
+    handler: &Handler,
+    asked: &[Candidate<'_>],
+    answers: Value,
+) -> Result<Vec<Choice>, HookError> {
+    let answers: Vec<Answer> = serde_json::from_value(answers).map_err(|error| HookError {
+        message: format!("its host answers nonsense: {error}"),
+        skip: false,
+    })?;
+    let choice = |(entry, answer): (&Candidate<'_>, Answer)| Choice {
+        operation: answer.operation,
+        delete_mode: answer.delete_mode,
+        resource: answer.to_resource,
+        target: answer.name.map(|name| match entry.target.rsplit_once('/') {
+            Some((collection, _)) => naming::join(collection, &name),
+            None => name,
+        }),
+        physical_path: answer.target_path,
+        user: answer.as_user.map(|(zone, user)| Identity { user, zone }),
+        max_retries: answer.max_retries,
+        delay: answer.delay,
+        timeout: answer.timeout,
+        avus: answer.mapped_from.map(mapped_avu).into_iter().collect(),
+        skip: answer.skip,
+        chosen_by: Some(handler.path.clone()),
+        wrong: answer.wrong,
+        ..Choice::default()
+    };
+    Ok(asked.iter().zip(answers).map(choice).collect())
+}
+
+/// The AVU that keeps the true path of a data object whose name was mapped, as existing catalogs have it.
+fn mapped_avu(value: String) -> ChosenAvu {
+    ChosenAvu {
+        avu: Avu::new(
+            "irods::automated_ingest::character_map",
+            value,
+            "python3.base64.b64encode(full_path_of_source_file)",
+        ),
+        replaces: false,
+    }
+}

@@ -1,0 +1,117 @@
+//! What handlers are told, under the names that the Python tool has for it.
+
+use serde_json::{Value, json};
+
+use super::{Handler, Python, Store};
+use crate::core::choice::Candidate;
+use crate::core::{Event, Subject};
+use crate::plan::Operation;
+use crate::source::{EntryKind, Stat};
+use crate::spec::JobSpec;
+
+/// The keyword arguments of a hook.
+pub(super) fn options(event: Event, operation: Operation) -> Value {
+    match event {
+        Event::DataObjCreate | Event::DataObjModify if operation != Operation::NoOp => {
+            json!({ "allow_redirect": false })
+        }
+        _ => json!({}),
+    }
+}
+
+/// What handlers are told of the entry, besides what is the same for the whole job.
+pub(super) fn entry_meta(event: Event, subject: Subject<'_>) -> Value {
+    let mut meta = place(subject.path, subject.target);
+    match event {
+        Event::CollCreate | Event::CollModify => {
+            meta["entry_type"] = "dir".into();
+            meta["task"] = "filesystem_sync_dir".into();
+        }
+        Event::CollDelete => meta["target_collection"] = subject.target.into(),
+        Event::DataObjDelete => meta["data_objects_to_delete"] = json!([subject.target]),
+        Event::DataObjCreate | Event::DataObjModify => {
+            meta["entry_type"] = "file".into();
+            meta["task"] = "sync_file".into();
+            meta["is_empty_dir"] = Value::Null;
+        }
+    }
+    if let Some(stat) = subject.stat {
+        put_stat(&mut meta, stat);
+    }
+    meta
+}
+
+/// What handlers are told of an entry for which they choose.
+pub(super) fn candidate(entry: &Candidate<'_>) -> Value {
+    let mut meta = place(entry.path, entry.target);
+    meta["is_directory"] = entry.is_directory.into();
+    meta["placed"] = entry.placed.into();
+    meta["attempts"] = entry.attempts.into();
+    meta["entry_type"] = if entry.is_directory { "dir" } else { "file" }.into();
+    if let Some(stat) = entry.stat {
+        put_stat(&mut meta, stat);
+    }
+    meta
+}
+
+fn place(path: &[u8], target: &str) -> Value {
+    let mut meta = json!({ "target": target });
+    match std::str::from_utf8(path) {
+        Ok(path) => meta["path"] = path.into(),
+        Err(_) => meta["path_bytes"] = path.into(),
+    }
+    meta
+}
+
+fn put_stat(meta: &mut Value, stat: &Stat) {
+    let time = |time: crate::source::Timestamp| {
+        time.seconds as f64 + f64::from(time.nanos) / 1_000_000_000.0
+    };
+    meta["mtime"] = time(stat.mtime).into();
+    meta["ctime"] = time(stat.ctime).into();
+    if stat.kind == EntryKind::Directory {
+        return;
+    }
+    meta["size"] = stat.size.into();
+    meta["is_link"] = (stat.kind == EntryKind::Symlink).into();
+    meta["is_socket"] = (stat.kind == EntryKind::Socket).into();
+}
+
+/// What handlers are told of the job, under the names that the Python tool has for it.
+pub(super) fn job_meta(
+    python: &Python,
+    handler: &Handler,
+    job_name: &str,
+    spec: &JobSpec,
+) -> Value {
+    let source = String::from_utf8_lossy(spec.source_bytes());
+    let options = &spec.options;
+    let redis = match &python.store {
+        Store::File(_) | Store::Redis(None) => Value::Null,
+        Store::Redis(Some((host, port, db))) => json!({ "host": host, "port": port, "db": db }),
+    };
+    let log = json!({ "filename": null, "when": null, "interval": null, "level": null });
+    json!({
+        "job_name": job_name,
+        "target": spec.target,
+        "root_target_collection": spec.target,
+        "root": source,
+        "src_path": source,
+        "path": source,
+        "interval": null,
+        "ignore_cache": options.ignore_cache,
+        "initial_ingest": options.initial_ingest,
+        "synchronous": false,
+        "progress": false,
+        "profile": false,
+        "files_per_task": options.files_per_task,
+        "event_handler": handler.path,
+        "restart_queue": options.queues.restart,
+        "path_queue": options.queues.path,
+        "file_queue": options.queues.file,
+        "exclude_file_type": options.exclude_file_type,
+        "exclude_file_name": options.exclude_file_name,
+        "exclude_directory_name": options.exclude_directory_name,
+        "config": { "log": log, "profile": log, "redis": redis },
+    })
+}
