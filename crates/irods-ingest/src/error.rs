@@ -19,6 +19,9 @@ use crate::source::SourceError;
 /// What a deletion that the guard forbids is called in the ledger.
 pub(crate) const DELETION_REFUSED: &str = "DELETION_REFUSED";
 
+/// What work on an entry that took too long is called in the ledger. It may have been done all the same.
+pub(crate) const TIMED_OUT: &str = "TIMED_OUT";
+
 /// What went wrong, by scope.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -181,12 +181,12 @@ impl Worker {
         let keeper = tokio::spawn(keep_alive(self.clone(), in_hand.clone()));
         let ended = self.work(&in_hand).await;
         keeper.abort();
-        // Whatever is still in hand is given back at once rather than when its lease runs out. It was left in the middle, so
-        // it counts as expired: whoever takes it next must know that some of it may be done.
+        // Whatever is still in hand is given back at once rather than when its lease runs out. Whoever takes it next must know
+        // that some of it may be done.
         let in_order = in_hand.lock().is_empty() && !in_hand.abandoned.load(Ordering::SeqCst);
         let how = match in_order {
             true => Departure::Left,
-            false => Departure::Died,
+            false => Departure::Interrupted,
         };
         if let Err(error) = self.broker.worker_gone(&self.options.info.id, how).await {
             debug!(%error, "the broker was not told that this worker leaves");
@@ -369,7 +369,14 @@ impl Worker {
         };
         match end {
             Ok(()) => Left::Completed(leased.job),
-            Err(error) => Left::from(error),
+            Err(error) => {
+                if error.is_stale() {
+                    // Its lease ran out, but this worker has survived it, which the keeper of leases may not have said yet.
+                    let survived = [leased.lease];
+                    let _ = self.broker.extend(&survived, self.options.lease_for).await;
+                }
+                Left::from(error)
+            }
         }
     }
 

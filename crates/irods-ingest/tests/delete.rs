@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -312,6 +312,51 @@ impl EventHandler for LeavesAfterOne {
         self.0.request();
         Ok(())
     }
+}
+
+/// Never comes back from what is done after the first deletion of each.
+#[derive(Debug, Default)]
+struct StaysOnce(Mutex<BTreeSet<String>>);
+
+#[async_trait]
+impl EventHandler for StaysOnce {
+    fn has_hooks(&self, event: Event) -> bool {
+        matches!(event, Event::DataObjDelete | Event::CollDelete)
+    }
+
+    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    async fn post(&self, _: Event, subject: Subject<'_>) -> Result<(), HookError> {
+        let first = self.0.lock().unwrap().insert(subject.target.to_owned());
+        match first {
+            true => std::future::pending().await,
+            false => Ok(()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_may_not_take_longer_than_its_time_out() {
+    let options = JobOptions {
+        timeout: 1,
+        max_retries: 1,
+        delay: 0,
+        ..with(Operation::RegisterSync, DeleteMode::Unregister)
+    };
+    let site = Site::new().await;
+    for name in ["keep", "drop", "gone/f"] {
+        site.write(name, name);
+    }
+    site.run_well(options.clone()).await;
+    std::fs::remove_dir_all(site.source().join("gone")).unwrap();
+    std::fs::remove_file(site.source().join("drop")).unwrap();
+    let job = site.run_with(options, Arc::new(StaysOnce::default())).await;
+    site.assert_no_failures(&job).await;
+    // Each was gone already when its time was up, and is counted all the same.
+    assert_eq!(job.totals.deleted, 3);
+    assert_registered(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

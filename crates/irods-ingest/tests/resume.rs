@@ -4,13 +4,18 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ingest::broker::{Broker, Departure, JobState};
-use ingest::core::NoHandler;
+use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::plan::Operation;
+use ingest::source::{FileSystem, Links, Listing, Look, MountFacts, Source, SourceError, Stat};
 use ingest::sync_task::JobOptions;
+use ingest::worker::WorkerError;
 use support::{Site, assert_registered};
 
 /// 2,300 children of one directory go into the queue in three batches, so a worker may leave between two of them.
@@ -115,4 +120,107 @@ async fn a_worker_that_drains_gives_back_what_it_has_not_done() {
         ),
         (300, 300, 0)
     );
+}
+
+/// A source in which one file cannot be opened for want of file descriptors, as long as another is in hand.
+#[derive(Debug)]
+struct Short {
+    files: FileSystem,
+    held: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Source for Short {
+    fn mount_facts(&self, directory: &Path) -> Result<MountFacts, SourceError> {
+        self.files.mount_facts(directory)
+    }
+
+    fn list(&self, directory: &Path, links: Links) -> Result<Listing, SourceError> {
+        self.files.list(directory, links)
+    }
+
+    fn stat(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        links: Links,
+    ) -> Result<Result<Stat, SourceError>, SourceError> {
+        Source::stat(&self.files, directory, name, links)
+    }
+
+    fn look(&self, directory: &Path, name: &[u8], links: Links) -> Result<Look, SourceError> {
+        if name == b"short" {
+            let (held, changed) = &*self.held;
+            drop(changed.wait_while(held.lock().unwrap(), |held| !*held));
+            return Err(SourceError::Io {
+                doing: "open",
+                path: "short".into(),
+                source: std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()),
+            });
+        }
+        self.files.look(directory, name, links)
+    }
+
+    fn open(
+        &self,
+        directory: &Path,
+        name: &[u8],
+        from: u64,
+    ) -> Result<(Box<dyn Read + Send>, Stat), SourceError> {
+        Source::open(&self.files, directory, name, from)
+    }
+}
+
+/// Keeps the first file that it meets in hand.
+#[derive(Debug)]
+struct Holding(Arc<(Mutex<bool>, Condvar)>);
+
+#[async_trait]
+impl EventHandler for Holding {
+    fn has_hooks(&self, event: Event) -> bool {
+        event == Event::DataObjCreate
+    }
+
+    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+        std::future::pending().await
+    }
+
+    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+}
+
+/// A start that lacks file descriptors ends in the middle of what it has in hand, which is not charged with that however often
+/// it happens.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_hand_when_a_start_had_to_give_up_is_not_charged_with_it() {
+    let site = Site::new().await;
+    for name in ["held", "short"] {
+        site.write(name, name);
+    }
+    let options = JobOptions {
+        operation: Operation::PutSync,
+        files_per_task: 1,
+        ..JobOptions::default()
+    };
+    let job = site.start("short", options).await;
+    for _ in 0..12 {
+        let held = Arc::<(Mutex<bool>, Condvar)>::default();
+        let source = Short {
+            files: FileSystem::open(&site.source()).unwrap(),
+            held: held.clone(),
+        };
+        let (worker, _told) = site.worker(job.id, 2, Arc::new(Holding(held)));
+        let worker = worker.with_source(Arc::new(source));
+        let why = worker.run().await.unwrap_err();
+        assert!(matches!(why, WorkerError::CannotDo(_)), "{why}");
+        let now = site.broker.job(job.id).await.unwrap();
+        assert_eq!(now.outstanding.leased, 0);
+    }
+    let (worker, _told) = site.worker(job.id, 2, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    let job = site.broker.job(job.id).await.unwrap();
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.uploaded, 2);
 }

@@ -95,6 +95,7 @@ impl JobJson {
             failed_tasks: job.pass_totals.failed,
             retried_tasks: job.pass_totals.retried,
             elapsed_time: timedelta(elapsed.unwrap_or_default()),
+            // Before anybody has begun it, that of the Python tool, whose readers parse a time.
             start_time: ui::json::rfc3339(job.started.unwrap_or(Timestamp(0))),
         }
     }
@@ -122,7 +123,41 @@ fn timedelta(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ingest::broker::{Counts, JobId, Outstanding, Queues};
+
     use super::*;
+
+    #[test]
+    fn a_job_that_nobody_has_begun_has_the_times_of_the_python_tool() {
+        let job = |state| Job {
+            id: JobId(1),
+            name: "j".into(),
+            identity: String::new(),
+            spec: Vec::new(),
+            state,
+            failed: None,
+            pass: 1,
+            interval: None,
+            owner: None,
+            owner_lives: false,
+            queues: Queues::default(),
+            max_in_flight: None,
+            created: Timestamp(1_700_000_000_000),
+            started: None,
+            ended: None,
+            next_pass: None,
+            pass_totals: Counts::default(),
+            totals: Counts::default(),
+            outstanding: Outstanding::default(),
+            failures: 0,
+            failures_not_listed: 0,
+        };
+        for state in [JobState::Queued, JobState::Stopped] {
+            let shown = JobJson::new(&job(state), SystemTime::now());
+            assert_eq!(shown.elapsed_time, "0:00:00");
+            assert_eq!(shown.start_time, "1970-01-01T00:00:00.000+00:00");
+        }
+    }
 
     #[test]
     fn durations_are_written_as_python_does() {

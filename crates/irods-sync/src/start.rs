@@ -274,7 +274,7 @@ async fn run_here(
             if let Some(why) = &now.failed {
                 lines.push(format!("  because      {}", ui::plain(why.as_bytes())));
             }
-            lines.extend(summary::totals(&now.pass_totals));
+            lines.extend(summary::of_job(&now));
             lines.push(format!("{pace}, {} iRODS calls", ui::thousands(calls)));
             lines.push(next(config, args, zone, &now));
             lines.join("\n")

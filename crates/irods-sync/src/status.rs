@@ -75,7 +75,7 @@ fn describe(job: &Job, events: &[JobEvent], living: &[Worker], flag: &str) -> Ve
     if let Some(owner) = job.owner.as_ref().filter(|_| job.owner_lives) {
         lines.push(format!("  run by       {}", ui::plain(owner.0.as_bytes())));
     }
-    lines.extend(summary::totals(&job.pass_totals));
+    lines.extend(summary::of_job(job));
     if !job.state.has_ended() {
         let left = job.outstanding;
         lines.push(format!(

@@ -15,24 +15,34 @@ use crate::{jobs, presence, signals, ui};
 /// There is no such job, or the broker cannot be used.
 pub async fn handle_stop(config: &Config, args: &StopArgs) -> Result<Exit> {
     let signals = signals::listen()?;
-    let broker = config.broker.open().await?;
-    let found = jobs::find(&*broker, &args.job).await?;
+    let found = async {
+        let broker = config.broker.open().await?;
+        let job = jobs::find(&*broker, &args.job).await?;
+        if !job.state.has_ended() {
+            // What a dead worker had in hand would be waited for.
+            presence::bury_the_dead(&*broker).await?;
+        }
+        Ok((broker, job))
+    };
+    let (broker, found) = signals
+        .unless_told("the job was not stopped", found)
+        .await?;
     if found.state.has_ended() {
         ui::note(&format!("the job has already {}", ended(found.state)));
         return Ok(Exit::Done);
     }
-    // What a dead worker had in hand would be waited for.
-    presence::bury_the_dead(&*broker).await?;
-    job::interrupt(&*broker, found.id, args.now).await?;
+    let told = async { Ok(job::interrupt(&*broker, found.id, args.now).await?) };
+    let unknown = "the broker did not say whether the job is being stopped";
+    signals.unless_told(unknown, told).await?;
     let mut silent = Progress::silent();
-    let ended = tokio::select! {
-        ended = jobs::follow(&*broker, found.id, &mut silent) => ended?,
-        () = signals.any() => {
-            ui::note("irods_sync: no longer waiting; the job stops when what is in flight has finished");
-            return Ok(Exit::Interrupted);
-        }
+    let followed = jobs::follow(&*broker, found.id, &mut silent);
+    let Some(ended) = signals.before(followed).await else {
+        ui::note(
+            "irods_sync: no longer waiting; the job stops when what is in flight has finished",
+        );
+        return Ok(Exit::Interrupted);
     };
-    if let Some(job) = ended
+    if let Some(job) = ended?
         && job.state != JobState::Stopped
     {
         ui::note(&format!(

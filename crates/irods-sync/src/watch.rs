@@ -16,8 +16,14 @@ use crate::ui::{self, summary};
 /// There is no such job, or the broker cannot be used.
 pub async fn handle_watch(config: &Config, args: &JobOutputArgs) -> Result<Exit> {
     let signals = signals::listen()?;
-    let broker = config.broker.open().await?;
-    let job = jobs::find(&*broker, &args.job).await?;
+    let found = async {
+        let broker = config.broker.open().await?;
+        let job = jobs::find(&*broker, &args.job).await?;
+        Ok((broker, job))
+    };
+    let (broker, job) = signals
+        .unless_told("the broker had not answered", found)
+        .await?;
     to_the_end(
         config,
         &*broker,
@@ -41,18 +47,18 @@ pub async fn to_the_end(
     json: bool,
     signals: &Signals,
 ) -> Result<Exit> {
-    if !job.state.has_ended() {
-        jobs::hint_at_worker(broker, job, &config.broker.flag()).await?;
-    }
-    let ended = tokio::select! {
-        ended = jobs::follow(broker, job.id, &mut progress) => ended,
-        () = signals.any() => {
-            progress.finish();
-            ui::note("irods_sync: no longer watching; the job goes on");
-            return Ok(Exit::Interrupted);
+    let followed = async {
+        if !job.state.has_ended() {
+            jobs::hint_at_worker(broker, job, &config.broker.flag()).await?;
         }
+        jobs::follow(broker, job.id, &mut progress).await
     };
+    let followed = signals.before(followed).await;
     progress.finish();
+    let Some(ended) = followed else {
+        ui::note("irods_sync: no longer watching; the job goes on");
+        return Ok(Exit::Interrupted);
+    };
     let Some(job) = ended? else {
         ui::note("irods_sync: the job has ended and was removed");
         return Ok(Exit::Done);
@@ -69,7 +75,7 @@ pub async fn to_the_end(
     if let Some(why) = &job.failed {
         lines.push(format!("  because      {}", ui::plain(why.as_bytes())));
     }
-    lines.extend(summary::totals(&job.pass_totals));
+    lines.extend(summary::of_job(&job));
     ui::say(&lines.join("\n"));
     Ok(jobs::exit_of(&job))
 }

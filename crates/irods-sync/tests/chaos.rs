@@ -3,7 +3,8 @@
 //! holds, the totals are exact, the ledger names what could not be ingested and nothing else, and nothing is left in the queue.
 //!
 //! A seed decides what is done to whom, at which progress, and which connection breaks after how many bytes.
-//! `IRODS_CHAOS_SEEDS=from..to` chooses others, `IRODS_CHAOS_FILES=20000` and `IRODS_CHAOS_WORKERS=4` make it longer.
+//! `IRODS_CHAOS_SEEDS=from..to` chooses others, `IRODS_CHAOS_FILES=20000` and `IRODS_CHAOS_WORKERS=4` make it longer; blows and broken
+//! connections grow with the files, so that they go on through the whole run.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../../irods-ingest/tests/support/redis.rs"]
@@ -52,12 +53,18 @@ struct Event {
     blow: Blow,
 }
 
+/// How many times longer than the short form a run over so many files is.
+fn length(files: usize) -> usize {
+    (files / 1000).max(1)
+}
+
 fn schedule(rng: &mut StdRng, files: usize, workers: usize) -> Vec<Event> {
-    let mut events: Vec<Event> = (0..12)
+    // A blow costs a second or so: four for each further thousand files keep a long run busy.
+    let mut events: Vec<Event> = (0..8 + 4 * length(files))
         .map(|n| Event {
             done: match n {
                 0 | 1 => 0,
-                _ => rng.random_range(0..files as u64 * 9 / 10),
+                _ => rng.random_range(0..JOBS.len() as u64 * files as u64 * 9 / 10),
             },
             after: Duration::from_micros(rng.random_range(0..100_000)),
             // Each of them at least once.
@@ -85,12 +92,17 @@ fn some_fault(rng: &mut StdRng) -> Fault {
     }
 }
 
-/// Spoils the first connections; later ones are left alone, so that the end is reached.
-fn spoil(port: u16, seed: u64, connections: usize) -> Proxy {
+/// Spoils the first connections; later ones are left alone, so that the end is reached. In a long run none of them lasts.
+fn spoil(port: u16, seed: u64, connections: usize, length: usize) -> Proxy {
     let mut rng = StdRng::seed_from_u64(seed);
-    Proxy::start(port, move |number| match number < connections {
-        true => some_fault(&mut rng),
-        false => Fault::None,
+    Proxy::start(port, move |number| {
+        let fault = some_fault(&mut rng);
+        let lasts = rng.random_range(0..20_000_000);
+        match (number < connections * length, fault) {
+            (false, _) => Fault::None,
+            (true, Fault::None) if length > 1 => Fault::Cut(lasts, Duration::ZERO),
+            (true, fault) => fault,
+        }
     })
 }
 
@@ -226,7 +238,7 @@ fn play(seed: u64, fsync: &str) {
         seed + 1
     );
     let mut rng = StdRng::seed_from_u64(seed);
-    let events = schedule(&mut rng, 2 * files, workers);
+    let events = schedule(&mut rng, files, workers);
     let settings = ["--appendonly", "yes", "--appendfsync", fsync];
     let Some(redis) =
         Server::start(&[&settings[..], &["--maxmemory-policy", "noeviction"]].concat())
@@ -248,8 +260,8 @@ fn play(seed: u64, fsync: &str) {
     let address = Address::parse(&redis.url("")).unwrap();
     let broker = runtime.block_on(RedisBroker::open(address)).unwrap();
     let mut scene = Scene {
-        to_redis: spoil(redis.port(), seed ^ 1, 30),
-        to_zone: spoil(zone_port, seed ^ 2, 60),
+        to_redis: spoil(redis.port(), seed ^ 1, 30, length(files)),
+        to_zone: spoil(zone_port, seed ^ 2, 60, length(files)),
         site,
         redis,
         zone: Some(zone),

@@ -162,6 +162,26 @@ fn machines_are_told_how_a_job_ended_in_one_line() {
 }
 
 #[test]
+fn what_a_stopped_retry_left_is_told_with_the_totals() {
+    let site = Site::new();
+    site.files(2);
+    std::os::unix::fs::symlink("nowhere", site.path("src/link")).unwrap();
+    let first = site.start("--operation PUT --job_name j --synchronous");
+    assert_eq!(first.expect(1).number("failed"), 1);
+    let again = site.run("retry j").expect(0);
+    assert_eq!(again.out, "1 queued again\n");
+    site.run("stop j").expect(0);
+    let listed = site.run("failures j").expect(0);
+    assert!(listed.out.contains("/src/link"), "{listed:?}");
+    let told = site.run("status j").expect(0);
+    assert!(
+        told.out.contains(" 0 failed, 1 failed before\n"),
+        "{told:?}"
+    );
+    assert_eq!(site.status("j")["failures"], 1);
+}
+
+#[test]
 fn an_unreadable_directory_fails_alone_and_is_scanned_once_it_is_readable() {
     let site = Site::new();
     site.files(10);

@@ -56,6 +56,29 @@ fn a_zone_that_never_answers_keeps_nobody_from_leaving() {
 }
 
 #[test]
+fn a_broker_that_never_answers_keeps_nobody_from_leaving() {
+    let site = Site::new();
+    site.files(1);
+    for (words, says) in [
+        ("watch j", "the broker had not answered"),
+        ("stop j", "the job was not stopped"),
+        ("start src /tempZone/home/rods/t", "nothing was queued"),
+    ] {
+        for signal in [Signal::INT, Signal::TERM] {
+            let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = broker.local_addr().unwrap().port();
+            let mut command = site.command(&format!("{words} --broker redis://127.0.0.1:{port}/0"));
+            let running = Running::spawn(&mut command);
+            let _connection = broker.accept().unwrap();
+            running.signal(signal);
+            let left = running.output().expect(130);
+            let said = format!("irods_sync: interrupted; {says}\n");
+            assert_eq!((left.out.as_str(), left.err), ("", said), "{words}");
+        }
+    }
+}
+
+#[test]
 fn a_survey_that_is_interrupted_does_not_look_complete() {
     // What is found in them is more than a pipe takes, so that a survey whose output nobody reads comes to no end.
     const DIRECTORIES: usize = 500;

@@ -6,7 +6,8 @@
 //! 1. **Lease, not pop.** [`Broker::lease`] hands a task out under a random [`Token`] with a deadline that the worker extends.
 //!    A lease whose deadline has passed is taken back by the next [`Broker::lease`] or [`Broker::tick`] of anybody, counted
 //!    in [`Leased::expiries`], and the task is ready again. Until it is taken back, its token stays good. Any call with a
-//!    token that is not the task's present one answers [`BrokerError::Stale`] and changes nothing.
+//!    token that is not the task's present one answers [`BrokerError::Stale`] and changes nothing. A holder that wants to
+//!    [extend](Broker::extend) what was taken back has survived the task, so that lapse counts against it no more.
 //! 2. **One atomic completion.** [`Broker::complete`] acknowledges, moves the counters, stores signatures, writes the ledger
 //!    and queues what is to be retried, in one transaction. Crash before it: the task runs again. Crash after it: nothing is
 //!    lost, nothing is counted twice. So totals are exact, and "the job has finished" is a fact.
@@ -117,7 +118,8 @@ pub trait Broker: Debug + Send + Sync {
     /// Leases up to `request.max` tasks; none if nothing is ready. Does what [`Broker::tick`] does first.
     async fn lease(&self, request: &LeaseRequest) -> Result<Vec<Leased>>;
 
-    /// Moves the deadlines of leases to `lease_for` from now, and says which of them are held no more.
+    /// Moves the deadlines of leases to `lease_for` from now, and says which of them are held no more. Those that ran out count
+    /// against their tasks no more: whoever asks is still there.
     async fn extend(&self, leases: &[Lease], lease_for: Duration) -> Result<Extended>;
 
     /// Gives a task back after `delay`, counting nothing; its cursor stays.
@@ -158,6 +160,6 @@ pub trait Broker: Debug + Send + Sync {
     /// The workers whose last heartbeat has not run out, by id.
     async fn workers(&self) -> Result<Vec<Worker>>;
 
-    /// Ends a worker before its heartbeat runs out. Its leases return at once, as released or as expired.
+    /// Ends a worker before its heartbeat runs out. Its leases return at once.
     async fn worker_gone(&self, worker: &WorkerId, how: Departure) -> Result<()>;
 }

@@ -88,7 +88,7 @@ enum Op {
     },
     Gone {
         worker: u8,
-        died: bool,
+        how: Departure,
     },
     Clear {
         prefix: u8,
@@ -148,6 +148,11 @@ fn op() -> impl Strategy<Value = Op> {
         proptest::option::weighted(0.3, any::<u8>()),
         proptest::option::weighted(0.05, any::<bool>()),
     );
+    let departure = prop_oneof![
+        Just(Departure::Left),
+        Just(Departure::Interrupted),
+        Just(Departure::Died)
+    ];
     prop_oneof![
         4 => create.prop_map(|(name, identity, hooks, interval, owner, share)| {
             Op::Create { name, identity, hooks, interval, owner, share }
@@ -171,7 +176,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => job.clone().prop_map(|job| Op::Forget { job }),
         3 => (job, proptest::option::of(0..5_u8)).prop_map(|(job, path)| Op::Retry { job, path }),
         2 => (few.clone(), 0..60_u8).prop_map(|(worker, lives_for)| Op::Heartbeat { worker, lives_for }),
-        1 => (few.clone(), any::<bool>()).prop_map(|(worker, died)| Op::Gone { worker, died }),
+        1 => (few.clone(), departure).prop_map(|(worker, how)| Op::Gone { worker, how }),
         1 => few.prop_map(|prefix| Op::Clear { prefix }),
     ]
 }
@@ -445,13 +450,8 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
         }
         Op::Gone {
             worker: number,
-            died,
+            how,
         } => {
-            let how = if died {
-                Departure::Died
-            } else {
-                Departure::Left
-            };
             same!(worker_gone(&worker(number), how));
         }
         Op::Clear { prefix } => same!(clear_signatures(&vec![b'k'; usize::from(prefix)])),

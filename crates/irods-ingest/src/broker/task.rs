@@ -141,7 +141,8 @@ pub struct Leased {
     pub payload: Vec<u8>,
     /// The cursor of the last [`spawn`](super::Broker::spawn) of an earlier holder, else empty.
     pub cursor: Vec<u8>,
-    /// How often a lease of this task ran out. A holder that sees many should split the task or give it up.
+    /// How often a lease of this task ran out whose holder did not come back. It stays 1 where all came back or left in the middle,
+    /// for some of it may be done. A holder that sees many should split the task or give it up.
     pub expiries: u32,
     /// When the lease runs out, unless extended.
     pub deadline: Timestamp,

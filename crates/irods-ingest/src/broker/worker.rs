@@ -55,6 +55,9 @@ pub struct Worker {
 pub enum Departure {
     /// In order: its leases are released.
     Left,
+    /// In the middle of its tasks, of its own will: whoever takes them next learns that some of them may be done, but it does not
+    /// count against them.
+    Interrupted,
     /// It is known to be dead: its leases expire, counted.
     Died,
 }

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,8 +28,10 @@ pub(super) struct Weather {
     pub(super) outage: u32,
     /// So much of it in all, besides what may make a lease run out.
     pub(super) budget: u32,
-    /// So much of what may make a lease run out: fewer than the times after which a task is given up.
+    /// So often a worker dies or loses a call to the broker: fewer times than those after which a task is given up.
     pub(super) losses: u32,
+    /// So often a worker is frozen, after which it comes back.
+    pub(super) freezes: u32,
 }
 
 impl Weather {
@@ -42,6 +44,7 @@ impl Weather {
         outage: 0,
         budget: 0,
         losses: 0,
+        freezes: 0,
     };
 }
 
@@ -72,6 +75,7 @@ struct State {
     weather: Weather,
     left: u32,
     losses_left: u32,
+    freezes_left: u32,
     zone_down_until: Instant,
     /// How often the zone was killed.
     zone_life: u64,
@@ -101,6 +105,7 @@ impl World {
                 weather: Weather::FAIR,
                 left: 0,
                 losses_left: 0,
+                freezes_left: 0,
                 zone_down_until: Instant::now(),
                 zone_life: 0,
                 happened: Happened::default(),
@@ -136,13 +141,14 @@ impl World {
         state.weather = weather;
         state.left = weather.budget;
         state.losses_left = weather.losses;
+        state.freezes_left = weather.freezes;
         state.happened = Happened::default();
     }
 
     /// Nothing more happens.
     pub(super) fn calm_down(&self) {
         let mut state = self.state.lock().unwrap();
-        (state.left, state.losses_left) = (0, 0);
+        (state.left, state.losses_left, state.freezes_left) = (0, 0, 0);
     }
 
     pub(super) fn happened(&self) -> Happened {
@@ -170,20 +176,26 @@ impl World {
 
     /// Whether one of a thousand times `chance` falls on this call, and there is still something left to happen.
     fn falls(&self, chance: impl FnOnce(&Weather) -> u32) -> bool {
-        let draw = self.below(1000);
-        let mut state = self.state.lock().unwrap();
-        let falls = state.left > 0 && draw < chance(&state.weather);
-        state.left -= u32::from(falls);
-        falls
+        self.happens(chance, |state| &mut state.left)
     }
 
-    /// The same for what may make a lease run out.
+    /// The same for what may make a lease run out for good.
     fn harms(&self, chance: impl FnOnce(&Weather) -> u32) -> bool {
+        self.happens(chance, |state| &mut state.losses_left)
+    }
+
+    fn happens(
+        &self,
+        chance: impl FnOnce(&Weather) -> u32,
+        left: impl FnOnce(&mut State) -> &mut u32,
+    ) -> bool {
         let draw = self.below(1000);
         let mut state = self.state.lock().unwrap();
-        let falls = state.losses_left > 0 && draw < chance(&state.weather);
-        state.losses_left -= u32::from(falls);
-        falls
+        let wanted = draw < chance(&state.weather);
+        let left = left(&mut state);
+        let happens = *left > 0 && wanted;
+        *left -= u32::from(happens);
+        happens
     }
 
     /// The zone is there; `None` while it is not. It may be killed now.
@@ -209,6 +221,22 @@ fn is_sent(call: &str) -> bool {
     )
 }
 
+/// A call that is being sent.
+struct Sending<'a>(&'a AtomicU32);
+
+impl<'a> Sending<'a> {
+    fn begin(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// One process of a worker.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -216,6 +244,8 @@ pub(super) struct Host {
     pub(super) name: String,
     dead: AtomicBool,
     frozen_until: Mutex<Instant>,
+    /// So many calls after which the zone is another are just being sent.
+    sending: AtomicU32,
     pub(super) died: Notify,
 }
 
@@ -226,6 +256,7 @@ impl Host {
             name,
             dead: AtomicBool::new(false),
             frozen_until: Mutex::new(Instant::now()),
+            sending: AtomicU32::new(0),
             died: Notify::new(),
         })
     }
@@ -268,9 +299,9 @@ impl Host {
             world.count(|happened| happened.crashes += 1);
             self.die().await;
         }
-        if world.harms(|weather| weather.freeze) {
-            // What is sent just then comes from the past if that lasts, and no client can keep a zone from it.
-            let short = when == "before" && is_sent(call);
+        if world.happens(|weather| weather.freeze, |state| &mut state.freezes_left) {
+            // What is sent just then, by whatever task, comes from the past if that lasts, and no client can keep a zone from it.
+            let short = self.sending.load(Ordering::SeqCst) > 0;
             let long = [3, 12, 40, 200][world.below(if short { 2 } else { 4 }) as usize];
             world.note(|| format!("{} is frozen for {long} s {when} {call}", self.name));
             world.count(|happened| happened.freezes += 1);
@@ -287,6 +318,7 @@ impl Host {
     /// The same for a call to the broker: a task whose call got no answer is done again.
     pub(super) async fn begin_at(&self, call: &str, subject: &str, broker: bool) -> Fate {
         self.live().await;
+        let _sending = is_sent(call).then(|| Sending::begin(&self.sending));
         self.pass_time().await;
         self.may_end_here(call, "before").await;
         let world = &self.world;

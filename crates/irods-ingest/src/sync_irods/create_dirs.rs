@@ -99,6 +99,7 @@ async fn create_dir(
         user: wanted.user,
     };
     on_coll_create(context.handler.as_ref(), subject, async {
+        context.hold.check()?;
         Ok(zone.create_collection(wanted.collection).await?)
     })
     .await

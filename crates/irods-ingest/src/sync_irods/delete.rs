@@ -8,7 +8,7 @@ use irods_client::data_object::Remove;
 use irods_client::protocol::codes;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::patiently;
+use super::{in_time, patiently};
 use crate::context::JobContext;
 use crate::core::choice::EntryOptions;
 use crate::core::{Subject, on_coll_delete, on_data_obj_delete};
@@ -23,15 +23,18 @@ pub(crate) async fn delete_object(
     object: &str,
 ) -> Result<bool, SyncError> {
     patiently(context, of.user.as_ref(), |mut zone, again| async move {
-        match delete_once(context, zone.as_mut(), of, object).await {
-            Ok(deleted) => Ok(deleted || again),
-            Err(SyncError::LeftOut(_)) => Ok(false),
-            // Whatever was said now, the attempt before may have done it.
-            Err(SyncError::Entry(_)) if again && zone.replicas(object).await?.is_empty() => {
-                Ok(true)
+        let work = async {
+            match delete_once(context, zone.as_mut(), of, object).await {
+                Ok(deleted) => Ok(deleted || again),
+                Err(SyncError::LeftOut(_)) => Ok(false),
+                // Whatever was said now, the attempt before may have done it.
+                Err(SyncError::Entry(_)) if again && zone.replicas(object).await?.is_empty() => {
+                    Ok(true)
+                }
+                failed => failed,
             }
-            failed => failed,
-        }
+        };
+        in_time(of.timeout, object, work).await
     })
     .await
 }
@@ -51,6 +54,7 @@ async fn delete_once(
     let source = context.spec.source_bytes();
     let subject = subject(of, source, object);
     on_data_obj_delete(context.handler.as_ref(), subject, async {
+        context.hold.check()?;
         match zone.remove_data_object(object, how).await {
             Err(error) if error.is_not_found() => Ok(false),
             done => Ok(done.map(|()| true)?),
@@ -85,35 +89,46 @@ pub(crate) async fn delete_collection_if_empty(
     let _alone = context.removals.of(collection).await;
     let tried = &AtomicBool::new(false);
     patiently(context, of.user.as_ref(), |mut zone, _| async move {
-        let zone = zone.as_mut();
-        if !is_empty(zone, collection).await? {
-            return Ok(false);
-        }
-        // Another task of this job has removed it, with its hooks; unless an attempt of ours may have, and not come to the last of them.
-        let ours = redelivered || tried.load(Ordering::Relaxed);
-        if !ours && !zone.collection_exists(collection).await? {
-            return Ok(false);
-        }
-        let source = context.spec.source_bytes();
-        let subject = subject(of, source, collection);
-        let removed = on_coll_delete(context.handler.as_ref(), subject, async {
-            let tried_before = tried.swap(true, Ordering::Relaxed);
-            match zone.remove_empty_collection(collection).await {
-                // By our own attempt whose end nobody saw, or by somebody else.
-                Err(error) if error.is_not_found() => Ok(tried_before || redelivered),
-                done => Ok(done.map(|()| true)?),
-            }
-        });
-        match removed.await {
-            // Something came in meanwhile, or is there that this user may not see.
-            Err(SyncError::Entry(e)) if e.code == Some(codes::CAT_COLLECTION_NOT_EMPTY) => {
-                Ok(false)
-            }
-            Err(SyncError::LeftOut(_)) => Ok(false),
-            other => other,
-        }
+        let attempts = (redelivered, tried);
+        let work = remove_if_empty(context, of, zone.as_mut(), collection, attempts);
+        in_time(of.timeout, collection, work).await
     })
     .await
+}
+
+/// The same on a connection; `tried` says whether it was attempted on another before.
+async fn remove_if_empty(
+    context: &JobContext,
+    of: &EntryOptions,
+    zone: &mut dyn Session,
+    collection: &str,
+    (redelivered, tried): (bool, &AtomicBool),
+) -> Result<bool, SyncError> {
+    if !is_empty(zone, collection).await? {
+        return Ok(false);
+    }
+    // Another task of this job has removed it, with its hooks; unless an attempt of ours may have, and not come to the last of them.
+    let ours = redelivered || tried.load(Ordering::Relaxed);
+    if !ours && !zone.collection_exists(collection).await? {
+        return Ok(false);
+    }
+    let source = context.spec.source_bytes();
+    let subject = subject(of, source, collection);
+    let removed = on_coll_delete(context.handler.as_ref(), subject, async {
+        context.hold.check()?;
+        let tried_before = tried.swap(true, Ordering::Relaxed);
+        match zone.remove_empty_collection(collection).await {
+            // By our own attempt whose end nobody saw, or by somebody else.
+            Err(error) if error.is_not_found() => Ok(tried_before || redelivered),
+            done => Ok(done.map(|()| true)?),
+        }
+    });
+    match removed.await {
+        // Something came in meanwhile, or is there that this user may not see.
+        Err(SyncError::Entry(e)) if e.code == Some(codes::CAT_COLLECTION_NOT_EMPTY) => Ok(false),
+        Err(SyncError::LeftOut(_)) => Ok(false),
+        other => other,
+    }
 }
 
 async fn is_empty(zone: &mut dyn Session, collection: &str) -> Result<bool, SyncError> {

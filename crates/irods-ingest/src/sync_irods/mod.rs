@@ -5,6 +5,7 @@
 //! that is being uploaded, which the server makes stale; nothing else.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use irods_client::Scope;
 use irods_client::connection::Identity;
@@ -15,7 +16,7 @@ use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::Subject;
 use crate::core::choice::EntryOptions;
-use crate::error::{EntryError, SyncError};
+use crate::error::{EntryError, SyncError, TIMED_OUT};
 use crate::patience::Backoff;
 use crate::plan::compare::CatalogNames;
 use crate::plan::{CatalogState, Effect, Event, Operation, Replica, ReplicaStatus};
@@ -133,6 +134,8 @@ async fn once(
     action: &FileAction<'_>,
     effect: Effect,
 ) -> Result<Counts, SyncError> {
+    // The hook before it may have taken longer than the lease.
+    action.context.hold.check()?;
     match effect {
         Effect::Nothing => Ok(Counts {
             metadata_only: 1,
@@ -250,6 +253,21 @@ fn made(action: &FileAction<'_>) -> Counts {
 /// inputs make real servers drop the connection, and waiting would be for ever. With the delays in between that takes more than a
 /// minute; a zone that cannot be connected to at all is waited for without end.
 const MAX_BROKEN: u32 = 13;
+
+/// Work on one entry, as long as that may take. What was sent by then may be carried out all the same.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    logical: &str,
+    work: impl Future<Output = Result<T, SyncError>>,
+) -> Result<T, SyncError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => Err(SyncError::Entry(EntryError::new(
+            TIMED_OUT,
+            format!("{logical} took more than {} s", limit.as_secs()),
+        ))),
+    }
+}
 
 /// Does a piece of work on a connection, waiting with all others while the zone is not there ([`crate::breaker`]). The work is told whether it may have been done
 /// already, in part or whole. `user` is whom it acts for, if that is not the worker's own: whatever that one may not do is the entry's

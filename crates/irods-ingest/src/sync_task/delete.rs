@@ -16,7 +16,7 @@ use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{Completion, Counts, Fatal, Leased, NewTask, Spawned};
 use crate::context::JobContext;
 use crate::core::choice::{EntryOptions, Targets};
-use crate::error::{EntryError, SyncError};
+use crate::error::{EntryError, SyncError, TIMED_OUT};
 use crate::naming;
 use crate::plan::compare::CatalogNames;
 use crate::plan::guard;
@@ -164,6 +164,8 @@ pub(super) async fn delete(
         } => {
             match delete_objects(context, (&task, &of), collection, objects, &mut completion).await
             {
+                // Whoever tries the rest again removes it.
+                Ok(()) if !completion.retries.is_empty() => Ok(()),
                 Ok(()) => {
                     remove_emptied(context, (&task, &of), collection, top, &mut completion).await
                 }
@@ -209,6 +211,7 @@ async fn delete_objects(
         return Ok(());
     }
     let mut again = Vec::new();
+    let mut timed_out = false;
     let mut refused = Ok(());
     for (index, name) in objects.iter().enumerate() {
         let begun = !context.shutdown.requested();
@@ -218,12 +221,17 @@ async fn delete_objects(
         };
         match deleted {
             // Gone already: by our own attempt whose end nobody saw, or by somebody else.
-            Ok(deleted) => completion.counts.deleted += u64::from(deleted || task.redelivered),
+            Ok(deleted) => {
+                let ours = task.redelivered || task.timed_out;
+                completion.counts.deleted += u64::from(deleted || ours);
+            }
             Err(SyncError::Entry(error)) if failure::is_tried_again(&of.here, task, &error) => {
                 again.push(name.clone());
+                timed_out |= error.name == TIMED_OUT;
             }
             Err(SyncError::Entry(error)) => {
-                let single = task.with_objects(vec![name.clone()]);
+                let mut single = task.with_objects(vec![name.clone()]);
+                single.timed_out |= error.name == TIMED_OUT;
                 failure::deletion(&of.here, single, &error, completion);
             }
             Err(why) => {
@@ -237,7 +245,9 @@ async fn delete_objects(
         }
     }
     if !again.is_empty() {
-        failure::retry_deletion(&of.here, task.with_objects(again), completion);
+        let mut again = task.with_objects(again);
+        again.timed_out |= timed_out;
+        failure::retry_deletion(&of.here, again, completion);
     }
     refused
 }
@@ -357,6 +367,10 @@ async fn remove_emptied(
                     ..DeleteTask::new(&task.directory, task.of.clone(), what)
                 };
                 if let SyncError::Entry(error) = why {
+                    let rest = DeleteTask {
+                        redelivered: rest.redelivered || error.name == TIMED_OUT,
+                        ..rest
+                    };
                     failure::deletion(&of.here, rest, &error, completion);
                     return Ok(());
                 }

@@ -14,7 +14,7 @@ use crate::plan::{
 };
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Look, SourceError, Stat, Timestamp};
-use crate::sync_irods::{self, FileAction, patiently};
+use crate::sync_irods::{self, FileAction, in_time, patiently};
 use crate::zone::Session;
 
 /// What became of one file.
@@ -98,18 +98,11 @@ pub(super) async fn sync_entry(
             false => item.verdict.min(Verdict::DataChanged),
         },
     };
-    let limit = options.timeout;
     let done = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
         let file = &file;
         async move {
-            let act = std::pin::pin!(file.decide_and_act(zone.as_mut(), redelivered));
-            match tokio::time::timeout(limit, act).await {
-                Ok(done) => done,
-                Err(_) => Err(SyncError::Entry(EntryError::new(
-                    "TIMED_OUT",
-                    format!("{logical} took more than {} s", limit.as_secs()),
-                ))),
-            }
+            let work = std::pin::pin!(file.decide_and_act(zone.as_mut(), redelivered));
+            in_time(options.timeout, logical, work).await
         }
     })
     .await;

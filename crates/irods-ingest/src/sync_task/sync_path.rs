@@ -141,6 +141,8 @@ async fn scan(
     }
     let after = cursor.map(|cursor| cursor.after);
     let mut children = Children::new(context, leased, task, queued);
+    // What comes behind the listing is queued with a cursor too, which must not lead before this one.
+    children.last = after.clone().unwrap_or_default().into();
     for (index, entry) in listing.entries.iter().enumerate() {
         if after
             .as_deref()

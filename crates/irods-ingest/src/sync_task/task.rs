@@ -91,6 +91,9 @@ pub struct DeleteTask {
     pub redelivered: bool,
     /// The directory's collection, where that is another than its path says.
     pub of: Option<String>,
+    /// An attempt that took too long may have deleted some of the objects.
+    #[serde(default)]
+    pub timed_out: bool,
 }
 
 impl DeleteTask {
@@ -102,6 +105,7 @@ impl DeleteTask {
             attempts: 0,
             redelivered: false,
             of,
+            timed_out: false,
         }
     }
 

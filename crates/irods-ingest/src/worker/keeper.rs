@@ -150,17 +150,21 @@ pub(super) async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
             warn!(%error, "no heartbeat");
         }
         if extended.elapsed() >= lease_for / 3 - every.period() / 2 {
-            extended = Instant::now();
-            extend(&worker, &in_hand).await;
+            let asked = Instant::now();
+            // In vain, it is tried again at the next turn.
+            if extend(&worker, &in_hand).await {
+                extended = asked;
+            }
         }
     }
 }
 
-async fn extend(worker: &Worker, in_hand: &InHand) {
+/// Whether the broker answered.
+async fn extend(worker: &Worker, in_hand: &InHand) -> bool {
     let mut leases: Vec<Lease> = in_hand.lock().keys().copied().collect();
     leases.sort_unstable_by_key(|lease| lease.task);
     if leases.is_empty() {
-        return;
+        return true;
     }
     let until = Instant::now() + worker.options.lease_for;
     match worker
@@ -177,7 +181,11 @@ async fn extend(worker: &Worker, in_hand: &InHand) {
             for held in leases.iter().filter_map(|lease| held.get(lease)) {
                 held.hold.extend(until);
             }
+            true
         }
-        Err(error) => warn!(%error, "leases not extended"),
+        Err(error) => {
+            warn!(%error, "leases not extended");
+            false
+        }
     }
 }

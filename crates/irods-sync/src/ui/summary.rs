@@ -2,12 +2,25 @@
 
 use std::time::Duration;
 
-use ingest::broker::Counts;
+use ingest::broker::{Counts, Job};
 
 use super::{bytes, seconds, thousands};
 
-/// The totals of a pass, a line for each kind of thing.
+/// The totals of the present or last pass of a job. A pass of retries counts what it did; what else is in the ledger is said.
+pub fn of_job(job: &Job) -> Vec<String> {
+    let listed = job.failures.saturating_add(job.failures_not_listed);
+    lines(
+        &job.pass_totals,
+        listed.saturating_sub(job.pass_totals.failed),
+    )
+}
+
+/// Totals, a line for each kind of thing.
 pub fn totals(counts: &Counts) -> Vec<String> {
+    lines(counts, 0)
+}
+
+fn lines(counts: &Counts, failed_before: u64) -> Vec<String> {
     let mut files = format!(
         "  files        {} seen: {} registered, {} uploaded, {} appended, {} updated, {} skipped, {} excluded, {} failed",
         thousands(counts.files_seen),
@@ -24,6 +37,7 @@ pub fn totals(counts: &Counts) -> Vec<String> {
         (counts.metadata_only, "with new times only"),
         (counts.retried, "tried again"),
         (counts.deleted, "removed"),
+        (failed_before, "failed before"),
     ] {
         if number > 0 {
             files += &format!(", {} {what}", thousands(number));

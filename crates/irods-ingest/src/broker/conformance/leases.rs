@@ -152,6 +152,46 @@ pub(super) async fn a_lapse_is_counted(bench: Bench) {
     }
 }
 
+pub(super) async fn a_lapse_whose_holder_comes_back_counts_no_more(bench: Bench) {
+    bench.create(job("a")).await;
+    for lost in 0..20 {
+        let held = bench.one().await;
+        assert_eq!(held.expiries, lost.min(1));
+        bench.pass(LEASE);
+        bench.broker.tick().await.unwrap();
+        let extended = bench.broker.extend(&[held.lease], LEASE).await.unwrap();
+        assert_eq!(extended.lost, [held.lease]);
+    }
+    // Neither twice for the same lease, nor for those of others that did not come back.
+    let gone = bench.one().await;
+    bench.pass(LEASE);
+    let held = bench.one().await;
+    assert_eq!(held.expiries, 2);
+    bench.pass(LEASE);
+    bench.broker.tick().await.unwrap();
+    for _ in 0..3 {
+        let leases = [held.lease, held.lease];
+        bench.broker.extend(&leases, LEASE).await.unwrap();
+    }
+    let last = bench.one().await;
+    assert_eq!((last.lease.task, last.expiries), (gone.lease.task, 2));
+}
+
+pub(super) async fn who_leaves_in_the_middle_is_marked_and_not_counted(bench: Bench) {
+    bench.create(job("a")).await;
+    let (w, broker) = (worker("w"), &bench.broker);
+    for left in 0..5 {
+        assert_eq!(bench.one().await.expiries, left.min(1));
+        broker
+            .worker_gone(&w, Departure::Interrupted)
+            .await
+            .unwrap();
+    }
+    bench.one().await;
+    broker.worker_gone(&w, Departure::Died).await.unwrap();
+    assert_eq!(bench.one().await.expiries, 2);
+}
+
 pub(super) async fn children_and_cursor_are_one(bench: Bench) {
     let id = bench.create(job("a")).await;
     let first = bench.one().await;

@@ -251,6 +251,7 @@ impl Broker for Model {
         let mut extended = Extended::default();
         for lease in leases {
             let Ok((job, at)) = state.held(*lease) else {
+                state.forgive(*lease);
                 extended.lost.push(*lease);
                 continue;
             };
@@ -558,7 +559,11 @@ impl Broker for Model {
             for task in &mut entry.tasks {
                 if matches!(&task.place, Place::Leased { worker: holder, .. } if holder == worker) {
                     task.place = Place::Ready;
-                    task.expiries += u32::from(how == Departure::Died);
+                    match how {
+                        Departure::Left => {}
+                        Departure::Interrupted => task.expiries = task.expiries.max(1),
+                        Departure::Died => task.expiries += 1,
+                    }
                 }
             }
             if entry.view.state == JobState::Stopping {

@@ -56,6 +56,8 @@ struct Task {
     payload: Vec<u8>,
     cursor: Vec<u8>,
     expiries: u32,
+    /// Of the leases that were counted there.
+    lapsed: Vec<Token>,
     begun: bool,
     place: Place,
 }
@@ -195,6 +197,7 @@ impl State {
             payload: new.payload.clone(),
             cursor: Vec::new(),
             expiries: 0,
+            lapsed: Vec::new(),
             begun: false,
             place: if delay == 0 {
                 Place::Ready
@@ -304,9 +307,10 @@ impl State {
                     for task in &mut entry.tasks {
                         match task.place {
                             Place::Delayed(due) if due <= now => task.place = Place::Ready,
-                            Place::Leased { until, .. } if until <= now => {
+                            Place::Leased { until, token, .. } if until <= now => {
                                 task.place = Place::Ready;
                                 task.expiries += 1;
+                                task.lapsed.push(token);
                             }
                             _ => {}
                         }
@@ -328,6 +332,17 @@ impl State {
             }
         }
         Err(BrokerError::Stale { task: lease.task.0 })
+    }
+
+    /// A lease that ran out counts no more: its holder has come back.
+    fn forgive(&mut self, lease: Lease) {
+        let tasks = self.jobs.iter_mut().flat_map(|entry| &mut entry.tasks);
+        for task in tasks.filter(|task| task.id == lease.task.0) {
+            if let Some(at) = task.lapsed.iter().position(|token| *token == lease.token) {
+                task.lapsed.remove(at);
+                task.expiries = (task.expiries - 1).max(1);
+            }
+        }
     }
 
     fn shown(&self, entry: &Entry) -> Job {

@@ -364,7 +364,11 @@ impl Broker for RedisBroker {
         let request = self
             .request("gone")
             .bytes(worker.0.as_str())
-            .flag(how == Departure::Died);
+            .bytes(match how {
+                Departure::Left => "left",
+                Departure::Interrupted => "middle",
+                Departure::Died => "died",
+            });
         self.send(request).await.map(|_| ())
     }
 }

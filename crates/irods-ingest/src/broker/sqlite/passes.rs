@@ -164,7 +164,8 @@ impl Tx<'_> {
                     }
                 }
                 _ => {
-                    let expired = "UPDATE task SET state = 0, time = NULL, token = NULL, worker = NULL, expiries = expiries + 1
+                    let expired = "UPDATE task SET state = 0, time = NULL, token = NULL, worker = NULL, expiries = expiries + 1,
+                            lapsed = lapsed || hex(token) || ' '
                         WHERE job = ?1 AND state = 2 AND time <= ?2";
                     let due = "UPDATE task SET state = 0, time = NULL WHERE job = ?1 AND state = 1 AND time <= ?2";
                     for sql in [expired, due] {

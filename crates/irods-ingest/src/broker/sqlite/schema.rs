@@ -15,7 +15,7 @@ use crate::broker::BrokerError;
 /// "irsy": tells a broker's file from any other SQLite database.
 const APPLICATION_ID: i64 = 0x6972_7379;
 /// The format that this program reads and writes.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -68,6 +68,7 @@ CREATE TABLE task (
     kind INTEGER NOT NULL,
     begun INTEGER NOT NULL DEFAULT 0,
     expiries INTEGER NOT NULL DEFAULT 0,
+    lapsed TEXT NOT NULL DEFAULT '',
     token BLOB,
     worker TEXT,
     cursor BLOB NOT NULL DEFAULT x'',

@@ -233,7 +233,10 @@ impl Tx<'_> {
                 )
                 .optional()?;
             match held {
-                None => extended.lost.push(*lease),
+                None => {
+                    self.forgive(*lease)?;
+                    extended.lost.push(*lease);
+                }
                 Some((_, false)) => {}
                 Some((job, true)) => {
                     let job = JobId(u64::try_from(job).unwrap_or_default());
@@ -244,6 +247,17 @@ impl Tx<'_> {
             }
         }
         Ok(extended)
+    }
+
+    /// A lease that ran out counts no more: its holder has come back.
+    fn forgive(&self, lease: Lease) -> Tried<()> {
+        self.connection
+            .prepare_cached(
+                "UPDATE task SET expiries = max(expiries - 1, 1), lapsed = replace(lapsed, hex(?2) || ' ', '')
+                 WHERE id = ?1 AND instr(lapsed, hex(?2) || ' ') > 0",
+            )?
+            .execute(params![int(lease.task.0), lease.token.as_bytes()])?;
+        Ok(())
     }
 
     pub(super) fn release(&self, lease: Lease, delay: Duration) -> Tried<()> {

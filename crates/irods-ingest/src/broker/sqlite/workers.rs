@@ -40,7 +40,12 @@ impl Tx<'_> {
         self.connection
             .prepare_cached("DELETE FROM worker WHERE id = ?1")?
             .execute([&worker.0])?;
-        let counted = i64::from(how == Departure::Died);
+        // What is added to the count of expiries, and the least that it is then.
+        let (more, least) = match how {
+            Departure::Left => (0, 0),
+            Departure::Interrupted => (0, 1),
+            Departure::Died => (1, 1),
+        };
         for (job, state) in self.unfinished()? {
             if state == JobState::Stopping {
                 let sql = "DELETE FROM task WHERE job = ?1 AND state = 2 AND time IS NOT NULL AND worker = ?2";
@@ -57,10 +62,10 @@ impl Tx<'_> {
                 let returned = self
                     .connection
                     .prepare_cached(
-                        "UPDATE task SET state = 0, time = NULL, token = NULL, worker = NULL, expiries = expiries + ?3
+                        "UPDATE task SET state = 0, time = NULL, token = NULL, worker = NULL, expiries = max(expiries + ?3, ?4)
                          WHERE job = ?1 AND state = 2 AND time IS NOT NULL AND worker = ?2",
                     )?
-                    .execute(params![int(job.0), worker.0, counted])?;
+                    .execute(params![int(job.0), worker.0, more, least])?;
                 if returned > 0 {
                     self.wake.set(true);
                 }

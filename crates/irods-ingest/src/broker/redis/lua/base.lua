@@ -5,8 +5,8 @@
 -- as much as a command. So a function stands at the beginning of a line and ends with the next "end" there.
 --
 -- Per job: job (hash: what the job is and where it stands), task (hash: number -> payload), ready, delayed, leased (sorted sets), held
--- (hash: number -> place, token, request, worker), seen (hash: number -> expiries, b<number> -> who began, c<number> -> cursor,
--- k<number> -> which hook), pass and before (hashes of counters: this pass's, and those of the passes before), ledger (hash: path ->
+-- (hash: number -> place, token, request, worker), seen (hash: number -> expiries, o<number> -> tokens of the leases that were
+-- counted there, b<number> -> who began, c<number> -> cursor, k<number> -> which hook), pass and before (hashes of counters: this pass's, and those of the passes before), ledger (hash: path ->
 -- record), paths (sorted set, for their order), bound and retrying (hashes: task -> path and back), events (list).
 --
 -- A place is the class and 4 digits of shallowness: what ready tasks are ordered by, then by number. Redis undoes nothing: so all

@@ -8,7 +8,7 @@ local function give_back(worker, tokens)
     local state = call('HGET', of('job', job), 'state')
     for _, number in ipairs(call('ZRANGE', of('leased', job), 0, -1)) do
       local found = call('HGET', of('held', job), number)
-      if string.sub(found, 38) == worker and lost[string.sub(found, 6, 21)] then put_back(job, state, number, false) end
+      if string.sub(found, 38) == worker and lost[string.sub(found, 6, 21)] then put_back(job, state, number, 'left') end
     end
   end
 end
@@ -175,6 +175,7 @@ function ops.extend()
         if state[job] == 'stopping' then stopping[#stopping + 1] = job end
       end
     else
+      forgive(job, number, token)
       lost[#lost + 1] = i - 1
     end
   end
@@ -187,7 +188,7 @@ function ops.release()
   if not found then return stale(job, number) end
   local state = call('HGET', of('job', job), 'state')
   if state == 'stopping' or delay == 0 then
-    put_back(job, state, number, false)
+    put_back(job, state, number, 'left')
   else
     unlease(job, number, found)
     call('ZADD', of('delayed', job), int(now() + delay), string.sub(found, 1, 5) .. number)

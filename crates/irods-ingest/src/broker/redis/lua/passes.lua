@@ -130,17 +130,35 @@ local function fatal(c, ending, why)
   end
 end
 
--- A lease that is no more: the task is ready again, or gone if the job is being stopped.
-local function put_back(job, state, number, lapsed)
+-- A lease that is no more: the task is ready again, or gone if the job is being stopped. How it went: 'left' in order, in the
+-- 'middle' of it, 'died', or 'lapsed', which counts until its holder comes back.
+local function put_back(job, state, number, how)
   if state == 'stopping' then
     drop(job, number)
     settle(job)
     return
   end
-  local found = call('HGET', of('held', job), number)
-  unlease(job, number, found)
-  make_ready(job, string.sub(found, 1, 5), number)
-  if lapsed then call('HINCRBY', of('seen', job), number, 1) end
+  local lease, seen = call('HGET', of('held', job), number), of('seen', job)
+  unlease(job, number, lease)
+  make_ready(job, string.sub(lease, 1, 5), number)
+  if how == 'middle' then call('HSETNX', seen, number, 1) end
+  if how == 'died' or how == 'lapsed' then call('HINCRBY', seen, number, 1) end
+  if how == 'lapsed' then
+    call('HSET', seen, 'o' .. number, (call('HGET', seen, 'o' .. number) or '') .. string.sub(lease, 6, 21))
+  end
+end
+
+-- A lease that ran out counts no more: its holder has come back.
+local function forgive(job, number, token)
+  local seen = of('seen', job)
+  local lapsed = call('HGET', seen, 'o' .. number) or ''
+  for from = 1, #lapsed, 16 do
+    if string.sub(lapsed, from, from + 15) == token then
+      call('HSET', seen, 'o' .. number, string.sub(lapsed, 1, from - 1) .. string.sub(lapsed, from + 16))
+      if tonumber(call('HGET', seen, number)) > 1 then call('HINCRBY', seen, number, -1) end
+      return
+    end
+  end
 end
 
 -- Takes back leases that ran out, makes due tasks ready, begins due passes.
@@ -151,7 +169,7 @@ local function tick()
       if not v[2] or tonumber(v[2]) <= now() then next_pass(job) end
     else
       for _, number in ipairs(call('ZRANGEBYSCORE', of('leased', job), '-inf', int(now()))) do
-        put_back(job, v[1], number, true)
+        put_back(job, v[1], number, 'lapsed')
       end
       for _, member in ipairs(call('ZRANGEBYSCORE', of('delayed', job), '-inf', int(now()))) do
         call('ZREM', of('delayed', job), member)

@@ -67,7 +67,7 @@ end
 local function erase(job, number, found)
   unlease(job, number, found)
   call('HDEL', of('task', job), number)
-  call('HDEL', of('seen', job), number, 'b' .. number, 'c' .. number, 'k' .. number)
+  call('HDEL', of('seen', job), number, 'o' .. number, 'b' .. number, 'c' .. number, 'k' .. number)
 end
 
 local function drop(job, number)
@@ -95,7 +95,7 @@ local function drop_waiting(job)
   local numbers = call('ZRANGE', of('leased', job), 0, -1)
   local seen = {}
   for _, number in ipairs(numbers) do
-    for _, kind in ipairs({ '', 'b', 'c', 'k' }) do seen[#seen + 1] = kind .. number end
+    for _, kind in ipairs({ '', 'o', 'b', 'c', 'k' }) do seen[#seen + 1] = kind .. number end
   end
   keep(of('task', job), numbers)
   keep(of('seen', job), seen)

@@ -45,12 +45,12 @@ function ops.workers()
 end
 
 function ops.gone()
-  local worker, died = arg(), arg() == '1'
+  local worker, how = arg(), arg()
   call('ZREM', P .. 'lives', worker)
   call('UNLINK', P .. 'worker:' .. worker)
   for _, job in ipairs(unfinished()) do
     local state = call('HGET', of('job', job), 'state')
-    for _, number in ipairs(in_hand(job, worker)) do put_back(job, state, number, died) end
+    for _, number in ipairs(in_hand(job, worker)) do put_back(job, state, number, how) end
   end
   return { 'ok' }
 end
