@@ -17,6 +17,7 @@ use ingest::source::{FileSystem, Links, Listing, Look, MountFacts, Source, Sourc
 use ingest::sync_task::JobOptions;
 use ingest::worker::WorkerError;
 use support::{Site, assert_registered};
+use tokio::sync::Notify;
 
 /// 2,300 children of one directory go into the queue in three batches, so a worker may leave between two of them.
 const FILES: u64 = 2300;
@@ -223,4 +224,61 @@ async fn what_was_in_hand_when_a_start_had_to_give_up_is_not_charged_with_it() {
     let job = site.broker.job(job.id).await.unwrap();
     site.assert_no_failures(&job).await;
     assert_eq!(job.totals.uploaded, 2);
+}
+
+/// Says that it has met the file of this name, and never comes back from it.
+#[derive(Debug)]
+struct Deadly(Arc<Notify>);
+
+#[async_trait]
+impl EventHandler for Deadly {
+    fn has_hooks(&self, event: Event) -> bool {
+        event == Event::DataObjCreate
+    }
+
+    async fn pre(&self, _: Event, subject: Subject<'_>) -> Result<(), HookError> {
+        if subject.target.ends_with("/deadly") {
+            self.0.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_kills_its_workers_is_given_up_alone() {
+    let site = Site::new().await;
+    for name in ["a", "deadly", "z"] {
+        site.write(name, name);
+    }
+    let job = site.start("deadly", JobOptions::default()).await;
+    let mut deaths = 0;
+    loop {
+        let met = Arc::new(Notify::new());
+        let (worker, _told) = site.worker(job.id, 1, Arc::new(Deadly(met.clone())));
+        let id = worker.id().clone();
+        let mut running = tokio::spawn(worker.run());
+        tokio::select! {
+            ended = &mut running => {
+                ended.unwrap().unwrap();
+                break;
+            }
+            () = met.notified() => {}
+        }
+        running.abort();
+        let _ = running.await;
+        site.broker.worker_gone(&id, Departure::Died).await.unwrap();
+        deaths += 1;
+    }
+    // As often in its chunk as by itself.
+    assert_eq!(deaths, 20);
+    let job = site.broker.job(job.id).await.unwrap();
+    assert_eq!(job.state, JobState::Finished);
+    assert_eq!((job.totals.registered, job.totals.failed), (2, 1));
+    let failures = site.failures(&job).await;
+    assert!(failures[0].failure.path.ends_with(b"/deadly"));
 }
