@@ -138,7 +138,7 @@ async fn another_format_is_named() {
         refusal(&path).await,
         BrokerError::Version {
             found: 99,
-            known: 3,
+            known: 4,
             ..
         }
     ));
