@@ -397,13 +397,33 @@ fn bad_input_is_one_clear_error_before_anything_is_queued() {
 
 #[test]
 fn no_secret_is_told_or_kept() {
-    let Some((bucket, _)) = filled() else {
+    let Some((bucket, count)) = filled() else {
         return;
     };
     let site = Site::new();
-    let done = site
-        .start_bucket(bucket.port, "--operation PUT -vv --log_filename log")
-        .expect(0);
+    // A handler gets the keys, as under the Python tool, and no one else.
+    let handler = r#"
+from irods_capability_automated_ingest.core import Core
+
+class event_handler(Core):
+    @staticmethod
+    def post_data_obj_create(hdlr_mod, logger, session, meta, *args, **options):
+        keys = ["root", "s3_prefix", "s3_access_key", "s3_secure_connection"]
+        with open("TOLD", "a") as told:
+            print(*[meta[key] for key in keys], len(meta["s3_secret_key"]), file=told)
+"#;
+    let handler = handler.replace("TOLD", site.path("told").to_str().unwrap());
+    std::fs::write(site.path("handler.py"), handler).unwrap();
+    let more = "--operation PUT -vv --log_filename log --event_handler handler.py --job_name j";
+    let done = site.start_bucket(bucket.port, more);
+    assert_eq!(done.code, Some(0), "{done:?} {:?}", site.run("failures j"));
+    let told = std::fs::read_to_string(site.path("told")).unwrap();
+    let line = format!("bucket p access False {}", SECRET.len());
+    assert_eq!(
+        told.lines().filter(|told| *told == line).count(),
+        count,
+        "{told}"
+    );
     assert!(!done.out.contains(SECRET) && !done.err.contains(SECRET));
     let mut looked = 0;
     let mut left = vec![site.path("state"), site.path("zone"), site.path("log")];

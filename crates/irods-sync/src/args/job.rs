@@ -16,7 +16,7 @@ use super::{StartArgs, VerifyArgs, at_least_one};
 #[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Job")]
 pub struct JobFlags {
-    /// TOML file with flags of the job under [job], and rules that choose operation, resource, target, AVUs and permissions for single
+    /// TOML file with flags of the job in its table job, and rules that choose operation, resource, target, AVUs and permissions for single
     /// entries (docs/operations.md)
     #[arg(long, value_name = "FILE")]
     pub job_file: Option<PathBuf>,

@@ -6,6 +6,7 @@ use super::{Handler, Python, Store};
 use crate::core::choice::Candidate;
 use crate::core::{Event, Subject};
 use crate::plan::Operation;
+use crate::source::s3::Access;
 use crate::source::{EntryKind, Stat};
 use crate::spec::JobSpec;
 
@@ -91,7 +92,7 @@ pub(super) fn job_meta(
         Store::Redis(Some((host, port, db))) => json!({ "host": host, "port": port, "db": db }),
     };
     let log = json!({ "filename": null, "when": null, "interval": null, "level": null });
-    json!({
+    let mut meta = json!({
         "job_name": job_name,
         "target": spec.target,
         "root_target_collection": spec.target,
@@ -113,5 +114,33 @@ pub(super) fn job_meta(
         "exclude_file_name": options.exclude_file_name,
         "exclude_directory_name": options.exclude_directory_name,
         "config": { "log": log, "profile": log, "redis": redis },
-    })
+    });
+    put_bucket(&mut meta, spec);
+    meta
+}
+
+/// How a bucket is reached. Its keys are read here, on the machine of who runs the handler, and go to the handler alone.
+fn put_bucket(meta: &mut Value, spec: &JobSpec) {
+    let of_directory = Access::default();
+    let access = spec.options.bucket.as_ref().unwrap_or(&of_directory);
+    let keypair = access.key_file().map(|file| file.to_string_lossy());
+    meta["s3_endpoint_domain"] = access.endpoint.as_str().into();
+    meta["s3_region_name"] = access.region.as_str().into();
+    meta["s3_keypair"] = keypair.into();
+    meta["s3_proxy_url"] = access.proxy.as_deref().into();
+    meta["s3_secure_connection"] = (!access.insecure).into();
+    meta["s3_multipart_chunksize_in_mib"] = access.chunk_mib.into();
+    if spec.options.bucket.is_none() {
+        return;
+    }
+    let path = String::from_utf8_lossy(spec.source_bytes()).into_owned();
+    let path = path.trim_start_matches('/');
+    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    meta["root"] = bucket.into();
+    meta["s3_prefix"] = prefix.into();
+    // A worker that cannot read the file has not come this far.
+    if let Ok(Some((access, secret))) = access.keys() {
+        meta["s3_access_key"] = access.into();
+        meta["s3_secret_key"] = secret.into();
+    }
 }

@@ -100,7 +100,8 @@ impl Default for Access {
 }
 
 impl Access {
-    fn key_file(&self) -> Option<&Path> {
+    /// The key file.
+    pub fn key_file(&self) -> Option<&Path> {
         let path = Some(self.keypair.as_slice()).filter(|path| !path.is_empty());
         path.map(|path| Path::new(OsStr::from_bytes(path)))
     }
@@ -115,7 +116,7 @@ impl Access {
             return Err(AccessError::Endpoint(self.endpoint.clone()));
         }
         self.proxy()?;
-        self.credentials().map(drop)
+        self.keys().map(drop)
     }
 
     fn proxy(&self) -> Result<Option<ProxyConfig>, AccessError> {
@@ -131,8 +132,11 @@ impl Access {
             .map_err(|_| AccessError::Proxy(proxy.clone()))
     }
 
-    /// What is in the key file; `None` where there is none.
-    fn credentials(&self) -> Result<Option<Credentials>, AccessError> {
+    /// Access key and secret key out of the key file; `None` where there is none. Not to be kept or shown.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no keys.
+    pub fn keys(&self) -> Result<Option<(String, String)>, AccessError> {
         let Some(path) = self.key_file() else {
             return Ok(None);
         };
@@ -142,9 +146,9 @@ impl Access {
         })?;
         let mut lines = text.lines().map(str::trim);
         match (lines.next(), lines.next()) {
-            (Some(access), Some(secret)) if !access.is_empty() && !secret.is_empty() => Ok(Some(
-                Credentials::new(access, secret, None, None, "keypair"),
-            )),
+            (Some(access), Some(secret)) if !access.is_empty() && !secret.is_empty() => {
+                Ok(Some((access.to_owned(), secret.to_owned())))
+            }
             _ => Err(AccessError::NoKeys {
                 path: path.to_owned(),
             }),
@@ -179,8 +183,9 @@ impl Access {
             .retry_config(retries)
             .timeout_config(timeouts)
             .http_client(http);
-        if let Some(credentials) = self.credentials()? {
-            loader = loader.credentials_provider(credentials);
+        if let Some((access, secret)) = self.keys()? {
+            let keys = Credentials::new(access, secret, None, None, "keypair");
+            loader = loader.credentials_provider(keys);
         }
         let config = aws_sdk_s3::config::Builder::from(&loader.load().await);
         let config = match self.endpoint.as_str() {
