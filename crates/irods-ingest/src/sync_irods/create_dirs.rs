@@ -1,4 +1,4 @@
-//! Collections on the way to where something belongs. No lock: who comes second finds that the collection is there, which
+//! Collections on the way to where something belongs, from the top. No lock: who comes second finds that the collection is there, which
 //! is what was wanted.
 
 use irods_client::connection::Identity;
@@ -6,7 +6,7 @@ use irods_client::protocol::path;
 
 use crate::broker::Counts;
 use crate::context::JobContext;
-use crate::core::{Subject, on_coll_create};
+use crate::core::{Event, Subject, on_coll_create};
 use crate::error::{EntryError, SyncError};
 use crate::plan::Operation;
 use crate::zone::Session;
@@ -32,9 +32,17 @@ pub(crate) async fn create_dirs(
     of: Wanted<'_>,
 ) -> Result<Counts, SyncError> {
     let wanted = of.collection;
-    let mut source = of.source.to_vec();
     // Names still to be made, the innermost first.
-    let mut missing = vec![(wanted.to_owned(), source.clone())];
+    let mut missing = vec![(wanted.to_owned(), of.source.to_vec())];
+    if context.handler.has_hooks(Event::CollCreate) {
+        // Who hears of one may use what is above it, so it is not tried before that is there.
+        while let Some((collection, source_path)) = missing.last()
+            && let Some(parent) = parent_to_make(collection)
+            && !zone.collection_exists(parent).await?
+        {
+            missing.push((parent.to_owned(), source_parent(source_path)));
+        }
+    }
     let mut counts = Counts::default();
     // What was found where a missing collection's parent should be.
     let mut found = None;
@@ -53,9 +61,7 @@ pub(crate) async fn create_dirs(
                 found = missing.pop().map(|(collection, _)| collection);
             }
             Err(SyncError::Entry(error)) if error.is_collection_missing() => {
-                let parent =
-                    path::parent(collection).filter(|parent| path::parent(parent).is_some());
-                let Some(parent) = parent.map(str::to_owned) else {
+                let Some(parent) = parent_to_make(collection).map(str::to_owned) else {
                     return Err(SyncError::Entry(error));
                 };
                 if found.as_ref() == Some(&parent) {
@@ -72,8 +78,8 @@ pub(crate) async fn create_dirs(
                         format!("the collections above {wanted} keep disappearing"),
                     )));
                 }
-                source = source_parent(&source);
-                missing.push((parent, source.clone()));
+                let source = source_parent(source_path);
+                missing.push((parent, source));
             }
             Err(error) => return Err(error),
         }
@@ -103,6 +109,11 @@ async fn create_dir(
         Ok(zone.create_collection(wanted.collection).await?)
     })
     .await
+}
+
+/// The collection above, unless that is a zone, or above all zones, which nobody makes.
+fn parent_to_make(collection: &str) -> Option<&str> {
+    path::parent(collection).filter(|parent| path::parent(parent).is_some())
 }
 
 fn source_parent(path: &[u8]) -> Vec<u8> {

@@ -142,7 +142,7 @@ fn now() -> i64 {
 
 /// What is done from here on has other times than what was done before, in the catalog's seconds. Times of files come from a
 /// clock that is a few milliseconds behind.
-fn next_second(site: &Site) -> i64 {
+pub fn next_second(site: &Site) -> i64 {
     let before = now();
     let probe = site.path("probe");
     until("the next second", || {
@@ -216,7 +216,7 @@ async fn outcome(
 }
 
 /// Lines of the table: entry, what of it, the Python tool's, ours.
-fn compare(theirs: &Catalog, ours: &Catalog, into: &mut BTreeSet<[String; 4]>) {
+pub fn compare(theirs: &Catalog, ours: &Catalog, into: &mut BTreeSet<[String; 4]>) {
     let entries: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
     for entry in entries {
         let mut line = |what: &str, theirs: &str, ours: &str| {
@@ -302,6 +302,7 @@ fn the_python_tool_and_ours_leave_the_same_catalog_but_for_what_is_listed() {
                     operation,
                     delete_mode,
                     resource: as_replica.then_some(REPLICAS),
+                    text: None,
                     flags: match as_replica {
                         // Its memory of a file does not tell operations apart.
                         true => "--files_per_task 1 --ignore_cache",

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod differences;
+mod handlers;
 #[path = "../../../irods-ingest/tests/support/redis.rs"]
 mod server;
 #[path = "../support/mod.rs"]
@@ -64,6 +65,7 @@ fn it_fills_the_zone_we_find_it_equal_and_the_other_way_round() {
         operation,
         delete_mode: "DO_NOT_DELETE",
         resource: None,
+        text: None,
         flags: "",
     };
     let both = [

@@ -20,6 +20,8 @@ pub struct Order<'a> {
     pub operation: &'a str,
     pub delete_mode: &'a str,
     pub resource: Option<&'a str>,
+    /// A handler that chooses all of that itself.
+    pub text: Option<&'a str>,
     pub flags: &'a str,
 }
 
@@ -82,7 +84,10 @@ impl<'s> PythonTool<'s> {
             let number = self.jobs.fetch_add(1, Ordering::Relaxed);
             let job = format!("{}x{number}", self.prefix);
             let handler = self.site.path(&format!("handler{number}.py"));
-            std::fs::write(&handler, handler_text(order)).unwrap();
+            let text = order
+                .text
+                .map_or_else(|| handler_text(order), str::to_owned);
+            std::fs::write(&handler, text).unwrap();
             let mut command = Command::new(&self.python);
             command
                 .args(["-m", "irods_capability_automated_ingest.irods_sync"])

@@ -53,7 +53,7 @@ struct Answer {
     delay: Option<u64>,
     timeout: Option<u64>,
     name: Option<String>,
-    /// Of a file with another name, its path in base64.
+    /// Of a file that has, or is below what has, another name: its path in base64.
     mapped_from: Option<String>,
     skip: Option<String>,
     wrong: Option<String>,
@@ -100,7 +100,8 @@ pub(super) fn choices(
     Ok(asked.iter().zip(answers).map(choice).collect())
 }
 
-/// The AVU that keeps the true path of a data object whose name was mapped, as existing catalogs have it.
+/// The AVU that keeps the true path of a data object whose name, or that of a collection above it, was mapped, as existing
+/// catalogs have it.
 fn mapped_avu(value: String) -> ChosenAvu {
     ChosenAvu {
         avu: Avu::new(

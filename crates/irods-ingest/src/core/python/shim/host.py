@@ -222,11 +222,16 @@ class Host:
         if mapped != name:
             meta["target"] = collection + "/" + mapped
             chosen["name"] = mapped
-            if not is_directory:
-                chosen["mapped_from"] = self.mark_mapped(meta)
+        if not is_directory and self.is_mapped(meta):
+            chosen["mapped_from"] = self.mark_mapped(meta)
+
+    def is_mapped(self, meta):
+        """Whether the name of an entry, or of a directory above it, is another than in the source."""
+        below = meta["target"][len(self.meta["target"]):]
+        return not meta["path"].endswith(below)
 
     def mark_mapped(self, meta):
-        """Says in `meta` that the name was mapped; the path as the AVU has it."""
+        """Says in `meta` that a name was mapped; the path as the AVU has it."""
         encoded = base64.b64encode(os.fsencode(meta["path"]))
         meta["b64_reason"] = "character_map"
         meta["b64_path_str_charmap"] = encoded
@@ -238,9 +243,8 @@ class Host:
         name = request["hook"]
         meta = self.entry_meta(request["meta"])
         meta.update(request.get("kept", {}))
-        if self.map is not None and meta.get("entry_type") == "file" and "b64_reason" not in meta:
-            if meta["target"].rsplit("/", 1)[-1] != os.path.basename(meta["path"]):
-                self.mark_mapped(meta)
+        if self.map is not None and meta.get("entry_type") == "file" and "b64_reason" not in meta and self.is_mapped(meta):
+            self.mark_mapped(meta)
         before = dict(meta)
         hook = getattr(self.handler, name)
         if name in ("pre_job", "post_job"):
