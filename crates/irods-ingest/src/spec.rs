@@ -254,6 +254,14 @@ impl JobSpec {
         })
     }
 
+    /// Whether a physical path is, by its text, one of the source: what is registered there is the source's own file, and an upload
+    /// over it would change what is being brought in.
+    pub(crate) fn has_as_own(&self, physical: &str) -> bool {
+        let root = self.source.strip_suffix(b"/").unwrap_or(&self.source);
+        let below = physical.as_bytes().strip_prefix(root);
+        below.is_some_and(|below| below.starts_with(b"/"))
+    }
+
     /// As [`source::cache_root`].
     pub(crate) fn cache_root(&self) -> Vec<u8> {
         source::cache_root(&self.source, self.options.bucket.as_ref())

@@ -34,7 +34,7 @@ async fn assert_refused(site: &Site, job: &Job) {
     };
     let message = &failure.failure.message;
     assert!(
-        message.contains("registered from this very file"),
+        message.contains("registered from a file of this source"),
         "{message}"
     );
 }

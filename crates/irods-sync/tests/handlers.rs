@@ -529,6 +529,23 @@ def bad(meta, name):
 }
 
 #[test]
+fn a_setting_that_ends_its_process_fails_its_entry_alone() {
+    let site = Site::new();
+    site.files(3);
+    site.file("d0/sub/deep", b"deep");
+    let body = "
+    @staticmethod
+    def operation(session, meta, **options):
+        import os
+        if meta['path'].endswith('f1'):
+            os._exit(7)
+        return Operation.PUT
+";
+    let ran = start(&site, body, "").expect(1);
+    assert_eq!((ran.number("uploaded"), ran.number("failed")), (3, 1));
+}
+
+#[test]
 fn names_are_mapped_below_the_target_and_deletions_know_it() {
     use std::os::unix::ffi::OsStrExt;
     let site = Site::new();

@@ -243,13 +243,56 @@ fn a_template_that_keeps_the_directory_goes_with_a_delete_mode() {
     let site = Site::new();
     site.file("d/a.txt", b"1");
     site.file("d/b.txt", b"1");
-    let flags = "--operation PUT_SYNC --delete_mode NO_TRASH --target_template {dir}/v1_{stem}.{ext} --synchronous";
+    let flags = "--operation PUT_SYNC --delete_mode NO_TRASH --target_template {dir}/v1_{name} --synchronous";
     site.start(flags).expect(0);
     std::fs::remove_file(site.path("src/d/a.txt")).unwrap();
     let ran = site.start(flags).expect(0);
     assert_eq!(ran.number("removed"), 1, "{}", ran.out);
     let _zone = site.zone();
     assert_eq!(names(&site), BTreeSet::from(["/d/v1_b.txt".to_owned()]));
+}
+
+#[test]
+fn an_object_of_one_file_is_not_taken_for_another_s() {
+    let site = Site::new();
+    site.file("d/a.log", b"aaaa");
+    let flags =
+        "--operation PUT_APPEND --target_template {dir}/current.{ext} --synchronous --job_name";
+    site.start(&format!("{flags} first")).expect(0);
+    std::fs::remove_file(site.path("src/d/a.log")).unwrap();
+    site.file("d/b.log", b"bbbbbbbbbbbb");
+    let ran = site.start(&format!("{flags} second")).expect(1);
+    assert_eq!((ran.number("appended"), ran.number("failed")), (0, 1));
+    let failures = site.run("failures second").expect(0);
+    assert!(failures.out.contains("TARGET_TAKEN"), "{failures:?}");
+    let _zone = site.zone();
+    assert_eq!(site.objects(TARGET)[&format!("{TARGET}/d/current.log")], 4);
+}
+
+#[test]
+fn no_file_of_the_source_is_written_over() {
+    let site = Site::new();
+    let a = site.file("a", b"AAA");
+    let c = site.file("c", b"CCC");
+    site.start("--synchronous").expect(0);
+    let file = job_file(
+        &site,
+        "[[rule]]\nglob = 'c'\ntarget = 'a'\n[[rule]]\nglob = 'a'\nskip = 'no'\n",
+    );
+    let more = "--operation PUT_SYNC --synchronous --job_name j";
+    let planned = site.run(&format!(
+        "plan src {TARGET} --embedded_zone zone --job_file {} --operation PUT_SYNC",
+        file.display()
+    ));
+    assert!(planned.out.contains("a file of this source"), "{planned:?}");
+    start(&site, &file, more).expect(1);
+    let failures = site.run("failures j").expect(0);
+    assert!(
+        failures.out.contains("a file of this source"),
+        "{failures:?}"
+    );
+    assert_eq!(std::fs::read(a).unwrap(), b"AAA");
+    assert_eq!(std::fs::read(c).unwrap(), b"CCC");
 }
 
 #[test]
@@ -327,7 +370,7 @@ fn what_is_wrong_in_a_job_file_is_one_line_and_nothing_is_queued() {
         (
             String::new(),
             "--target_template {name} --delete_mode UNREGISTER",
-            "a target must be in the collection of its directory",
+            "a target must be one name of its own in the collection of its directory",
         ),
     ] {
         let file = job_file(&site, &text);

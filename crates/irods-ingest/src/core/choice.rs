@@ -291,21 +291,18 @@ pub(crate) async fn choose(
     };
     let mut all = Vec::with_capacity(asked.len());
     for some in asked.chunks(MAX_ASKED) {
-        let chosen = match handler.choose(some).await {
-            Ok(choices) if choices.len() == some.len() => Ok(choices),
-            Ok(choices) => Err(format!(
-                "{} entries were asked for, {} answered",
-                some.len(),
-                choices.len()
-            )),
-            Err(error) => Err(error.to_string()),
-        };
-        match chosen {
+        match ask(handler, some).await {
             Ok(choices) => {
                 let both = some.iter().zip(choices);
                 all.extend(both.map(|(entry, choice)| {
                     EntryOptions::chosen(spec, entry, chooses.targets, choice)
                 }));
+            }
+            // It may be one of them that cannot be answered for: each by itself then.
+            Err(_) if some.len() > 1 => {
+                for entry in some {
+                    all.extend(Box::pin(choose(handler, spec, &[*entry])).await);
+                }
             }
             Err(why) => all.extend(some.iter().map(|entry| {
                 let mut options = EntryOptions::of_job(spec, entry);
@@ -315,6 +312,19 @@ pub(crate) async fn choose(
         }
     }
     all
+}
+
+/// Choices for all of these entries, or why there are none.
+async fn ask(handler: &dyn EventHandler, asked: &[Candidate<'_>]) -> Result<Vec<Choice>, String> {
+    match handler.choose(asked).await {
+        Ok(choices) if choices.len() == asked.len() => Ok(choices),
+        Ok(choices) => Err(format!(
+            "{} entries were asked for, {} answered",
+            asked.len(),
+            choices.len()
+        )),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Asks for a directory that is about to be scanned, and has this collection.

@@ -88,7 +88,7 @@ pub enum Refusal {
     OtherReplicaOnResource,
     /// A replica needs a resource.
     NoResource,
-    /// An upload, and the object is registered from this very file.
+    /// An upload, and the object is registered from this very file, or another of the source.
     OwnSource,
     /// The object is locked or being written.
     Busy,
@@ -130,7 +130,7 @@ impl Refusal {
                 format!("no resource name defined: cannot register {path} as a replica of {target}")
             }
             Self::OwnSource => format!(
-                "cannot upload {path} to {target}: that is registered from this very file, which would be written over"
+                "cannot upload {path} to {target}: that is registered from a file of this source, which would be written over"
             ),
             Self::Busy => {
                 format!("cannot update {target} from {path}: it is locked or being written")
@@ -198,7 +198,7 @@ impl fmt::Display for Refusal {
             Self::WrongResourceOrPath => f.write_str("wrong resource or path"),
             Self::OtherReplicaOnResource => f.write_str("other replica on the resource"),
             Self::NoResource => f.write_str("no resource named"),
-            Self::OwnSource => f.write_str("registered from this very file"),
+            Self::OwnSource => f.write_str("registered from a file of this source"),
             Self::Busy => f.write_str("locked or being written"),
             Self::ShorterThanObject => f.write_str("file shorter than object"),
             Self::Diverged => f.write_str("changed in place"),

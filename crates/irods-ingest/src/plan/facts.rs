@@ -120,7 +120,7 @@ pub struct FileFacts<'a> {
     pub checksums: Checksums,
     /// The physical path under which it is, or is to be, registered.
     pub physical_path: &'a str,
-    /// The physical path of a replica leads to this very file, by another name.
+    /// The physical path of a replica leads to this very file, by another name, or to another file of the source.
     pub own_source: bool,
     /// The resource that was asked for, if one was.
     pub resource: Option<&'a str>,

@@ -374,9 +374,10 @@ impl Survey {
                 (name, options.operation, of_zone(&options.target))
             })
             .collect();
+        let spec = self.spec.clone();
         self.at_source(move |source| {
             let same = |name: &BString, path: &String| {
-                source.is_same_file(&directory, name, path.as_ref())
+                spec.has_as_own(path) || source.is_same_file(&directory, name, path.as_ref())
             };
             let hindrance =
                 |(name, operation, paths): &(BString, Operation, Vec<String>)| match source.look(

@@ -259,7 +259,8 @@ impl File<'_> {
         }
     }
 
-    /// Whether an upload would be over the file itself, which the object is registered from by another name.
+    /// Whether an upload would be over the file itself, which the object is registered from by another name, or over another file of the
+    /// source.
     async fn is_own_source(&self, catalog: &CatalogState) -> Result<bool, SyncError> {
         let CatalogState::DataObject(replicas) = catalog else {
             return Ok(false);
@@ -268,6 +269,9 @@ impl File<'_> {
             return Ok(false);
         }
         let paths: Vec<String> = replicas.iter().map(|r| r.physical_path.clone()).collect();
+        if paths.iter().any(|path| self.context.spec.has_as_own(path)) {
+            return Ok(true);
+        }
         let (directory, name) = (relative_path(self.directory), self.item.name.clone());
         self.context
             .at_source(move |source| {

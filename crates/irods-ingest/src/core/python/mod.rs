@@ -115,7 +115,11 @@ impl Allowed {
         let files = std::fs::read_dir(directory)
             .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
         let same = |file: std::io::Result<std::fs::DirEntry>| {
-            let text = file.and_then(|file| std::fs::read(file.path()));
+            let text = file.and_then(|file| match std::fs::metadata(file.path())?.is_file() {
+                true => std::fs::read(file.path()),
+                // To open a pipe may take for ever.
+                false => Err(std::io::ErrorKind::InvalidInput.into()),
+            });
             text.is_ok_and(|text| text == handler.text.as_bytes())
         };
         match files.into_iter().any(same) {

@@ -246,7 +246,7 @@ impl Rules {
         let targets = rules
             .iter()
             .filter_map(|rule| rule.target.as_ref())
-            .map(|target| match target.stays_in_its_collection() {
+            .map(|target| match target.is_one_name_of_its_own() {
                 true => Targets::Names,
                 false => Targets::Anywhere,
             })
@@ -303,11 +303,11 @@ impl Rules {
             }
             let elsewhere = target
                 .as_ref()
-                .is_some_and(|target| !target.stays_in_its_collection());
+                .is_some_and(|target| !target.is_one_name_of_its_own());
             if elsewhere && options.delete_mode != DeleteMode::DoNotDelete {
                 let message = format!(
-                    "with delete mode {} a target must be in the collection of its directory, `{{dir}}/...`, or it could not be \
-                     told what is gone",
+                    "with delete mode {} a target must be one name of its own in the collection of its directory, as \
+                     `{{dir}}/v1_{{name}}`, or it could not be told what is gone",
                     options.delete_mode
                 );
                 return Err(self.error(rule.lines.target, message));

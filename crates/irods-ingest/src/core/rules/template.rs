@@ -81,22 +81,21 @@ impl Template {
         Ok(Template(parts))
     }
 
-    /// Whether what comes out is always one name in the directory of the entry.
-    pub(super) fn stays_in_its_collection(&self) -> bool {
+    /// Whether what comes out is always one name in the directory of the entry, and of no other entry of it: a name that
+    /// could be another's, now or later, must be claimed.
+    pub(super) fn is_one_name_of_its_own(&self) -> bool {
         let one_name = |part: &Part| match part {
             Part::Text(text) => !text.contains('/'),
-            Part::Mtime(form) | Part::Ctime(form) => {
-                !form.contains('/') && !["%D", "%x", "%c"].iter().any(|date| form.contains(date))
-            }
-            Part::Path | Part::Dir | Part::Capture(_) => false,
-            Part::Name | Part::Stem | Part::Ext | Part::Size | Part::Mode => true,
+            part => *part == Part::Name,
         };
+        let names = self.0.iter().filter(|part| **part == Part::Name).count();
         match self.0.as_slice() {
             [Part::Path] => true,
             [Part::Dir, Part::Text(text), rest @ ..] => {
                 let name = text.strip_prefix('/');
                 name.is_some_and(|name| !(name.contains('/') || name.is_empty() && rest.is_empty()))
                     && rest.iter().all(one_name)
+                    && names == 1
             }
             _ => false,
         }
@@ -276,20 +275,18 @@ mod tests {
     }
 
     #[test]
-    fn a_template_shows_whether_it_keeps_the_directory() {
-        let stays = |text: &str| {
+    fn a_template_shows_whether_its_name_is_its_own() {
+        let own = |text: &str| {
             let template = Template::new(text, &["run"], true).unwrap();
-            template.stays_in_its_collection()
+            template.is_one_name_of_its_own()
         };
-        for text in [
-            "{path}",
-            "{dir}/{name}",
-            "{dir}/{stem}_{mtime:%Y-%m}.{ext}",
-            "{dir}/x{size}",
-        ] {
-            assert!(stays(text), "{text}");
+        for text in ["{path}", "{dir}/{name}", "{dir}/v1_{name}.raw"] {
+            assert!(own(text), "{text}");
         }
         for text in [
+            "{dir}/{stem}_{mtime:%Y-%m}.{ext}",
+            "{dir}/x{size}",
+            "{dir}/{name}{name}",
             "{name}",
             "{dir}{name}",
             "{dir}/",
@@ -301,7 +298,7 @@ mod tests {
             "{path}x/{name}",
             "a/{dir}/{name}",
         ] {
-            assert!(!stays(text), "{text}");
+            assert!(!own(text), "{text}");
         }
     }
 

@@ -381,8 +381,8 @@ fn a_redelivered_entry_that_was_done_is_finished_as_create() {
 fn nothing_is_uploaded_over_its_own_source() {
     for (operation, expected) in [
         (Put, "skip (exists)"),
-        (PutSync, "fail (registered from this very file)"),
-        (PutAppend, "fail (registered from this very file)"),
+        (PutSync, "fail (registered from a file of this source)"),
+        (PutAppend, "fail (registered from a file of this source)"),
     ] {
         let shorter = Replica {
             size: SIZE - 1,

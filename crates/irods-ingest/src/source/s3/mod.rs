@@ -6,20 +6,20 @@
 //! An object is what its ETag, size and time of modification say. It is read in ranges, each bound to the ETag that was seen first:
 //! an object that is replaced meanwhile is an error, never a mixture.
 //!
-//! Calls wait for the server, so they belong on a thread that may block, inside a tokio runtime.
+//! Calls wait for the server, so they belong on a thread that may block.
 
 use std::error::Error;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::EncodingType;
 use aws_smithy_runtime_api::http::Response;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::{Links, Listing, Look, MountFacts, Source, SourceError, Stat, Timestamp};
@@ -79,7 +79,7 @@ impl Bucket {
     /// What stands in the way.
     pub fn probe(path: &Path, access: Access) -> Result<(), SourceError> {
         let bucket = Self::new(path, access, false, PROBES)?;
-        Handle::current().block_on(bucket.check_root())
+        runtime()?.block_on(bucket.check_root())
     }
 
     fn new(path: &Path, access: Access, verify: bool, attempts: u32) -> Result<Self, SourceError> {
@@ -273,6 +273,24 @@ impl Bucket {
     }
 }
 
+/// Where requests are made: not in the runtime of who asks, since that may be shut down while a thread still waits for an answer.
+fn runtime() -> Result<Handle, SourceError> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime.handle().clone());
+    }
+    let made = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| SourceError::Io {
+            doing: "make threads for",
+            path: "S3".into(),
+            source,
+        })?;
+    Ok(RUNTIME.get_or_init(|| made).handle().clone())
+}
+
 /// A key with the slash that makes it the beginning of others; the empty one begins all.
 fn as_prefix(mut key: String) -> String {
     if !key.is_empty() {
@@ -296,7 +314,7 @@ impl Source for Bucket {
     /// Nothing is mounted in a bucket. For the root this is the question whether it is there.
     fn mount_facts(&self, directory: &Path) -> Result<MountFacts, SourceError> {
         if directory.as_os_str().is_empty() {
-            Handle::current().block_on(self.check_root())?;
+            runtime()?.block_on(self.check_root())?;
         }
         Ok(MountFacts {
             dev: 0,
@@ -305,7 +323,7 @@ impl Source for Bucket {
     }
 
     fn list(&self, directory: &Path, _: Links) -> Result<Listing, SourceError> {
-        Handle::current().block_on(self.list_all(directory))
+        runtime()?.block_on(self.list_all(directory))
     }
 
     fn stat(
@@ -315,7 +333,7 @@ impl Source for Bucket {
         _: Links,
     ) -> Result<Result<Stat, SourceError>, SourceError> {
         let key = self.key(directory, name)?;
-        match Handle::current().block_on(self.stat_key(&key)) {
+        match runtime()?.block_on(self.stat_key(&key)) {
             Err(error @ (SourceError::Remote { .. } | SourceError::Access(_))) => Err(error),
             found => Ok(found),
         }
@@ -324,7 +342,7 @@ impl Source for Bucket {
     fn look(&self, directory: &Path, name: &[u8], _: Links) -> Result<Look, SourceError> {
         let key = self.key(directory, name)?;
         Ok(Look {
-            stat: Handle::current().block_on(self.stat_key(&key))?,
+            stat: runtime()?.block_on(self.stat_key(&key))?,
             link: None,
             readable: true,
         })
@@ -337,7 +355,7 @@ impl Source for Bucket {
         from: u64,
     ) -> Result<(Box<dyn Read + Send>, Stat), SourceError> {
         let key = self.key(directory, name)?;
-        let runtime = Handle::current();
+        let runtime = runtime()?;
         let (ranges, stat) = runtime.block_on(Ranges::open(self, key, from, runtime.clone()))?;
         Ok((Box::new(ranges), stat))
     }
