@@ -74,6 +74,15 @@ impl EntryError {
         }
     }
 
+    /// Two entries are meant for one logical path, and another one has it.
+    pub(crate) fn target_taken(target: &str, of: &[u8], by: &[u8]) -> Self {
+        let (of, by) = (bstr::BStr::new(of), bstr::BStr::new(by));
+        Self::new(
+            "TARGET_TAKEN",
+            format!("target {target} of {of} is that of {by} as well"),
+        )
+    }
+
     /// The zone has something of that name already.
     pub fn is_name_taken(&self) -> bool {
         matches!(

@@ -2,6 +2,7 @@
 //!
 //! Credentials are not part of it: each worker has its own.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -263,7 +264,7 @@ impl JobSpec {
     }
 
     /// As [`source::cache_root`].
-    pub(crate) fn cache_root(&self) -> Vec<u8> {
+    pub(crate) fn cache_root(&self) -> Cow<'_, [u8]> {
         source::cache_root(&self.source, self.options.bucket.as_ref())
     }
 

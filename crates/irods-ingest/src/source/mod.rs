@@ -6,6 +6,7 @@
 //!
 //! Every call blocks on the file system (which may be a slow network one) or on a server: async callers use `spawn_blocking`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -88,10 +89,10 @@ pub fn find(path: &Path, bucket: Option<&s3::Access>) -> Result<PathBuf, SourceE
 }
 
 /// What stands for a source in the names of what is remembered of it: its path, and for a bucket its server as well.
-pub fn cache_root(path: &[u8], bucket: Option<&s3::Access>) -> Vec<u8> {
+pub fn cache_root<'a>(path: &'a [u8], bucket: Option<&s3::Access>) -> Cow<'a, [u8]> {
     match bucket {
-        None => path.to_vec(),
-        Some(access) => [b"s3://", access.endpoint.as_bytes(), path].concat(),
+        None => Cow::Borrowed(path),
+        Some(access) => [b"s3://", access.endpoint.as_bytes(), path].concat().into(),
     }
 }
 

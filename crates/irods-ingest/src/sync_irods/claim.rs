@@ -76,14 +76,8 @@ pub(crate) async fn claim(
 
 /// The error of who comes to an object that is another file's.
 pub(crate) fn taken(action: &FileAction<'_>, by: &str) -> SyncError {
-    SyncError::Entry(EntryError::new(
-        "TARGET_TAKEN",
-        format!(
-            "target {} of {} is that of {by} as well",
-            action.subject.target,
-            bstr::BStr::new(action.subject.path)
-        ),
-    ))
+    let (target, of) = (action.subject.target, action.subject.path);
+    SyncError::Entry(EntryError::target_taken(target, of, by.as_bytes()))
 }
 
 fn avu(action: &FileAction<'_>) -> Avu {

@@ -104,14 +104,10 @@ impl Placing {
         for &at in double.iter().filter(|at| Some(**at) != holder) {
             let other = holder.or(double.iter().copied().find(|other| *other != at));
             let other = other.map(|other| listing.entries[other].name.as_slice());
-            self.refused[at] = Some(EntryError::new(
-                "TARGET_TAKEN",
-                format!(
-                    "target {} of {} is that of {} as well",
-                    self.options[at].target,
-                    listing.entries[at].name,
-                    bstr::BStr::new(other.unwrap_or_default())
-                ),
+            self.refused[at] = Some(EntryError::target_taken(
+                &self.options[at].target,
+                &listing.entries[at].name,
+                other.unwrap_or_default(),
             ));
         }
     }

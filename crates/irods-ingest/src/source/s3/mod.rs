@@ -178,10 +178,7 @@ impl Bucket {
             };
             for object in page.contents() {
                 let facts = Object {
-                    size: object
-                        .size()
-                        .and_then(|n| u64::try_from(n).ok())
-                        .unwrap_or(0),
+                    size: count(object.size()).unwrap_or(0),
                     modified: object.last_modified().map_or(0, |time| time.secs()),
                     etag: object.e_tag().map(str::to_owned),
                 };
@@ -240,10 +237,7 @@ impl Bucket {
             Err(error) => return Err(self.why(key, self.failed("look at", key, &error)).await),
         };
         Ok(Object {
-            size: head
-                .content_length()
-                .and_then(|n| u64::try_from(n).ok())
-                .unwrap_or(0),
+            size: count(head.content_length()).unwrap_or(0),
             modified: head.last_modified().map_or(0, |time| time.secs()),
             etag: head.e_tag().map(str::to_owned),
         })
@@ -289,6 +283,11 @@ fn runtime() -> Result<Handle, SourceError> {
             source,
         })?;
     Ok(RUNTIME.get_or_init(|| made).handle().clone())
+}
+
+/// Bytes as the answers of the server have them; `None` where they do not say, or nonsense.
+fn count(bytes: Option<i64>) -> Option<u64> {
+    u64::try_from(bytes?).ok()
 }
 
 /// A key with the slash that makes it the beginning of others; the empty one begins all.

@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::Bucket;
 use super::etag::Expected;
 use super::keys::Object;
+use super::{Bucket, count};
 use crate::source::{SourceError, Stat};
 
 /// Bytes of a range.
@@ -173,7 +173,7 @@ impl Bucket {
             }
             answer => answer?,
         };
-        let length = answer.content_length().and_then(|n| u64::try_from(n).ok());
+        let length = count(answer.content_length());
         let total = match answer.content_range() {
             Some(range) => range
                 .rsplit('/')
@@ -283,7 +283,7 @@ impl Bucket {
                 let first = request.send().await.ok();
                 // A server that does not know of parts answers for the whole.
                 first
-                    .and_then(|first| u64::try_from(first.content_length()?).ok())
+                    .and_then(|first| count(first.content_length()))
                     .filter(|part| *part < total)
                     .unwrap_or(u64::from(self.shared.access.chunk_mib) << 20)
             }
