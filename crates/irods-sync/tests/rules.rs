@@ -5,6 +5,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use irods_client::collection::ReplicaStatus;
 use irods_client::metadata::{Avu, Entity};
 use irods_client::{ConnectOptions, Connection};
 use serde_json::Value;
@@ -202,6 +203,61 @@ fn avus_of_rules_follow_their_files_and_are_not_doubled() {
     assert_eq!(of_collection, [Avu::new("of", "d", "")]);
 }
 
+/// In the hands of the embedded zone, as in those of a server: what may not be written is not opened, so nothing is cut off.
+#[test]
+fn what_a_job_has_no_right_to_change_stays_as_it_is() {
+    let site = Site::new();
+    site.file("small", b"1");
+    site.file("large", &[1; 5_000_000]);
+    {
+        let _zone = site.zone();
+        ask(&site, async |zone| {
+            admin(zone, ["add", "user", "alice", "rodsuser", ""]).await;
+        });
+    }
+    let flags = "--synchronous --operation PUT_SYNC";
+    let file = job_file(
+        &site,
+        "[[rule]]\nacl = [{ user = \"alice\", level = \"own\" }]\n",
+    );
+    start(&site, &file, flags).expect(0);
+    let objects = ["small", "large"].map(|name| format!("{TARGET}/{name}"));
+    {
+        let _zone = site.zone();
+        ask(&site, async |zone| {
+            for object in &objects {
+                zone.set_access(object, "null", "rods", "", false)
+                    .await
+                    .unwrap();
+            }
+        });
+    }
+    site.file("small", &[2; 5_000_000]);
+    site.file("large", b"2");
+    let ran = start(&site, &file, &format!("{flags} --job_name j")).expect(1);
+    assert_eq!(ran.number("failed"), 2, "{ran:?}");
+    let failures = site.run("failures j").expect(0);
+    assert!(
+        failures.out.contains("CAT_NO_ACCESS_PERMISSION"),
+        "{failures:?}"
+    );
+    let _zone = site.zone();
+    let sizes = ask(&site, async |zone| {
+        let mut sizes = Vec::new();
+        for object in &objects {
+            let replica = zone.replicas(object).await.unwrap().remove(0);
+            let on_disk = std::fs::metadata(replica.path.to_string()).unwrap().len();
+            assert_eq!(
+                (replica.size, replica.status),
+                (on_disk, ReplicaStatus::Good)
+            );
+            sizes.push(on_disk);
+        }
+        sizes
+    });
+    assert_eq!(sizes, [1, 5_000_000]);
+}
+
 #[test]
 fn two_files_for_one_target_are_refused_and_planned_so() {
     let site = Site::new();
@@ -351,6 +407,18 @@ fn what_is_wrong_in_a_job_file_is_one_line_and_nothing_is_queued() {
             format!("{rule}acl = [{{ group = \"rods\", level = \"read\" }}]\n"),
             "",
             "line 3: rods is a user",
+        ),
+        (
+            format!(
+                "{rule}acl = [\n  {{ group = \"public\", level = \"null\" }},\n  {{ user = \"rods#tempZone\", level = \"null\" }}]\n"
+            ),
+            "",
+            "line 5: level null would take from rods, as whom the job acts",
+        ),
+        (
+            format!("{rule}target = \"../{{name}}\"\n"),
+            "",
+            "line 3: target `../{name}`: a target with `..` in it is no path",
         ),
         (
             format!("{rule}operation = \"PUT\"\n"),

@@ -186,6 +186,19 @@ pub fn modify(
     change: &Change,
     recursive: bool,
 ) -> Result<()> {
+    let what = changeable(conn, who, path)?;
+    change_one(conn, &what, change, recursive)
+}
+
+/// What permissions are changed of.
+struct Changeable<'a> {
+    path: &'a str,
+    collection: Option<collections::Collection>,
+    object_id: i64,
+}
+
+/// Finds it, if the user owns it.
+fn changeable<'a>(conn: &Connection, who: &Identity, path: &'a str) -> Result<Changeable<'a>> {
     let path = paths::checked(path)?;
     let collection = collections::find(conn, path)?;
     let object_id = match &collection {
@@ -200,6 +213,24 @@ pub fn modify(
             })?,
     };
     require(conn, who, object_id, Level::OWN)?;
+    Ok(Changeable {
+        path,
+        collection,
+        object_id,
+    })
+}
+
+fn change_one(
+    conn: &Connection,
+    what: &Changeable<'_>,
+    change: &Change,
+    recursive: bool,
+) -> Result<()> {
+    let Changeable {
+        path,
+        ref collection,
+        object_id,
+    } = *what;
     let subtree = recursive && collection.is_some();
     match change {
         Change::Grant { user, zone, level } => {
@@ -343,8 +374,9 @@ pub fn apply_all(
     path: &str,
     changes: &[Change],
 ) -> std::result::Result<(), (usize, CatalogError)> {
+    let what = changeable(conn, who, path).map_err(|e| (0, e))?;
     for (index, change) in changes.iter().enumerate() {
-        modify(conn, who, path, change, false).map_err(|e| (index, e))?;
+        change_one(conn, &what, change, false).map_err(|e| (index, e))?;
     }
     Ok(())
 }

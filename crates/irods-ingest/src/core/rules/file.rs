@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
+use super::pattern::Matcher;
 use super::{AclRule, AvuRule, Kind, Lines, Pattern, Rule, RuleError, Rules};
 use crate::plan::Operation;
 
@@ -97,7 +98,7 @@ const LEVELS: [&str; 12] = [
 ];
 
 impl JobFile {
-    /// From the text of a file that is called `file`. Patterns and templates are not looked at yet: see [`Rules::compile`].
+    /// From the text of a file that is called `file`. Templates are not looked at yet: see [`Rules::compile`].
     ///
     /// # Errors
     /// The first that is wrong.
@@ -214,6 +215,12 @@ impl Reader<'_> {
                 return Err(self.error(span.start, message));
             }
         }
+        let pattern = self.pattern(&rule)?;
+        // What is worse is told first.
+        if let Err(message) = Matcher::new(&pattern) {
+            let span = span_of(&rule.glob).or(span_of(&rule.regex));
+            return Err(self.error(span.map_or(0, |span| span.start), message));
+        }
         let chooses = !rule.avus.is_empty() || !rule.acl.is_empty() || rule.skip.is_some();
         if !chooses && of_files.iter().all(|(_, span)| span.is_none()) {
             let message = "the rule chooses nothing: operation, resource, target, skip, avus or acl is expected";
@@ -236,7 +243,7 @@ impl Reader<'_> {
         Ok(Rule {
             name,
             lines,
-            pattern: self.pattern(&rule)?,
+            pattern,
             kind,
             operation: match &rule.operation {
                 None => None,

@@ -1,6 +1,7 @@
 //! What rules name must be in the zone: asked before anything is queued.
 
 use irods_client::Connection;
+use irods_client::connection::Identity;
 
 use super::{RuleError, Rules};
 use crate::sync_task::job::StartError;
@@ -18,7 +19,22 @@ impl Rules {
                     .into());
             }
         }
+        let acting = self.acting(zone.identity());
         for grant in self.grants() {
+            let of_zone = match grant.zone.as_str() {
+                "" => zone.identity().zone.as_str(),
+                of_zone => of_zone,
+            };
+            let is_acting =
+                !grant.group && (grant.who.as_str(), of_zone) == (&acting.user, &acting.zone);
+            if is_acting && grant.level != OWN {
+                let message = format!(
+                    "level {} would take from {}, as whom the job acts, the right to keep what it makes in step: leave it out, or give \
+                     it {OWN}",
+                    grant.level, grant.who
+                );
+                return Err(self.error(grant.line, message).into());
+            }
             let found = find(zone, &grant.who, &grant.zone).await?;
             let is_group = found.as_ref().map(|kind| kind == GROUP);
             let wrong = match (is_group, grant.group) {
@@ -35,6 +51,20 @@ impl Rules {
         match self.user() {
             Some((name, of_zone)) => self.check_user(zone, name, of_zone).await,
             None => Ok(()),
+        }
+    }
+
+    /// As whom entries are applied.
+    fn acting(&self, own: &Identity) -> Identity {
+        match self.user() {
+            None => own.clone(),
+            Some((user, zone)) => Identity {
+                user: user.to_owned(),
+                zone: match zone {
+                    "" => own.zone.clone(),
+                    zone => zone.to_owned(),
+                },
+            },
         }
     }
 
@@ -60,6 +90,9 @@ impl Rules {
         }
     }
 }
+
+/// The level of who may do anything.
+const OWN: &str = "own";
 
 /// Kinds of users.
 const GROUP: &str = "rodsgroup";

@@ -270,7 +270,13 @@ impl Rules {
         };
         Ok(CompiledRule {
             target: match &rule.target {
-                Some(text) => Some(template(text, rule.lines.target)?),
+                Some(text) => {
+                    let target = template(text, rule.lines.target)?;
+                    let wrong =
+                        |why| self.error(rule.lines.target, format!("target `{text}`: {why}"));
+                    target.can_be_path().map_err(wrong)?;
+                    Some(target)
+                }
                 None => None,
             },
             avus: rule.avus.iter().map(avu).collect::<Result<_, _>>()?,

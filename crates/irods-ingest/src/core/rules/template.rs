@@ -101,6 +101,40 @@ impl Template {
         }
     }
 
+    /// Whether it can come out as a path at all: there must be something in it, and no name that is `.` or `..` whatever the entry.
+    pub(super) fn can_be_path(&self) -> Result<(), String> {
+        // What is written of the name that is being read; nothing where something is filled in.
+        let mut name = Some(String::new());
+        let mut turn = None;
+        let mut end = |name: &mut Option<String>| {
+            let ended = name.replace(String::new());
+            let is_turn = |name: &String| matches!(name.as_str(), "." | "..");
+            turn = turn.take().or(ended.filter(is_turn));
+        };
+        for part in &self.0 {
+            let Part::Text(text) = part else {
+                name = None;
+                continue;
+            };
+            let mut names = text.split('/');
+            if let (Some(name), Some(more)) = (&mut name, names.next()) {
+                name.push_str(more);
+            }
+            for more in names {
+                end(&mut name);
+                name = Some(more.to_owned());
+            }
+        }
+        end(&mut name);
+        let says_nothing =
+            |part: &Part| matches!(part, Part::Text(text) if text.bytes().all(|byte| byte == b'/'));
+        match turn {
+            Some(turn) => Err(format!("a target with `{turn}` in it is no path")),
+            None if self.0.iter().all(says_nothing) => Err("an empty target is no path".to_owned()),
+            None => Ok(()),
+        }
+    }
+
     /// Filled in.
     pub(super) fn text(&self, facts: &Facts<'_>) -> Result<String, String> {
         let mut text = String::new();
@@ -299,6 +333,37 @@ mod tests {
             "a/{dir}/{name}",
         ] {
             assert!(!own(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_never_a_path_is_known_before() {
+        let can_be = |text: &str| Template::new(text, &[], true).unwrap().can_be_path();
+        for text in [
+            "",
+            "/",
+            "//",
+            "../{name}",
+            "a/./b",
+            "{name}/..",
+            ".",
+            "{dir}/../{name}",
+            "./",
+        ] {
+            assert!(can_be(text).is_err(), "{text}");
+        }
+        // Of these some come out right.
+        for text in [
+            "{path}",
+            "{dir}..",
+            "..{name}",
+            ".{ext}",
+            "a..b/{name}",
+            "...",
+            "{dir}.",
+            "/{name}/",
+        ] {
+            assert_eq!(can_be(text), Ok(()), "{text}");
         }
     }
 

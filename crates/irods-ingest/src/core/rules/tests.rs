@@ -178,6 +178,15 @@ fn what_is_wrong_is_told_with_its_line() {
             "\n[[rule]]\nglob = 'x'\n",
             "line 2: the rule chooses nothing",
         ),
+        ("[[rule]]\nglob = 'a[b'\n", "line 2: glob `a[b`: "),
+        (
+            "[[rule]]\nname = 'n'\ntarget = ''\n",
+            "line 3: target ``: an empty target is no path",
+        ),
+        (
+            "[[rule]]\ntarget = '../{name}'\n",
+            "line 2: target `../{name}`: a target with `..` in it is no path",
+        ),
         ("[[rule]]\nskip = ''\n", "line 2: skip: the reason"),
         (
             "[[rule]]\nskip = 's'\nglob = 'a[b'\n",

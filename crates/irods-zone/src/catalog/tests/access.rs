@@ -201,3 +201,15 @@ fn several_changes_name_the_one_that_failed() {
     let (index, error) = apply_all(&conn, &rods, "/z/home/rods/o", &changes).unwrap_err();
     assert_eq!((index, error.code), (1, code::CAT_INVALID_USER));
 }
+
+#[test]
+fn who_gives_an_object_away_in_one_call_may_do_so_in_any_order() {
+    let conn = testing::catalog();
+    let (rods, alice) = (testing::rods(&conn), testing::alice(&conn));
+    let id = testing::object(&conn, &rods, "/z/home/rods/o", 1);
+    let changes = [grant("rods", Level::NULL), grant("alice", Level::OWN)];
+    apply_all(&conn, &rods, "/z/home/rods/o", &changes).unwrap();
+    assert_eq!(level_of(&conn, &alice, id).unwrap(), Level::OWN);
+    let (_, error) = apply_all(&conn, &rods, "/z/home/rods/o", &changes).unwrap_err();
+    assert_eq!(error.code, code::CAT_NO_ACCESS_PERMISSION);
+}
