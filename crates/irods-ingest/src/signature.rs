@@ -103,6 +103,16 @@ impl Segment {
     }
 }
 
+/// The names in a listing, 8 bytes each.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Vec<u64>);
+
+impl<'a> Extend<&'a [u8]> for Names {
+    fn extend<I: IntoIterator<Item = &'a [u8]>>(&mut self, names: I) {
+        self.0.extend(names.into_iter().map(name_hash));
+    }
+}
+
 /// A directory's record, read.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
@@ -164,15 +174,15 @@ impl Record {
 
     /// Whether a clean scan that saw `names_in_listing` entries should replace the segments it read by
     /// [`Record::compacted`]: there are many segments, most of what is stored is superseded or gone, or some is damaged.
-    pub fn should_compact(&self, names_in_listing: usize) -> bool {
-        let live = self.entries.len().min(names_in_listing);
+    pub fn should_compact(&self, names_in_listing: &Names) -> bool {
+        let live = self.entries.len().min(names_in_listing.0.len());
         self.damaged > 0 || self.segments > MAX_SEGMENTS || self.stored > 64 + 2 * live
     }
 
     /// One segment that says the same of the given names and forgets all others. Entries are in the order of their
     /// name hash, so equal records have equal bytes.
-    pub fn compacted<'a>(&self, names_in_listing: impl IntoIterator<Item = &'a [u8]>) -> Segment {
-        let keep: HashSet<u64> = names_in_listing.into_iter().map(name_hash).collect();
+    pub fn compacted(&self, names_in_listing: &Names) -> Segment {
+        let keep: HashSet<u64> = names_in_listing.0.iter().copied().collect();
         let mut kept: Vec<_> = self
             .entries
             .iter()
@@ -337,6 +347,16 @@ mod tests {
         segment.into_bytes()
     }
 
+    fn listed<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Names {
+        let mut listed = Names::default();
+        listed.extend(names);
+        listed
+    }
+
+    fn so_many(count: usize) -> Names {
+        listed(std::iter::repeat_n(&b""[..], count))
+    }
+
     const LATER: Timestamp = Timestamp {
         seconds: 1 << 40,
         nanos: 0,
@@ -408,23 +428,23 @@ mod tests {
         assert_eq!(record.damaged(), 1);
         assert_eq!(record.verdict(b"a", &stat(1, 1, 1)), Verdict::Unchanged);
         assert_eq!(record.verdict(b"c", &stat(2, 2, 2)), Verdict::New);
-        assert!(record.should_compact(2));
+        assert!(record.should_compact(&so_many(2)));
     }
 
     #[test]
     fn compaction_is_due_when_there_is_something_to_gain() {
         let one = segment(&[(b"a", stat(1, 1, 1))]);
         let few = vec![&one[..]; MAX_SEGMENTS];
-        assert!(!Record::read(few.clone()).should_compact(1));
+        assert!(!Record::read(few.clone()).should_compact(&so_many(1)));
         let many = vec![&one[..]; MAX_SEGMENTS + 1];
-        assert!(Record::read(many).should_compact(1));
-        assert!(!Record::read([]).should_compact(0));
+        assert!(Record::read(many).should_compact(&so_many(1)));
+        assert!(!Record::read([]).should_compact(&so_many(0)));
         // A directory from which nearly everything went away.
         let names: Vec<_> = (0..100).map(|i| format!("n{i}").into_bytes()).collect();
         let entries: Vec<_> = names.iter().map(|n| (&n[..], stat(1, 1, 1))).collect();
         let full = segment(&entries);
-        assert!(!Record::read([&full[..]]).should_compact(100));
-        assert!(Record::read([&full[..]]).should_compact(3));
+        assert!(!Record::read([&full[..]]).should_compact(&so_many(100)));
+        assert!(Record::read([&full[..]]).should_compact(&so_many(3)));
     }
 
     #[test]
@@ -490,8 +510,8 @@ mod tests {
         fn arbitrary_segments_never_panic(segments: Vec<Vec<u8>>, name: Vec<u8>) {
             let record = Record::read(segments.iter().map(Vec::as_slice));
             let _ = record.verdict(&name, &stat(1, 2, 3));
-            let _ = record.should_compact(name.len());
-            prop_assert!(record.compacted([&name[..]]).len() <= 1);
+            let _ = record.should_compact(&so_many(name.len()));
+            prop_assert!(record.compacted(&listed([&name[..]])).len() <= 1);
         }
 
         #[test]
@@ -512,7 +532,7 @@ mod tests {
             let record = Record::read(segments.iter().map(Vec::as_slice));
             prop_assert_eq!(record.len(), last.len());
             let names: Vec<[u8; 1]> = (0u8..20).filter(|n| n % 2 == 0).map(|n| [n]).collect();
-            let compact = record.compacted(names.iter().map(|n| &n[..])).into_bytes();
+            let compact = record.compacted(&listed(names.iter().map(|n| &n[..]))).into_bytes();
             let compact = Record::read([&compact[..]]);
             for name in 0u8..20 {
                 let probe = last.get(&name).copied().unwrap_or(stat(0, 0, 0));

@@ -26,8 +26,24 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Where a directory sits among the mounts.
     fn mount_facts(&self, directory: &Path) -> Result<MountFacts, SourceError>;
 
-    /// All entries of a directory; complete, or an error.
+    /// All entries of a directory in the order of their names; complete, or an error.
     fn list(&self, directory: &Path, links: Links) -> Result<Listing, SourceError>;
+
+    /// What follows a mark in a directory, as much as the source tells at once, in the order of [places](Source::place); and where to
+    /// go on, if that is not all. A source without pages tells all.
+    fn page(
+        &self,
+        directory: &Path,
+        links: Links,
+        _after: Option<&s3::Mark>,
+    ) -> Result<(Listing, Option<s3::Mark>), SourceError> {
+        self.list(directory, links).map(|listing| (listing, None))
+    }
+
+    /// Where an entry stands among those of its directory.
+    fn place<'a>(&self, entry: &'a Entry) -> Cow<'a, [u8]> {
+        Cow::Borrowed(&entry.name)
+    }
 
     /// Facts of an entry. The outer error is the directory's: it says nothing of the entry.
     fn stat(

@@ -8,8 +8,8 @@
 
 use irods_client::protocol::path;
 
+use super::pages::list;
 use super::placing::{Placing, Present, check_gone};
-use super::sync_path::list;
 use super::task::relative_path;
 use super::{DeleteTask, Deletion, PathTask, Task, TaskEnd, failure};
 use crate::broker::limits::MAX_CHILDREN;

@@ -19,11 +19,13 @@ use crate::broker::{Completion, Leased};
 use crate::context::JobContext;
 use crate::error::SyncError;
 
+mod children;
 mod delete;
 mod failure;
 mod irods_task;
 pub mod job;
 mod job_hook;
+mod pages;
 mod placing;
 mod sync_dir;
 mod sync_entry;

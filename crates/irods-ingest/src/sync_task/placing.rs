@@ -31,11 +31,19 @@ pub(crate) struct Placing {
 }
 
 /// The names of a collection that are those of its directory's entries.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Present {
     pub(crate) names: HashSet<Vec<u8>>,
     /// Whether there may be more.
     pub(crate) unknown: bool,
+}
+
+impl Present {
+    /// Those of further entries as well.
+    pub(super) fn add(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.unknown |= other.unknown;
+    }
 }
 
 impl Placing {

@@ -1,9 +1,14 @@
 //! One directory: makes its collection, lists it, compares, and queues what is new or changed and what is below.
 //!
-//! The entries are gone through in byte order of their names. Whenever a batch of children is full and more are to come, it is queued
-//! together with a cursor: the last name that is in it and what was counted so far. Whoever runs the task again goes on after that
-//! name with those counts, so nothing is queued or counted twice, whatever has been done or changed meanwhile. The last batch, which is
-//! mostly the only one, is queued by the completion.
+//! The entries are gone through in the order of the source. Whenever a batch of children is full and more are to come, or a page of the
+//! listing ends, it is queued together with a cursor: where in the listing it ends and what was counted so far. Whoever runs the task
+//! again goes on there with those counts, so nothing is queued or counted twice, whatever has been done or changed meanwhile. The last
+//! batch, which is mostly the only one, is queued by the completion.
+//!
+//! Of a listing in pages at most two are in memory: one is worked on while the next is asked for. What of all pages is kept until the end
+//! are the names where something may be deleted, 8 bytes a name where the record may have to be compacted, and errors. Where names or
+//! errors of all pages are needed, whoever runs the task again lists from the beginning, else from the last page. Names that a
+//! handler chooses can collide across pages, so then the listing is one page.
 //!
 //! With nothing changed this makes no call to the zone: one listing, one read of the record.
 
@@ -11,30 +16,22 @@ use std::time::Duration;
 
 use bstr::BString;
 use irods_client::protocol::path;
-use serde::{Deserialize, Serialize};
 
-use super::placing::placing;
+use super::children::{Children, Cursor, Flow};
+use super::pages::{Page, Pages};
+use super::placing::{Placing, Present, placing};
 use super::sync_dir::{Known, sync_dir};
-use super::task::{join, relative_path};
-use super::{FileItem, FilesTask, PathTask, Task, TaskEnd, delete, failure, sync_entry};
-use crate::broker::limits::MAX_CHILDREN;
-use crate::broker::{Append, Compaction, Completion, Counts, Leased, NewTask, Segment, Spawned};
+use super::task::join;
+use super::{PathTask, Task, TaskEnd, delete, failure, sync_entry};
+use crate::broker::{Append, Compaction, Completion, Leased, Segment};
 use crate::context::JobContext;
 use crate::core::choice::{EntryOptions, Targets};
 use crate::error::{EntryError, SyncError};
 use crate::plan::compare::{CatalogNames, Presence, Wanted, with_catalog, with_record};
 use crate::plan::{CatalogState, DeleteMode, Operation, Options};
-use crate::signature::{self, Record, Verdict};
-use crate::source::{Entry, EntryKind, Listing, MountFacts, SourceError};
-use crate::{bytes_text, naming, sync_irods};
-
-/// Where a task that was interrupted goes on.
-#[derive(Debug, Serialize, Deserialize)]
-struct Cursor {
-    #[serde(with = "bytes_text")]
-    after: Vec<u8>,
-    counts: Counts,
-}
+use crate::signature::{self, Names, Record, Verdict};
+use crate::source::{Entry, EntryKind, Listing, MountFacts, Stat, Timestamp};
+use crate::{naming, sync_irods};
 
 /// Runs the task; see the module.
 ///
@@ -108,61 +105,72 @@ async fn scan(
         completion.counts = sync_entry::left_out();
         return Ok(());
     }
-    let cursor: Option<Cursor> = match leased.cursor.as_slice() {
-        [] => None,
-        bytes => Some(serde_json::from_slice(bytes).map_err(|_| {
-            SyncError::Entry(EntryError::new(
-                "BAD_CURSOR",
-                "the task's cursor is unreadable",
-            ))
-        })?),
-    };
+    let cursor = Cursor::of(leased)?;
     if let Some(cursor) = &cursor {
-        completion.counts = cursor.counts;
+        completion.counts = cursor.counts();
         *queued = true;
     }
     let remembered = remember(context, task, here).await?;
-    let (mount, listing) = list(context, &task.directory, here.operation).await?;
     let record = remembered.record();
     let catalog = remembered.catalog.as_ref();
-    let placing = placing(context, (task, here), &record, catalog, &listing).await?;
-    // A cursor says that the collection was there before anything below it was queued.
-    if cursor.is_none() {
-        let known = remembered.of_directory(context, &record, task, &listing);
-        let redelivered = leased.expiries > 0 || task.redelivered;
-        let directory = (task.directory.as_slice(), here);
-        completion.counts += match sync_dir(context, directory, known, redelivered).await {
-            Err(SyncError::LeftOut(_)) => {
-                completion.counts += sync_entry::left_out();
+    let deletes = deletes(context, here);
+    let from = cursor.as_ref().and_then(Cursor::skips_to);
+    let from = from.filter(|_| !deletes).cloned();
+    let mut scanned = Scanned::new(&remembered, &record, from.is_none());
+    let first = cursor.is_none();
+    let mut children = Children::new(context, leased, task, cursor.unwrap_or_default(), queued);
+    let done = children.cursor.clone();
+    let place = (task.directory.as_slice(), here.target.as_str());
+    let mut present = Present::default();
+    let mut pages = Pages::new(context, &task.directory, here.operation, from);
+    let mut facts = None;
+    while let Some(page) = pages.next().await? {
+        let listing = &page.listing;
+        let placing = placing(context, (task, here), &record, catalog, listing).await?;
+        // A cursor says that the collection was there before anything below it was queued.
+        if first && facts.is_none() {
+            let known = remembered.of_directory(context, &record, task, listing);
+            let redelivered = leased.expiries > 0 || task.redelivered;
+            let directory = (task.directory.as_slice(), here);
+            completion.counts += match sync_dir(context, directory, known, redelivered).await {
+                Err(SyncError::LeftOut(_)) => {
+                    completion.counts += sync_entry::left_out();
+                    return Ok(());
+                }
+                made => made?,
+            };
+        }
+        facts.get_or_insert((page.mount, listing.directory, listing.seen_at));
+        for (index, entry) in listing.entries.iter().enumerate() {
+            if done.has_passed(entry, &context.source.place(entry)) {
+                continue;
+            }
+            if context.shutdown.requested() && *children.queued {
+                return Err(SyncError::Drained);
+            }
+            let placed = (placing.at(index), placing.refusal(index));
+            let found = remembered.compare(context, (task, here), &record, entry, placed);
+            if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
                 return Ok(());
             }
-            made => made?,
-        };
-    }
-    let after = cursor.map(|cursor| cursor.after);
-    let mut children = Children::new(context, leased, task, queued);
-    // What comes behind the listing is queued with a cursor too, which must not lead before this one.
-    children.last = after.clone().unwrap_or_default().into();
-    for (index, entry) in listing.entries.iter().enumerate() {
-        if after
-            .as_deref()
-            .is_some_and(|after| entry.name.as_slice() <= after)
+        }
+        if deletes {
+            present.add(placing.present(&context.spec, place, listing));
+        }
+        if scanned.take(context, task, &page, &placing) {
+            children.cursor.look_back();
+        }
+        if let Some(end) = &page.end
+            && let Flow::Stopping = children.end_page(end, &completion.counts).await?
         {
-            continue;
-        }
-        if context.shutdown.requested() && *children.queued {
-            return Err(SyncError::Drained);
-        }
-        let placed = (placing.at(index), placing.refusal(index));
-        let found = remembered.compare(context, (task, here), &record, entry, placed);
-        if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
             return Ok(());
         }
     }
     children.close_chunk()?;
-    if deletes(context, here)
-        && let Some(catalog) = &remembered.catalog
-    {
+    let Some((mount, directory, seen_at)) = facts else {
+        return Ok(());
+    };
+    if deletes && let Some(catalog) = &remembered.catalog {
         let mounts = delete::Mounts {
             before: record.was_mount_point().then_some(MountFacts {
                 dev: mount.dev,
@@ -171,8 +179,6 @@ async fn scan(
             at_start: task.mount,
             now: Some(mount),
         };
-        let place = (task.directory.as_slice(), here.target.as_str());
-        let present = placing.present(&context.spec, place, &listing);
         match delete::plan(context, (task, here), catalog, &present, mounts) {
             Ok(tasks) => {
                 for task in &tasks {
@@ -185,31 +191,11 @@ async fn scan(
             Err(kept) => failure::kept(context, task, here.delete_mode, &kept, completion),
         }
     }
-    if here.delete_mode != DeleteMode::DoNotDelete
-        && !deletes(context, here)
-        && task.directory.is_empty()
-    {
+    if here.delete_mode != DeleteMode::DoNotDelete && !deletes && task.directory.is_empty() {
         context.broker.note(context.job, NOT_DELETED).await?;
     }
     completion.children = children.batch;
-    let scanned = Scanned {
-        listing: &listing,
-        remembered: &remembered,
-        record: &record,
-        is_mount_point: mount.is_mount_point,
-    };
-    finish(context, task, &scanned, completion);
-    for (index, entry) in listing.entries.iter().enumerate() {
-        let excluded = || {
-            let path = context.absolute(&join(&task.directory, &entry.name));
-            context.filter.excludes(&path, entry.stat.kind)
-        };
-        if let Some(error) = placing.refusal(index)
-            && !excluded()
-        {
-            failure::unknown_entry(context, task, &entry.name, error, completion);
-        }
-    }
+    scanned.finish(context, task, (&mount, &directory, seen_at), completion);
     Ok(())
 }
 
@@ -340,30 +326,8 @@ impl Remembered {
     }
 }
 
-/// Where the directory sits among the mounts, and what is in it: one trip to a thread that may block.
-pub(super) async fn list(
-    context: &JobContext,
-    directory: &[u8],
-    operation: Operation,
-) -> Result<(MountFacts, Listing), SyncError> {
-    let links = operation.links();
-    let relative = relative_path(directory);
-    context
-        .at_source(move |source| {
-            let mount = source.mount_facts(&relative)?;
-            let mut listing = source.list(&relative, links)?;
-            // An entry is not charged with what would have hit any other.
-            let shortage = |(_, error): &(_, SourceError)| error.is_shortage();
-            match listing.errors.iter().position(shortage) {
-                Some(at) => Err(listing.errors.swap_remove(at).1),
-                None => Ok((mount, listing)),
-            }
-        })
-        .await
-}
-
 /// What an entry of the listing turned out to be.
-enum Found {
+pub(super) enum Found {
     Excluded,
     Unchanged,
     File {
@@ -400,191 +364,95 @@ fn with_catalog_as_placed(
     }
 }
 
-enum Flow {
-    GoOn,
-    Stopping,
-}
-
-/// Children on their way into the queue.
-struct Children<'a> {
-    context: &'a JobContext,
-    leased: &'a Leased,
-    task: &'a PathTask,
-    batch: Vec<NewTask>,
-    chunk: Vec<FileItem>,
-    last: BString,
-    /// Whether anything is in the queue already.
-    queued: &'a mut bool,
-}
-
-impl<'a> Children<'a> {
-    fn new(
-        context: &'a JobContext,
-        leased: &'a Leased,
-        task: &'a PathTask,
-        queued: &'a mut bool,
-    ) -> Self {
-        Children {
-            context,
-            leased,
-            task,
-            batch: Vec::new(),
-            chunk: Vec::new(),
-            last: BString::default(),
-            queued,
-        }
-    }
-
-    async fn add(
-        &mut self,
-        entry: &Entry,
-        found: Found,
-        counts: &mut Counts,
-    ) -> Result<Flow, SyncError> {
-        if let Flow::Stopping = self.make_room(counts).await? {
-            return Ok(Flow::Stopping);
-        }
-        let is_directory = entry.stat.kind == EntryKind::Directory;
-        counts.dirs_seen += u64::from(is_directory);
-        counts.files_seen += u64::from(!is_directory);
-        self.last.clone_from(&entry.name);
-        match found {
-            Found::Excluded => counts.excluded += 1,
-            // Accounted for at the end.
-            Found::Refused => {}
-            Found::Unchanged => counts.skipped_unchanged += 1,
-            Found::File {
-                verdict,
-                presence,
-                operation,
-            } => {
-                self.chunk.push(FileItem {
-                    name: entry.name.to_vec(),
-                    stat: entry.stat,
-                    verdict,
-                    presence,
-                    attempts: 0,
-                    redelivered: false,
-                    // Of a replica nothing is known: what was seen is the object.
-                    existed: presence == Presence::Exists
-                        && operation != Operation::RegisterAsReplicaSync,
-                });
-                if self.chunk.len() >= self.context.spec.options.files_per_task.max(1) {
-                    self.close_chunk()?;
-                }
-            }
-            Found::Directory { exists, collection } => {
-                let directory = join(&self.task.directory, &entry.name);
-                self.push(&Task::SyncPath(PathTask {
-                    directory: directory.clone(),
-                    attempts: 0,
-                    exists,
-                    redelivered: false,
-                    mount: None,
-                    collection: collection
-                        .filter(|collection| *collection != self.context.logical(&directory)),
-                }))?;
-            }
-        }
-        Ok(Flow::GoOn)
-    }
-
-    /// Queues the batch if one more child, with a chunk that is not full, would be too many.
-    async fn make_room(&mut self, counts: &Counts) -> Result<Flow, SyncError> {
-        match self.batch.len() + 1 >= MAX_CHILDREN {
-            true => self.flush(counts).await,
-            false => Ok(Flow::GoOn),
-        }
-    }
-
-    fn close_chunk(&mut self) -> Result<(), SyncError> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let files = std::mem::take(&mut self.chunk);
-        self.push(&Task::SyncFiles(FilesTask {
-            directory: self.task.directory.clone(),
-            files,
-            collection: self.task.collection.clone(),
-        }))
-    }
-
-    fn push(&mut self, task: &Task) -> Result<(), SyncError> {
-        let new = task
-            .to_new_task()
-            .map_err(|error| SyncError::Entry(EntryError::new("BAD_TASK", error.to_string())))?;
-        self.batch.push(new);
-        Ok(())
-    }
-
-    async fn flush(&mut self, counts: &Counts) -> Result<Flow, SyncError> {
-        self.close_chunk()?;
-        let cursor = serde_json::to_vec(&Cursor {
-            after: self.last.to_vec(),
-            counts: *counts,
-        })
-        .map_err(|error| SyncError::Entry(EntryError::new("BAD_CURSOR", error.to_string())))?;
-        let batch = std::mem::take(&mut self.batch);
-        *self.queued = true;
-        match self
-            .context
-            .broker
-            .spawn(self.leased.lease, batch, cursor)
-            .await?
-        {
-            Spawned::Queued => Ok(Flow::GoOn),
-            Spawned::Stopping => Ok(Flow::Stopping),
-        }
-    }
-}
-
-/// What a scan learnt.
+/// What a scan learnt that is accounted for once, when everything is queued.
 struct Scanned<'a> {
-    listing: &'a Listing,
     remembered: &'a Remembered,
     record: &'a Record,
-    is_mount_point: bool,
+    /// All names, if they are needed and if all were listed.
+    names: Option<Names>,
+    errors: Vec<(BString, EntryError)>,
 }
 
-/// What is accounted for once, when everything is queued.
-fn finish(
-    context: &JobContext,
-    task: &PathTask,
-    scanned: &Scanned<'_>,
-    completion: &mut Completion,
-) {
-    let Scanned {
-        listing, record, ..
-    } = scanned;
-    for (name, error) in &listing.errors {
-        let error = EntryError::new("SOURCE_ERROR", error.to_string());
-        failure::unknown_entry(context, task, name, &error, completion);
+impl<'a> Scanned<'a> {
+    fn new(remembered: &'a Remembered, record: &'a Record, all: bool) -> Self {
+        Scanned {
+            remembered,
+            record,
+            names: (all && !remembered.segments.is_empty()).then(Names::default),
+            errors: Vec::new(),
+        }
     }
-    if context.spec.options.compare_catalog {
-        return;
+
+    /// Takes a page into account; whether something of it is told at the end.
+    fn take(
+        &mut self,
+        context: &JobContext,
+        task: &PathTask,
+        page: &Page,
+        placing: &Placing,
+    ) -> bool {
+        let listing = &page.listing;
+        if let Some(names) = &mut self.names {
+            names.extend(listing.names());
+        }
+        let before = self.errors.len();
+        for (name, error) in &listing.errors {
+            let error = EntryError::new("SOURCE_ERROR", error.to_string());
+            self.errors.push((name.clone(), error));
+        }
+        for (index, entry) in listing.entries.iter().enumerate() {
+            let excluded = || {
+                let path = context.absolute(&join(&task.directory, &entry.name));
+                context.filter.excludes(&path, entry.stat.kind)
+            };
+            if let Some(error) = placing.refusal(index)
+                && !excluded()
+            {
+                self.errors.push((entry.name.clone(), error.clone()));
+            }
+        }
+        self.errors.len() > before
     }
-    let key = context.cache_key(&task.directory);
-    let mut own = signature::Segment::new();
-    if record.verdict(b"", &listing.directory) != Verdict::Unchanged {
-        own.push(b"", &listing.directory, listing.seen_at);
-    }
-    if scanned.is_mount_point && !record.was_mount_point() {
-        own.push_mount_point();
-    }
-    if !own.is_empty() {
-        completion.signatures.push(Append {
-            key: key.clone(),
-            bytes: own.into_bytes(),
-        });
-    }
-    let own_names = [&b""[..], signature::MOUNT_POINT];
-    let names = || listing.names().chain(own_names);
-    let segments = &scanned.remembered.segments;
-    if !segments.is_empty() && record.should_compact(names().count()) {
-        completion.compactions.push(Compaction {
-            key,
-            replaces: segments.iter().map(|segment| segment.id).collect(),
-            bytes: record.compacted(names()).into_bytes(),
-        });
+
+    fn finish(
+        self,
+        context: &JobContext,
+        task: &PathTask,
+        (mount, directory, seen_at): (&MountFacts, &Stat, Timestamp),
+        completion: &mut Completion,
+    ) {
+        for (name, error) in &self.errors {
+            failure::unknown_entry(context, task, name, error, completion);
+        }
+        if context.spec.options.compare_catalog {
+            return;
+        }
+        let record = self.record;
+        let key = context.cache_key(&task.directory);
+        let mut own = signature::Segment::new();
+        if record.verdict(b"", directory) != Verdict::Unchanged {
+            own.push(b"", directory, seen_at);
+        }
+        if mount.is_mount_point && !record.was_mount_point() {
+            own.push_mount_point();
+        }
+        if !own.is_empty() {
+            completion.signatures.push(Append {
+                key: key.clone(),
+                bytes: own.into_bytes(),
+            });
+        }
+        let Some(mut names) = self.names else {
+            return;
+        };
+        names.extend([&b""[..], signature::MOUNT_POINT]);
+        if record.should_compact(&names) {
+            let segments = self.remembered.segments.iter();
+            completion.compactions.push(Compaction {
+                key,
+                replaces: segments.map(|segment| segment.id).collect(),
+                bytes: record.compacted(&names).into_bytes(),
+            });
+        }
     }
 }

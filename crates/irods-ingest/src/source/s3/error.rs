@@ -38,6 +38,9 @@ const OF_WORKER: [&str; 24] = [
     "TooManyRequests",
 ];
 
+/// What is added where requests seem to be made at another time.
+const CLOCK: &str = " (check the clock of this machine)";
+
 /// What `error` means for what was done with `path`.
 pub(super) fn of<E>(
     doing: &'static str,
@@ -63,7 +66,7 @@ where
         .raw_response()
         .map(|response| response.status().as_u16());
     let code = answer.code().unwrap_or_default();
-    let remote = |of_worker| {
+    let remote_with = |of_worker, more: &str| {
         let status = status.map_or_else(String::new, |status| format!("HTTP status {status}"));
         let what = match (code, answer.message()) {
             ("", _) => status,
@@ -73,11 +76,13 @@ where
         SourceError::Remote {
             doing,
             path: path.clone(),
-            message: format!("the S3 server says {what}"),
+            message: format!("the S3 server says {what}{more}"),
             of_worker,
         }
     };
+    let remote = |of_worker| remote_with(of_worker, "");
     match (code, status) {
+        ("RequestTimeTooSkewed" | "RequestExpired", _) => remote_with(true, CLOCK),
         (code, _) if OF_WORKER.contains(&code) => remote(true),
         ("NoSuchKey" | "NotFound", _) => SourceError::Vanished { path },
         ("AccessDenied", _) => SourceError::Unreadable { path },

@@ -4,6 +4,8 @@
 //! (empty, `.`, `..`, with NUL) is an error with its place, never left out silently, and a key that is also the beginning of others
 //! gives way to them: two keys never end in one object.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use bstr::BString;
@@ -56,20 +58,31 @@ pub(super) fn directory_stat() -> Stat {
     }
 }
 
-/// Pages of one prefix on their way to a listing.
+/// Where an entry stands in the order of keys: a directory is the beginning of what lies in it.
+pub(super) fn place(entry: &Entry) -> Cow<'_, [u8]> {
+    match entry.stat.kind {
+        EntryKind::Directory => [entry.name.as_slice(), b"/"].concat().into(),
+        _ => entry.name.as_slice().into(),
+    }
+}
+
+/// Most objects that are held back at the end of a page. Each is the beginning of the next, so there is mostly one.
+const MAX_HELD: usize = 16;
+
+/// A page of one prefix on its way to a listing.
 #[derive(Debug)]
 pub(super) struct Collected {
     /// Of the prefix, with the bucket, for messages.
-    place: PathBuf,
+    directory: PathBuf,
     listing: Listing,
-    /// Whether the server named anything at all.
-    pub(super) any: bool,
+    /// Least and greatest name, in the order of keys, of what the server told.
+    pub(super) range: Option<(String, String)>,
 }
 
 impl Collected {
-    pub(super) fn new(place: PathBuf, seen_at: Timestamp) -> Self {
+    pub(super) fn new(directory: PathBuf, seen_at: Timestamp) -> Self {
         Collected {
-            place,
+            directory,
             listing: Listing {
                 entries: Vec::new(),
                 vanished: Vec::new(),
@@ -77,13 +90,13 @@ impl Collected {
                 directory: directory_stat(),
                 seen_at,
             },
-            any: false,
+            range: None,
         }
     }
 
     /// Adds an object; `name` is its key without the prefix.
     pub(super) fn object(&mut self, name: &str, object: &Object) {
-        self.any = true;
+        self.widen(name);
         match name {
             // What consoles make for an empty folder: the prefix itself, which is a collection.
             "" if object.size == 0 => {}
@@ -94,10 +107,19 @@ impl Collected {
 
     /// Adds what lies further down; `name` is the common prefix without this one's and with its slash.
     pub(super) fn prefix(&mut self, name: &str) {
-        self.any = true;
+        self.widen(name);
         match name.strip_suffix('/').unwrap_or(name) {
             "" => self.unusable("/", "an element of the keys below is empty"),
             name => self.entry(name, directory_stat()),
+        }
+    }
+
+    fn widen(&mut self, name: &str) {
+        match &mut self.range {
+            None => self.range = Some((name.to_owned(), name.to_owned())),
+            Some((first, _)) if name < first.as_str() => name.clone_into(first),
+            Some((_, last)) if name > last.as_str() => name.clone_into(last),
+            Some(_) => {}
         }
     }
 
@@ -113,37 +135,53 @@ impl Collected {
     }
 
     fn unusable(&mut self, name: &str, why: &'static str) {
-        let path = key_path(&self.place, name);
+        let path = key_path(&self.directory, name);
         let error = SourceError::UnusableKey { path, why };
         self.listing.errors.push((BString::from(name), error));
     }
 
-    /// The listing of all pages.
-    pub(super) fn finish(mut self) -> Listing {
-        // A directory goes before a file of the same name.
-        self.listing.entries.sort_by(|a, b| {
-            let is_file = |entry: &Entry| entry.stat.kind != EntryKind::Directory;
-            (&a.name, is_file(a)).cmp(&(&b.name, is_file(b)))
-        });
-        let mut entries: Vec<Entry> = Vec::with_capacity(self.listing.entries.len());
-        for entry in std::mem::take(&mut self.listing.entries) {
-            match entries.last() {
-                Some(last) if last.name == entry.name => {
-                    let name = entry.name.to_string();
-                    self.unusable(&name, "other keys go on where it ends: they are its folder");
-                }
-                _ => entries.push(entry),
+    /// The page, in the order of keys, with what was held back before it; and what is held back now, if more is to come.
+    pub(super) fn finish(
+        mut self,
+        held: Vec<(String, Stat)>,
+        more: bool,
+    ) -> (Listing, Vec<(String, Stat)>) {
+        let mut entries = std::mem::take(&mut self.listing.entries);
+        entries.extend(held.into_iter().map(|(name, stat)| Entry {
+            name: BString::from(name),
+            stat,
+        }));
+        entries.sort_by_cached_key(|entry| place(entry).into_owned());
+        let is_directory = |entry: &Entry| entry.stat.kind == EntryKind::Directory;
+        let directories: HashSet<BString> = entries
+            .iter()
+            .filter(|entry| is_directory(entry))
+            .map(|entry| entry.name.clone())
+            .collect();
+        let last = self.range.as_ref().map(|(_, last)| last.clone());
+        let mut held = Vec::new();
+        for entry in entries {
+            let name = entry.name.to_string();
+            if is_directory(&entry) {
+                self.listing.entries.push(entry);
+            } else if directories.contains(&entry.name) {
+                self.unusable(&name, "other keys go on where it ends: they are its folder");
+            } else if !(more && last.as_deref() < Some(format!("{name}/").as_str())) {
+                self.listing.entries.push(entry);
+            } else if held.len() < MAX_HELD {
+                held.push((name, entry.stat));
+            } else {
+                self.unusable(&name, "too many keys are beginnings of each other");
             }
         }
-        self.listing.entries = entries;
         self.listing.errors.sort_by(|a, b| a.0.cmp(&b.0));
-        self.listing
+        (self.listing, held)
     }
 }
 
-/// `place` and a name that may be no element of a path, as text for a message.
-fn key_path(place: &Path, name: &str) -> PathBuf {
-    let mut text = place.as_os_str().to_owned();
+/// A directory and a name that may be no element of a path, as text for a message.
+fn key_path(directory: &Path, name: &str) -> PathBuf {
+    let mut text = directory.as_os_str().to_owned();
     text.push("/");
     text.push(name.trim_end_matches('/'));
     PathBuf::from(text)
@@ -174,6 +212,8 @@ pub(super) fn url_decoded(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use bstr::ByteSlice;
+
     use super::*;
 
     fn object(size: u64) -> Object {
@@ -192,7 +232,8 @@ mod tests {
         for prefix in prefixes {
             collected.prefix(prefix);
         }
-        let listing = collected.finish();
+        let (listing, held) = collected.finish(Vec::new(), false);
+        assert!(held.is_empty());
         let kind = |entry: &Entry| match entry.stat.kind {
             EntryKind::Directory => "/",
             _ => "",
@@ -208,10 +249,9 @@ mod tests {
     }
 
     #[test]
-    fn a_page_becomes_entries_in_order_of_their_names() {
-        // In order of keys, `a/` comes behind `a-b`.
+    fn a_page_becomes_entries_in_order_of_keys() {
         let (entries, errors) = listed(&[("", 0), ("a-b", 1), (" &<>'\"\n", 2)], &["a/", "é/"]);
-        assert_eq!(entries, [" &<>'\"\n", "a/", "a-b", "é/"]);
+        assert_eq!(entries, [" &<>'\"\n", "a-b", "a/", "é/"]);
         assert!(errors.is_empty());
     }
 
@@ -228,6 +268,38 @@ mod tests {
         assert_eq!(begins("/b/p/.."), 1);
         assert_eq!(begins("has content"), 1);
         assert_eq!(begins("is empty"), 1);
+    }
+
+    #[test]
+    fn an_object_is_held_back_while_its_folder_may_follow() {
+        let page = |objects: &[&str], prefixes: &[&str], held, more| {
+            let mut page = Collected::new("/b/p".into(), Timestamp::default());
+            objects
+                .iter()
+                .for_each(|name| page.object(name, &object(1)));
+            prefixes.iter().for_each(|name| page.prefix(name));
+            let (listing, held) = page.finish(held, more);
+            let names = |names: Vec<&str>| names.join(" ");
+            let told = listing.entries.iter().map(|e| e.name.to_str().unwrap());
+            (names(told.collect()), listing.errors.len(), held)
+        };
+        let (told, errors, held) = page(&["a", "b", "b!", "b!x"], &[], Vec::new(), true);
+        // `b!/` would have come by now, `b/` may still.
+        assert_eq!((&*told, errors), ("a b!", 0));
+        let names: Vec<&str> = held.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["b", "b!x"]);
+        let (told, errors, held) = page(&["b-1"], &[], held, true);
+        assert_eq!((&*told, errors), ("b!x", 0));
+        assert_eq!(held.len(), 2);
+        let (told, errors, held) = page(&["c"], &["b/"], held, false);
+        assert_eq!((&*told, errors, held.len()), ("b-1 b c", 1, 0));
+        // Nothing follows.
+        let (told, errors, held) = page(&["z"], &[], Vec::new(), false);
+        assert_eq!((&*told, errors, held.len()), ("z", 0, 0));
+        let many: Vec<String> = (1..30).map(|length| "!".repeat(length)).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let (told, errors, held) = page(&many, &[], Vec::new(), true);
+        assert_eq!((&*told, errors, held.len()), ("", 29 - MAX_HELD, MAX_HELD));
     }
 
     #[test]

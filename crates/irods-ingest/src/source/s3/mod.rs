@@ -1,6 +1,6 @@
 //! A bucket of an S3 server as a source: what lies between slashes in its keys is a directory.
 //!
-//! One directory is one listing with the delimiter `/`. A key prefix is a directory as well: `/bucket/a` holds `a/b` and not
+//! One directory is one listing with the delimiter `/`, in pages (see `pages`). A key prefix is a directory as well: `/bucket/a` holds `a/b` and not
 //! `ab`. Absolute paths are `/BUCKET/KEY`, which is how the S3 resource of iRODS knows what is registered on it. What keys cannot be paths: see `keys`.
 //!
 //! An object is what its ETag, size and time of modification say. It is read in ranges, each bound to the ETag that was seen first:
@@ -8,6 +8,7 @@
 //!
 //! Calls wait for the server, so they belong on a thread that may block.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -16,23 +17,23 @@ use std::sync::{Arc, OnceLock};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::EncodingType;
 use aws_smithy_runtime_api::http::Response;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::{Links, Listing, Look, MountFacts, Source, SourceError, Stat, Timestamp};
+use super::{Entry, Links, Listing, Look, MountFacts, Source, SourceError, Stat};
 
 mod access;
 mod error;
 mod etag;
 mod keys;
+mod pages;
 mod read;
 
 pub use access::{AWS, Access, AccessError};
+pub use pages::Mark;
 
-use keys::{Collected, Object, url_decoded};
+use keys::Object;
 use read::Ranges;
 
 /// Parts of objects that one worker reads ahead for a job, besides the one that each upload is at.
@@ -131,79 +132,6 @@ impl Bucket {
         Ok(self.shared.client.get_or_try_init(connect).await?)
     }
 
-    /// One page of what lies directly below a key prefix, which ends with a slash or is empty.
-    async fn page(
-        &self,
-        prefix: &str,
-        most: i32,
-        after: Option<String>,
-    ) -> Result<ListObjectsV2Output, SourceError> {
-        let request = self.client().await?.list_objects_v2();
-        let request = request
-            .bucket(&self.shared.name)
-            .prefix(prefix)
-            .delimiter("/")
-            .max_keys(most)
-            .encoding_type(EncodingType::Url)
-            .set_continuation_token(after);
-        let answer = request.send().await;
-        answer.map_err(|error| self.failed("list", prefix, &error))
-    }
-
-    async fn list_all(&self, directory: &Path) -> Result<Listing, SourceError> {
-        let key = self.key(directory, b"")?;
-        let place = self.path(&key);
-        let prefix = as_prefix(key);
-        let mut collected = Collected::new(place.clone(), Timestamp::now());
-        let mut after = None;
-        loop {
-            let page = self.page(&prefix, 1000, after.take()).await?;
-            let nonsense = |why: &'static str| SourceError::Remote {
-                doing: "list",
-                path: place.clone(),
-                message: format!("the S3 server's answer is nonsense: {why}"),
-                of_worker: false,
-            };
-            let encoded = page.encoding_type() == Some(&EncodingType::Url);
-            let name = |text: Option<&str>| {
-                let text = text.ok_or_else(|| nonsense("a key is missing"))?;
-                let key = match encoded {
-                    true => url_decoded(text).ok_or_else(|| nonsense("a key is not encoded"))?,
-                    false => text.to_owned(),
-                };
-                match key.strip_prefix(&prefix) {
-                    Some(name) => Ok(name.to_owned()),
-                    None => Err(nonsense("a key does not begin with the prefix")),
-                }
-            };
-            for object in page.contents() {
-                let facts = Object {
-                    size: count(object.size()).unwrap_or(0),
-                    modified: object.last_modified().map_or(0, |time| time.secs()),
-                    etag: object.e_tag().map(str::to_owned),
-                };
-                collected.object(&name(object.key())?, &facts);
-            }
-            for below in page.common_prefixes() {
-                collected.prefix(&name(below.prefix())?);
-            }
-            if page.is_truncated() != Some(true) {
-                break;
-            }
-            after = match page.next_continuation_token() {
-                Some(token) => Some(token.to_owned()),
-                None => return Err(nonsense("it goes on, without saying where")),
-            };
-        }
-        match (collected.any, directory.as_os_str().is_empty()) {
-            (false, false) => Err(SourceError::Vanished { path: place }),
-            (false, true) if !self.shared.prefix.is_empty() => {
-                Err(SourceError::RootMissing { path: place })
-            }
-            _ => Ok(collected.finish()),
-        }
-    }
-
     /// The server answers, and there is something below the root unless that is the whole bucket.
     async fn check_root(&self) -> Result<(), SourceError> {
         let prefix = as_prefix(self.shared.prefix.clone());
@@ -213,11 +141,6 @@ impl Bucket {
                 path: self.path(&self.shared.prefix),
             }),
         }
-    }
-
-    async fn is_prefix(&self, prefix: &str) -> Result<bool, SourceError> {
-        let page = self.page(prefix, 1, None).await?;
-        Ok(!page.contents().is_empty() || !page.common_prefixes().is_empty())
     }
 
     /// Facts of an object, or of the directory that its key is.
@@ -323,6 +246,19 @@ impl Source for Bucket {
 
     fn list(&self, directory: &Path, _: Links) -> Result<Listing, SourceError> {
         runtime()?.block_on(self.list_all(directory))
+    }
+
+    fn page(
+        &self,
+        directory: &Path,
+        _: Links,
+        after: Option<&Mark>,
+    ) -> Result<(Listing, Option<Mark>), SourceError> {
+        runtime()?.block_on(self.list_page(directory, after))
+    }
+
+    fn place<'a>(&self, entry: &'a Entry) -> Cow<'a, [u8]> {
+        keys::place(entry)
     }
 
     fn stat(
