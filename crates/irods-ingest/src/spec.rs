@@ -244,13 +244,17 @@ impl JobSpec {
     ///
     /// # Errors
     /// The path is none of a bucket.
-    pub(crate) fn open_source(&self) -> Result<Arc<dyn Source>, SourceError> {
+    pub(crate) fn open_source(
+        &self,
+        requests: Arc<s3::Requests>,
+    ) -> Result<Arc<dyn Source>, SourceError> {
         let options = &self.options;
         Ok(match &options.bucket {
             None => Arc::new(FileSystem::at(self.source()).following(options.follow_symlinks)),
             Some(access) => {
                 let verify = options.checksum == ChecksumPolicy::Verify;
-                Arc::new(s3::Bucket::at(&self.source(), access.clone(), verify)?)
+                let access = access.clone();
+                Arc::new(s3::Bucket::at(&self.source(), access, verify, requests)?)
             }
         })
     }

@@ -25,6 +25,7 @@ use crate::error::SyncError;
 use crate::patience::{Backoff, persist};
 use crate::shutdown::{Shutdown, Urgency};
 use crate::source::Source;
+use crate::source::s3::Requests;
 use crate::sync_task::{self, IrodsTask, Task, TaskEnd, TaskError};
 use crate::zone::Zone;
 
@@ -55,6 +56,8 @@ pub struct WorkerOptions {
     pub name: Option<String>,
     /// The most bytes that it uploads in a second.
     pub max_rate: Option<NonZeroU64>,
+    /// The most requests to S3 servers that are under way at the same time, at least 1.
+    pub s3_max_requests: u16,
 }
 
 impl WorkerOptions {
@@ -68,6 +71,7 @@ impl WorkerOptions {
             lease_for: Duration::from_secs(30),
             name: None,
             max_rate: None,
+            s3_max_requests: Requests::MOST,
         }
     }
 }
@@ -145,7 +149,7 @@ impl Worker {
             python: None,
             handler,
             watcher,
-            shared: Arc::new(Shared::new(options.max_rate)),
+            shared: Arc::new(Shared::new(options.max_rate, options.s3_max_requests)),
             options,
             shutdown,
         }
@@ -407,6 +411,7 @@ impl Worker {
     ) -> Result<(), BrokerError> {
         let mut counted = completion.clone();
         counted.counts.tasks += 1;
+        counted.counts.requests_repeated += context.source.take_repeated();
         persist(&self.shutdown, || {
             self.broker.complete(leased.lease, counted.clone())
         })

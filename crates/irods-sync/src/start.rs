@@ -308,6 +308,7 @@ async fn work(
     options.filter.only = Some(job.id);
     options.until_ended = Some(job.id);
     options.max_rate = args.worker.max_rate;
+    options.s3_max_requests = args.worker.s3_max_requests;
     let worker = Worker::new(
         broker.clone(),
         zone.pool.clone(),

@@ -56,6 +56,7 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
     let mut options = WorkerOptions::new(presence::me(), concurrency);
     options.name = args.fleet.name.clone();
     options.max_rate = args.worker.max_rate;
+    options.s3_max_requests = args.worker.s3_max_requests;
     options.filter.queues = Some(args.fleet.queues.clone());
     ui::note(&format!(
         "worker {} takes tasks, as {user} at {}",

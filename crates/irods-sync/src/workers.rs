@@ -31,6 +31,8 @@ struct WorkerJson {
     waiting_for_zone: Option<WaitingJson>,
     files_per_second: f64,
     bytes_per_second: f64,
+    /// Requests to S3 servers made again since it was started.
+    requests_repeated: u64,
     /// Tasks in hand, by the broker's account.
     in_hand: u64,
     tasks: Vec<TaskJson>,
@@ -157,6 +159,7 @@ impl WorkerJson {
             waiting_for_zone: waiting,
             files_per_second: status.files_per_second,
             bytes_per_second: status.bytes_per_second,
+            requests_repeated: status.requests_repeated,
             in_hand: worker.leases.iter().map(|(_, count)| count).sum(),
             tasks: tasks.collect(),
             queues: status.queues,
@@ -202,6 +205,10 @@ impl WorkerJson {
             "  does         {}",
             rate(self.files_per_second, self.bytes_per_second)
         ));
+        if self.requests_repeated > 0 {
+            let number = ui::thousands(self.requests_repeated);
+            lines.push(format!("  S3           {number} requests made again"));
+        }
         for task in &self.tasks {
             let time = ui::seconds(Duration::try_from_secs_f64(task.seconds).unwrap_or_default());
             let path = if task.path.is_empty() {
@@ -236,7 +243,8 @@ mod tests {
     #[test]
     fn a_worker_is_told_for_people_and_for_machines() {
         let status = r#"{"name":"big\u001b","queues":["file","path"],"concurrency":4,"waiting_for_zone":{"seconds":60,"why":"refused\n"},
-            "tasks":[{"job":7,"what":"sync_files","path":"a/b","seconds":3.5}],"files_per_second":12.34,"bytes_per_second":2097152}"#;
+            "tasks":[{"job":7,"what":"sync_files","path":"a/b","seconds":3.5}],"files_per_second":12.34,"bytes_per_second":2097152,
+            "requests_repeated":1234}"#;
         let worker = Worker {
             info: WorkerInfo {
                 id: WorkerId("h:1:x".into()),

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use ingest::source::Source as _;
-use ingest::source::s3::{Access, Bucket as S3};
+use ingest::source::s3::{Access, Bucket as S3, Requests};
 use support::bucket::{Bucket, SECRET};
 use support::mirror::TARGET;
 use support::proxy::{Fault, Proxy};
@@ -244,7 +244,8 @@ fn source(site: &Site, bucket: &Bucket) -> S3 {
         keypair: site.path("keys").into_os_string().into_encoded_bytes(),
         ..Access::default()
     };
-    S3::at(Path::new("/bucket/p"), access, false).unwrap()
+    let requests = Requests::new(Requests::MOST);
+    S3::at(Path::new("/bucket/p"), access, false, requests).unwrap()
 }
 
 /// Runs what waits for the server, as the engine does.

@@ -282,3 +282,36 @@ fn credentials_that_expire_and_clocks_that_are_wrong_are_told_once() {
         assert_eq!(site.status(&name)["totals"]["failed"], 0);
     }
 }
+
+/// What the library asks again is seen in the totals, in the summary and at the worker, and is no attempt of anybody's.
+#[test]
+fn requests_that_are_made_again_are_told() {
+    let Some(mut bucket) = Bucket::start() else {
+        return;
+    };
+    bucket.fill("p/k", 4);
+    // With one request at a time there is none for reading ahead until the one that is read is complete.
+    bucket.put("p/large", &"0123456789abcdef".repeat(20 << 16));
+    let slow = AtomicUsize::new(0);
+    let proxy = HttpProxy::start(bucket.port, move |head| {
+        // Once the root was found: a listing, then looks and contents.
+        let work = head.contains("max-keys=1000") || !is_listing(head);
+        match work && slow.fetch_add(1, Ordering::SeqCst) < 3 {
+            true => Verdict::Answer(refusal("503 Slow Down", "SlowDown")),
+            false => Verdict::Pass,
+        }
+    });
+    let site = Site::new();
+    let more = "--operation PUT --concurrency 4 --s3_max_requests 1 --job_name j";
+    let ran = site.start_bucket(proxy.port, more).expect(0);
+    assert!(ran.out.contains("3 S3 requests made again"), "{ran:?}");
+    let totals = &site.status("j")["totals"];
+    assert_eq!(
+        (&totals["requests_repeated"], &totals["retried"]),
+        (&3.into(), &0.into())
+    );
+    assert_eq!(
+        (&totals["uploaded"], &totals["failed"]),
+        (&5.into(), &0.into())
+    );
+}

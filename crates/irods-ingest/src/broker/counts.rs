@@ -57,6 +57,8 @@ counts! {
     failed,
     /// Attempts made again.
     retried,
+    /// Requests to an S3 server that were made again: it has too much to do, breaks down or says nothing.
+    requests_repeated,
     /// Bytes of registered files.
     bytes_registered,
     /// Bytes sent.

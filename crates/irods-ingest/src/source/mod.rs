@@ -79,6 +79,11 @@ pub trait Source: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Requests to its server that had to be made again since this was asked last.
+    fn take_repeated(&self) -> u64 {
+        0
+    }
+
     /// Whether it may have to wait for a device or a network, so that it must be asked on a thread of its own.
     fn blocks(&self) -> bool {
         true

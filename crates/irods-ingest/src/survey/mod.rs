@@ -19,6 +19,7 @@ use crate::core::rules::{RuleError, RuleHandler};
 use crate::core::{EventHandler, NoHandler};
 use crate::naming;
 use crate::plan::{Operation, guard};
+use crate::source::s3::Requests;
 use crate::source::{Filter, FilterError, Listing, Source, SourceError};
 use crate::spec::JobSpec;
 use crate::sync_task::{Placing, Present, join, relative_path};
@@ -139,7 +140,7 @@ impl Survey {
     pub fn new(spec: JobSpec, zone: Pool, at_once: usize) -> Result<Self, SurveyError> {
         let spec = Arc::new(spec);
         Ok(Survey {
-            source: spec.open_source()?,
+            source: spec.open_source(Requests::new(Requests::MOST))?,
             filter: Arc::new(spec.options.filter()?),
             handler: RuleHandler::around(&spec, Arc::new(NoHandler))?,
             spec,

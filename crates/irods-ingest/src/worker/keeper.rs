@@ -14,6 +14,7 @@ use crate::breaker::Breaker;
 use crate::broker::{Counts, JobId, Lease, WorkerInfo};
 use crate::rate::Throttle;
 use crate::shutdown::Urgency;
+use crate::source::s3::Requests;
 
 /// How often a worker says how it is, if leases do not ask for more. What changes at once is said at once.
 const REPORT: Duration = Duration::from_secs(2);
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) breaker: Breaker,
     /// The bound on its bytes.
     pub(super) throttle: Option<Arc<Throttle>>,
+    /// Those to S3 servers.
+    pub(super) requests: Arc<Requests>,
     meter: Mutex<Meter>,
     doing: Mutex<HashMap<Lease, Begun>>,
 }
@@ -53,10 +56,11 @@ impl Drop for Listed<'_> {
 }
 
 impl Shared {
-    pub(super) fn new(max_rate: Option<NonZeroU64>) -> Self {
+    pub(super) fn new(max_rate: Option<NonZeroU64>, s3_max_requests: u16) -> Self {
         Shared {
             breaker: Breaker::default(),
             throttle: max_rate.map(|rate| Arc::new(Throttle::new(rate))),
+            requests: Requests::new(s3_max_requests),
             meter: Mutex::default(),
             doing: Mutex::default(),
         }
@@ -103,6 +107,7 @@ impl Worker {
             }),
             files_per_second,
             bytes_per_second,
+            requests_repeated: self.shared.requests.repeated(),
             ..WorkerStatus::default()
         };
         let doing = lock(&self.shared.doing);

@@ -29,7 +29,9 @@ impl Worker {
         }
         let source = match &self.source {
             Some(source) => source.clone(),
-            None => spec.open_source().map_err(|error| error.to_string())?,
+            None => spec
+                .open_source(self.shared.requests.clone())
+                .map_err(|error| error.to_string())?,
         };
         let filter = spec.options.filter().map_err(|error| error.to_string())?;
         let spec = Arc::new(spec);

@@ -41,6 +41,8 @@ pub struct WorkerStatus {
     pub files_per_second: f64,
     /// Bytes uploaded, a second, over the last ten seconds.
     pub bytes_per_second: f64,
+    /// Requests to S3 servers that it had to make again, since it was started.
+    pub requests_repeated: u64,
 }
 
 /// A wait for the zone.

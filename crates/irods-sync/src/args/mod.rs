@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ingest::broker::Queues;
 use ingest::plan::Operation;
+use ingest::source::s3::Requests;
 
 pub mod argv;
 mod help;
@@ -110,6 +111,9 @@ pub struct WorkerFlags {
     /// Bytes that this process may upload in a second, over all its connections: 100MiB, 64K, 1GB
     #[arg(long, value_name = "BYTES", value_parser = bytes_a_second)]
     pub max_rate: Option<NonZeroU64>,
+    /// Requests of this process to S3 servers at the same time; further ones wait
+    #[arg(long, value_name = "N", default_value_t = Requests::MOST, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub s3_max_requests: u16,
 }
 
 fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {

@@ -100,14 +100,22 @@ fn details(job: &Job, left: u64, rate: f64) -> String {
     }
     parts.push(format!("failed {}", thousands(job.pass_totals.failed)));
     parts.push(format!("retried {}", thousands(job.pass_totals.retried)));
+    parts.extend(repeated(job));
     parts.push(format!("{} tasks left", thousands(job.outstanding.total())));
     parts.join(", ")
 }
 
+/// What is told of a source that has too much to do.
+fn repeated(job: &Job) -> Option<String> {
+    let number = job.pass_totals.requests_repeated;
+    (number > 0).then(|| format!("{} S3 requests made again", thousands(number)))
+}
+
 fn line(job: &Job, done: u64, rate: f64) -> String {
     let counts = &job.pass_totals;
+    let repeated = repeated(job).map_or_else(String::new, |repeated| format!(", {repeated}"));
     format!(
-        "{}: {} of {} files, {rate:.0}/s, failed {}, retried {}, {} tasks left",
+        "{}: {} of {} files, {rate:.0}/s, failed {}, retried {}{repeated}, {} tasks left",
         job.state.name(),
         thousands(done),
         thousands(counts.files_seen.max(done)),

@@ -38,6 +38,7 @@ fn lines(counts: &Counts, failed_before: u64) -> Vec<String> {
         (counts.retried, "tried again"),
         (counts.deleted, "removed"),
         (failed_before, "failed before"),
+        (counts.requests_repeated, "S3 requests made again"),
     ] {
         if number > 0 {
             files += &format!(", {} {what}", thousands(number));

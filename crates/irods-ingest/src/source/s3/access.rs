@@ -19,6 +19,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, Connector};
 use serde::{Deserialize, Serialize};
 
+use super::requests::Repeated;
 use crate::bytes_text;
 
 /// The server that is meant where none is named; requests go to the region's own.
@@ -159,7 +160,11 @@ impl Access {
     ///
     /// # Errors
     /// As [`Access::check`]. The server was not asked.
-    pub(super) async fn client(&self, attempts: u32) -> Result<Client, AccessError> {
+    pub(super) async fn client(
+        &self,
+        attempts: u32,
+        repeated: Repeated,
+    ) -> Result<Client, AccessError> {
         self.check()?;
         let retries = RetryConfig::standard()
             .with_max_attempts(attempts)
@@ -188,6 +193,7 @@ impl Access {
             loader = loader.credentials_provider(keys);
         }
         let config = aws_sdk_s3::config::Builder::from(&loader.load().await);
+        let config = config.interceptor(repeated);
         let config = match self.endpoint.as_str() {
             AWS => config,
             // Buckets of other people's servers seldom have host names of their own.

@@ -29,12 +29,15 @@ mod etag;
 mod keys;
 mod pages;
 mod read;
+mod requests;
 
 pub use access::{AWS, Access, AccessError};
 pub use pages::Mark;
+pub use requests::Requests;
 
 use keys::Object;
 use read::Ranges;
+use requests::Repeated;
 
 /// Parts of objects that one worker reads ahead for a job, besides the one that each upload is at.
 const PARTS_AHEAD: usize = 6;
@@ -61,6 +64,7 @@ struct Shared {
     verify: bool,
     attempts: u32,
     client: OnceCell<Client>,
+    requests: Repeated,
     ahead: Arc<Semaphore>,
 }
 
@@ -70,8 +74,13 @@ impl Bucket {
     ///
     /// # Errors
     /// The path is none of a bucket, or has elements that no key's path can have.
-    pub fn at(path: &Path, access: Access, verify: bool) -> Result<Self, SourceError> {
-        Self::new(path, access, verify, ATTEMPTS)
+    pub fn at(
+        path: &Path,
+        access: Access,
+        verify: bool,
+        requests: Arc<Requests>,
+    ) -> Result<Self, SourceError> {
+        Self::new(path, access, verify, (ATTEMPTS, requests))
     }
 
     /// Whether the server answers and has something at that path. Somebody waits for it, so it is not asked as often as by work.
@@ -79,11 +88,17 @@ impl Bucket {
     /// # Errors
     /// What stands in the way.
     pub fn probe(path: &Path, access: Access) -> Result<(), SourceError> {
-        let bucket = Self::new(path, access, false, PROBES)?;
+        let requests = Requests::new(Requests::MOST);
+        let bucket = Self::new(path, access, false, (PROBES, requests))?;
         runtime()?.block_on(bucket.check_root())
     }
 
-    fn new(path: &Path, access: Access, verify: bool, attempts: u32) -> Result<Self, SourceError> {
+    fn new(
+        path: &Path,
+        access: Access,
+        verify: bool,
+        (attempts, requests): (u32, Arc<Requests>),
+    ) -> Result<Self, SourceError> {
         let outside = || SourceError::OutsideTree {
             path: path.to_owned(),
         };
@@ -97,6 +112,7 @@ impl Bucket {
                 verify,
                 attempts,
                 client: OnceCell::new(),
+                requests: Repeated::new(requests),
                 ahead: Arc::new(Semaphore::new(PARTS_AHEAD)),
             }),
         })
@@ -128,7 +144,12 @@ impl Bucket {
     }
 
     async fn client(&self) -> Result<&Client, SourceError> {
-        let connect = || self.shared.access.client(self.shared.attempts);
+        let shared = &self.shared;
+        let connect = || {
+            shared
+                .access
+                .client(shared.attempts, shared.requests.clone())
+        };
         Ok(self.shared.client.get_or_try_init(connect).await?)
     }
 
@@ -154,10 +175,14 @@ impl Bucket {
     }
 
     async fn head(&self, key: &str) -> Result<Object, SourceError> {
+        let turn = self.shared.requests.turn().await?;
         let request = self.client().await?.head_object();
         let head = match request.bucket(&self.shared.name).key(key).send().await {
             Ok(head) => head,
-            Err(error) => return Err(self.why(key, self.failed("look at", key, &error)).await),
+            Err(error) => {
+                drop(turn);
+                return Err(self.why(key, self.failed("look at", key, &error)).await);
+            }
         };
         Ok(Object {
             size: count(head.content_length()).unwrap_or(0),
@@ -293,6 +318,10 @@ impl Source for Bucket {
         let runtime = runtime()?;
         let (ranges, stat) = runtime.block_on(Ranges::open(self, key, from, runtime.clone()))?;
         Ok((Box::new(ranges), stat))
+    }
+
+    fn take_repeated(&self) -> u64 {
+        self.shared.requests.take()
     }
 
     /// What has the same ETag has the same bytes, whenever they were written.

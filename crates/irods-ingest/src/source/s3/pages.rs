@@ -171,6 +171,7 @@ impl Bucket {
             From::Token(token) => request.continuation_token(token),
             From::Key(key) => request.start_after(key),
         };
+        let _turn = self.shared.requests.turn().await?;
         let answer = request.send().await;
         answer.map_err(|error| self.failed("list", prefix, &error))
     }

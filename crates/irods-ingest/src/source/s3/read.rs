@@ -173,8 +173,9 @@ impl Bucket {
             }
             answer => answer?,
         };
-        let length = count(answer.content_length());
-        let total = match answer.content_range() {
+        let told = &answer.told;
+        let length = count(told.content_length());
+        let total = match told.content_range() {
             Some(range) => range
                 .rsplit('/')
                 .next()
@@ -185,14 +186,14 @@ impl Bucket {
         let Some(total) = total else {
             return Err(self.cut(key, "the S3 server did not say how long it is"));
         };
-        let hashed = answer.sse_customer_algorithm().is_none()
-            && !answer
+        let hashed = told.sse_customer_algorithm().is_none()
+            && !told
                 .server_side_encryption()
                 .is_some_and(|kind| kind.as_str().starts_with("aws:"));
         let object = Object {
             size: total,
-            modified: answer.last_modified().map_or(0, |time| time.secs()),
-            etag: answer.e_tag().map(str::to_owned),
+            modified: told.last_modified().map_or(0, |time| time.secs()),
+            etag: told.e_tag().map(str::to_owned),
         };
         let wanted = PART.min(total.saturating_sub(from));
         let etag = object.etag.clone();
@@ -228,15 +229,15 @@ impl Bucket {
         let mut bytes = BytesMut::new();
         let left = |bytes: &BytesMut| length - bytes.len() as u64;
         for attempt in 0..TRIES {
-            let mut body = match begun.take() {
-                Some(answer) => answer.body,
+            let mut answer = match begun.take() {
+                Some(answer) => answer,
                 None => {
                     let from = from + bytes.len() as u64;
-                    self.ask(key, from, left(&bytes), etag).await?.body
+                    self.ask(key, from, left(&bytes), etag).await?
                 }
             };
             while left(&bytes) > 0
-                && let Some(Ok(more)) = body.next().await
+                && let Some(Ok(more)) = answer.told.body.next().await
             {
                 let take = usize::try_from(left(&bytes)).unwrap_or(usize::MAX);
                 bytes.extend_from_slice(&more[..more.len().min(take)]);
@@ -244,6 +245,8 @@ impl Bucket {
             if left(&bytes) == 0 {
                 return Ok(bytes.freeze());
             }
+            drop(answer);
+            self.shared.requests.count();
             tracing::warn!(key, "what an S3 server sent of an object broke off");
             tokio::time::sleep(PAUSE * 2u32.pow(attempt)).await;
         }
@@ -264,8 +267,11 @@ impl Bucket {
             .key(key)
             .range(format!("bytes={from}-{last}"))
             .set_if_match(etag.map(str::to_owned));
-        let answer = request.send().await;
-        answer.map_err(|error| self.failed("read", key, &error))
+        let turn = self.shared.requests.turn().await?;
+        match request.send().await {
+            Ok(told) => Ok(Answer { told, _turn: turn }),
+            Err(error) => Err(self.failed("read", key, &error)),
+        }
     }
 
     /// What the content must be for this ETag, if that can be told.
@@ -280,6 +286,7 @@ impl Bucket {
             true => {
                 let request = self.client().await?.head_object();
                 let request = request.bucket(&self.shared.name).key(key).part_number(1);
+                let _turn = self.shared.requests.turn().await?;
                 let first = request.send().await.ok();
                 // A server that does not know of parts answers for the whole.
                 first
@@ -301,4 +308,9 @@ impl Bucket {
     }
 }
 
-type Answer = aws_sdk_s3::operation::get_object::GetObjectOutput;
+/// An answer whose body is still to come: the request is under way.
+#[derive(Debug)]
+pub(super) struct Answer {
+    told: aws_sdk_s3::operation::get_object::GetObjectOutput,
+    _turn: OwnedSemaphorePermit,
+}
