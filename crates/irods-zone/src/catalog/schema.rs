@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::OpenError;
@@ -125,6 +126,8 @@ pub(crate) fn configure(connection: &Connection, role: Role) -> rusqlite::Result
     // GenQuery's LIKE distinguishes case, and only so can SQLite use an index for a prefix.
     connection.pragma_update(None, "case_sensitive_like", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // Otherwise a statement whose plan could depend on a value, as of a LIKE, is compiled anew for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     match role {
         Role::Writer { durable } => {
             connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
