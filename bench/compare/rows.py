@@ -1,0 +1,125 @@
+"""What is measured: trees, and what is done with each in what order."""
+
+import dataclasses
+import pathlib
+import shutil
+import subprocess
+import time
+from typing import Callable
+
+import trees
+
+
+@dataclasses.dataclass
+class Step:
+    """One line of the table. `again` goes on with the collection of the steps before, where others begin with an empty one."""
+
+    label: str
+    operation: str = "REGISTER_SYNC"
+    again: bool = False
+    changes: bool = False
+    hooks: bool = False
+    flags: tuple = ()
+    flags_of_python: tuple = ()
+    # Bare ways to the same end, as (label, function of the tree) -> seconds.
+    limits: tuple = ()
+
+
+@dataclasses.dataclass
+class Row:
+    """A tree, and the steps done with it by each tool in turn. `unit` counts files, or MiB where `mib` is not zero."""
+
+    name: str
+    files: int
+    make: Callable
+    steps: tuple
+    mib: int = 0
+
+
+def find(tree: pathlib.Path):
+    """What any scan has to do at least."""
+    with open("/dev/null", "w") as nowhere:
+        subprocess.run(["find", tree, "-printf", "%p %s %T@ %C@\\n"], stdout=nowhere, check=True)
+
+
+def copied(tree: pathlib.Path):
+    """A copy on the same file system, down to the disk."""
+    there = tree.parent / "copy"
+    subprocess.run(["cp", "-r", tree, there], check=True)
+    subprocess.run(["sync", "-f", there], check=True)
+    return lambda: shutil.rmtree(there)
+
+
+def synced(tree: pathlib.Path):
+    """The same by rsync."""
+    there = tree.parent / "copy"
+    subprocess.run(["rsync", "-a", f"{tree}/", there], check=True)
+    subprocess.run(["sync", "-f", there], check=True)
+    return lambda: shutil.rmtree(there)
+
+
+def bare(what: str):
+    """The same calls without a tool around them, over as many connections as the tools have workers."""
+
+    def limit(site, workers, files):
+        examples = site.program.parent / "examples"
+        collection = f"{site.home}/bare{time.time_ns()}"
+        words = [examples / "zone_rates", site.environment_file, collection, what, str(workers), str(files)]
+        return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+    return limit
+
+
+def small(name: str, files: int):
+    """The life of a tree of empty files that are registered."""
+    return Row(
+        f"{name} small files",
+        files,
+        lambda top: trees.small(top, files),
+        (
+            Step("register", limits=(("bare loop of registers", bare("register")),)),
+            Step("rescan, nothing changed", again=True, limits=(("find", find),)),
+            Step("rescan, 1 % changed", again=True, changes=True),
+            Step("rescan against the catalog", again=True, flags=("--compare_catalog",), flags_of_python=("--ignore_cache",)),
+        ),
+    )
+
+
+def all_rows(large_mib: int):
+    """By the names that `--rows` takes."""
+    cp = (("cp and sync", copied),) + ((("rsync and sync", synced),) if shutil.which("rsync") else ())
+    put = "PUT_SYNC"
+    return {
+        "small10k": small("10k", 10_000),
+        "small100k": small("100k", 100_000),
+        "small1m": small("1M", 1_000_000),
+        "put10k": Row(
+            "10k files of 4 KiB",
+            10_000,
+            lambda top: trees.small(top, 10_000, 4096),
+            (Step("put", put, limits=(("bare loop of puts", bare("put")), *cp)),),
+        ),
+        "large": Row(
+            f"1 file of {large_mib:,} MiB",
+            1,
+            lambda top: trees.large(top, 1, large_mib),
+            (Step("put", put, limits=cp), Step("put with checksum", put, flags=("--checksum=verify",))),
+            large_mib,
+        ),
+        "large4": Row(
+            f"4 files of {large_mib // 4:,} MiB",
+            4,
+            lambda top: trees.large(top, 4, large_mib // 4),
+            (Step("put", put, limits=cp),),
+            large_mib,
+        ),
+        "deep": Row("10k directories of 1 file", 10_000, lambda top: trees.deep(top, 10_000), (Step("register"), Step("rescan", again=True))),
+        "wide": Row(
+            "200k files in one directory",
+            200_000,
+            lambda top: trees.small(top, 200_000, 0, 200_000),
+            (Step("register"), Step("rescan", again=True)),
+        ),
+        "hooks": Row("10k files, empty pre and post hooks", 10_000, lambda top: trees.small(top, 10_000), (Step("register", hooks=True),)),
+        "start": Row("10 files", 10, lambda top: trees.small(top, 10), (Step("register, from the command to the end"),)),
+    }

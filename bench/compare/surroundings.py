@@ -1,0 +1,113 @@
+"""What both tools work with: a zone, a Redis, and the environment of the Python tool; all in a directory of their own."""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+class Site:
+    """A zone and a Redis, until `close`.
+
+    The zone is an embedded one, unless IRODS_ENVIRONMENT_FILE names another; then the tests' collection is made below the
+    user's home there, and the server must see the files of `work` under the same paths.
+    """
+
+    def __init__(self, work: pathlib.Path, program: pathlib.Path):
+        self.work, self.program, self.children = work, program, []
+        self.foreign = "IRODS_ENVIRONMENT_FILE" in os.environ
+        self.environment_file = os.environ.get("IRODS_ENVIRONMENT_FILE", str(work / "zone/irods_environment.json"))
+        (work / "home").mkdir()
+        self.zone = None
+        if not self.foreign:
+            self.zone = self.spawn([program, "zone", work / "zone"], stdout=subprocess.PIPE, text=True)
+            if not any("is open at" in line for line in self.zone.stdout):
+                sys.exit("the zone did not start")
+        facts = json.loads(pathlib.Path(self.environment_file).read_text())
+        self.home = f"/{facts['irods_zone_name']}/home/{facts['irods_user_name']}"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.redis_port = free.getsockname()[1]
+        server = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or sys.exit("there is no redis-server")
+        words = ["--bind", "127.0.0.1", "--port", str(self.redis_port), "--save", "", "--appendonly", "yes", "--dir", work]
+        self.redis = self.spawn([server, *words], stdout=subprocess.DEVNULL)
+        while not self.redis_is_there():
+            time.sleep(0.01)
+
+    def environment(self, database: int):
+        """Of a tool's processes; each tool has a database of Redis for itself."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.work / "home"),
+            "XDG_STATE_HOME": str(self.work / "home"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUTF8": "1",
+            "IRODS_ENVIRONMENT_FILE": self.environment_file,
+            "CELERY_BROKER_URL": f"redis://127.0.0.1:{self.redis_port}/{database}",
+        }
+
+    def spawn(self, words, **options):
+        """A process that ends with the site."""
+        self.children.append(subprocess.Popen([str(word) for word in words], **options))
+        return self.children[-1]
+
+    def ask_redis(self, database: int, *words: str) -> str:
+        """The first line of the answer."""
+        with socket.create_connection(("127.0.0.1", self.redis_port)) as stream:
+            stream.sendall(f"SELECT {database}\r\n{' '.join(words)}\r\nQUIT\r\n".encode())
+            answer = b""
+            while block := stream.recv(65536):
+                answer += block
+        return answer.decode(errors="replace").splitlines()[1]
+
+    def redis_is_there(self) -> bool:
+        try:
+            return self.ask_redis(0, "PING") == "+PONG"
+        except (OSError, IndexError):
+            return False
+
+    def level(self):
+        """Makes all that is timed begin alike: nothing waits to be written, and the memory that held what was written is free.
+
+        Memory that a virtual machine uses for the first time can be several times slower to write to, which would make whoever
+        comes first look slow.
+        """
+        os.sync()
+        for path in (self.work / "zone").rglob("*"):
+            if path.is_file() and path.stat().st_size > 1 << 24:
+                with open(path, "rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def close(self):
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+
+
+def reference() -> pathlib.Path:
+    """An interpreter that has the Python tool, from the package index; kept in `target`, or taken from IRODS_TEST_INGEST_TOOL."""
+    if given := os.environ.get("IRODS_TEST_INGEST_TOOL"):
+        return pathlib.Path(given)
+    wanted = ROOT / "tests-python/ingest-tool.txt"
+    there = ROOT / "target/python-ingest-tool"
+    if not (there / "requirements.txt").exists() or (there / "requirements.txt").read_text() != wanted.read_text():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", there], check=True)
+        subprocess.run([there / "bin/pip", "install", "--quiet", "-r", wanted], check=True)
+        shutil.copy(wanted, there / "requirements.txt")
+    return there / "bin/python"
+
+
+def peak_of(pids) -> float:
+    """The largest resident sizes that living processes had, summed, in MiB."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/status") as status:
+            total += next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    return total / 1024
