@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::breaker::Breaker;
 use crate::broker::{Broker, JobId};
-use crate::core::EventHandler;
 use crate::core::choice::{Candidate, EntryOptions, Targets, choose, choose_directory};
+use crate::core::{Event, EventHandler};
 use crate::error::SyncError;
 use crate::rate::Throttle;
 use crate::shutdown::Shutdown;
@@ -106,6 +106,11 @@ impl JobContext {
         // Only a panic or the end of the runtime keeps it from ending.
         done.map_err(|_| SyncError::Worker("a look at the source did not end".into()))?
             .map_err(Into::into)
+    }
+
+    /// Whether something of the handler's runs around what is done with data objects.
+    pub(crate) fn has_object_hooks(&self) -> bool {
+        self.handler.has_hooks(Event::DataObjCreate) || self.handler.has_hooks(Event::DataObjModify)
     }
 
     /// What counts for these entries.

@@ -25,6 +25,7 @@ mod failure;
 mod irods_task;
 pub mod job;
 mod job_hook;
+mod looks;
 mod pages;
 mod placing;
 mod sync_dir;

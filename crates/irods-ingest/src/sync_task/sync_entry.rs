@@ -1,11 +1,12 @@
-//! One file: look at it again, gather what must be known, ask the plan, act through `core`, look once more.
+//! One file: look at it again, gather what must be known, ask the plan, act through `core`. (`sync_files` looks once more.)
 
 use super::FileItem;
+use super::looks::Looks;
 use super::task::{join, relative_path};
 use crate::broker::Counts;
 use crate::context::JobContext;
+use crate::core::Subject;
 use crate::core::choice::EntryOptions;
-use crate::core::{Event, Subject};
 use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::plan::compare::Presence;
@@ -21,7 +22,7 @@ use crate::zone::Session;
 #[derive(Debug, Default)]
 pub(super) struct FileDone {
     pub(super) counts: Counts,
-    /// What to remember, and when that was seen; nothing if the file changed while it was worked on.
+    /// What to remember if it is still so, and when that was seen.
     pub(super) signature: Option<(Stat, Timestamp)>,
 }
 
@@ -40,6 +41,7 @@ pub(super) async fn sync_entry(
     directory: &[u8],
     item: &FileItem,
     options: &EntryOptions,
+    looks: &mut Looks<'_>,
 ) -> Result<FileDone, SyncError> {
     if let Some(wrong) = &options.wrong {
         return Err(SyncError::Entry(wrong.clone()));
@@ -55,8 +57,7 @@ pub(super) async fn sync_entry(
     let logical = &options.target;
     naming::check_entry(logical, &options.physical, operation)
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_NAME", error.to_string())))?;
-    let seen_at = context.source.now();
-    let look = look_at(context, directory, &item.name, operation).await?;
+    let (look, seen_at) = looks.take().await?;
     if !look.readable {
         return Err(SyncError::Entry(EntryError::new(
             "SOURCE_UNREADABLE",
@@ -122,27 +123,10 @@ pub(super) async fn sync_entry(
         }
         Err(other) => return Err(other),
     };
-    let same = context.source.is_versioned() || {
-        let after = look_at(context, directory, &item.name, operation).await;
-        after.is_ok_and(|after| after.stat.unchanged_since(&look.stat))
-    };
     Ok(FileDone {
         counts,
-        signature: same.then_some((look.stat, seen_at)),
+        signature: Some((look.stat, seen_at)),
     })
-}
-
-async fn look_at(
-    context: &JobContext,
-    directory: &[u8],
-    name: &[u8],
-    operation: Operation,
-) -> Result<Look, SyncError> {
-    let links = operation.links();
-    let (directory, name) = (relative_path(directory), name.to_vec());
-    context
-        .at_source(move |source| source.look(&directory, &name, links))
-        .await
 }
 
 struct File<'a> {
@@ -190,7 +174,7 @@ impl File<'_> {
                 options: Options {
                     ignore_cache: options.ignore_cache,
                     initial_ingest: options.initial_ingest && catalog == CatalogState::Unknown,
-                    hooks: self.has_hooks(),
+                    hooks: self.context.has_object_hooks(),
                     redelivered: redelivered || self.item.redelivered,
                     existed: self.item.existed,
                 },
@@ -279,11 +263,6 @@ impl File<'_> {
                 Ok::<_, SourceError>(paths.iter().any(same))
             })
             .await
-    }
-
-    fn has_hooks(&self) -> bool {
-        let handler = &self.context.handler;
-        handler.has_hooks(Event::DataObjCreate) || handler.has_hooks(Event::DataObjModify)
     }
 
     fn action(&self) -> FileAction<'_> {

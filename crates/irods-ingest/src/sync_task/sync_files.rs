@@ -1,6 +1,7 @@
 //! Some files of one directory, one after the other; each stands alone. What failed and may be tried again becomes one
 //! delayed task; what succeeded gets its signature.
 
+use super::looks::{Looks, TOGETHER, Worked, unchanged};
 use super::sync_entry::{FileDone, sync_entry};
 use super::task::join;
 use super::{FilesTask, Task, TaskEnd, failure};
@@ -23,22 +24,33 @@ pub(super) async fn sync_files(
     let mut completion = Completion::default();
     let options = choose(context, &task).await;
     let mut applied = Segment::new();
+    let mut looks = Looks::new(context, &task, &options);
+    let mut worked = Vec::new();
     let mut again = Vec::new();
     let mut refused = None;
-    let mut left = task.files.iter();
-    for (item, options) in left.by_ref().zip(&options) {
+    let mut left = task.files.iter().zip(&options).enumerate();
+    while let Some((index, (item, options))) = left.next() {
+        looks.turn_to(index);
         let mut item = item.clone();
         item.redelivered |= redelivered;
         let begun = !context.shutdown.requested();
         let done = match begun {
-            true => sync_entry(context, &task.directory, &item, options).await,
+            true => sync_entry(context, &task.directory, &item, options, &mut looks).await,
             false => Err(SyncError::Drained),
         };
         match done {
             Ok(FileDone { counts, signature }) => {
                 completion.counts += counts;
                 if let Some((stat, seen_at)) = signature {
-                    applied.push(&item.name, &stat, seen_at);
+                    worked.push(Worked {
+                        name: item.name,
+                        operation: options.operation,
+                        stat,
+                        seen_at,
+                    });
+                }
+                if worked.len() == TOGETHER {
+                    remember(context, &task, std::mem::take(&mut worked), &mut applied).await;
                 }
             }
             Err(SyncError::Entry(error)) => {
@@ -58,7 +70,8 @@ pub(super) async fn sync_files(
             // The rest goes back, and what was done counts. This file may have been done in part.
             Err(why) => {
                 item.redelivered |= begun;
-                let rest = std::iter::once(item).chain(left.cloned().map(|mut item| {
+                let rest = std::iter::once(item).chain(left.map(|(_, (item, _))| {
+                    let mut item = item.clone();
                     item.redelivered |= redelivered;
                     item
                 }));
@@ -69,6 +82,7 @@ pub(super) async fn sync_files(
             }
         }
     }
+    remember(context, &task, worked, &mut applied).await;
     if !applied.is_empty() && !context.spec.options.compare_catalog {
         completion.signatures.push(Append {
             key: context.cache_key(&task.directory),
@@ -79,6 +93,18 @@ pub(super) async fn sync_files(
     match refused {
         None => Ok(TaskEnd::complete(completion)),
         Some(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
+    }
+}
+
+/// Takes up into `applied` what has not changed since.
+async fn remember(
+    context: &JobContext,
+    task: &FilesTask,
+    worked: Vec<Worked>,
+    applied: &mut Segment,
+) {
+    for file in unchanged(context, &task.directory, worked).await {
+        applied.push(&file.name, &file.stat, file.seen_at);
     }
 }
 
