@@ -6,52 +6,8 @@ mod support;
 
 use std::process::Command;
 
-use support::{Ran, Site, ran};
-
-const HEAD: &str = "\
-from irods_capability_automated_ingest.core import Core
-from irods_capability_automated_ingest.utils import DeleteMode, Operation
-import os
-";
-
-/// A Python that has python-irodsclient, where the tests were given one.
-fn python() -> String {
-    std::env::var("IRODS_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
-
-/// `start --synchronous` with a handler whose class has this body.
-fn start(site: &Site, body: &str, more: &str) -> Ran {
-    let class = format!("{HEAD}\nclass event_handler(Core):\n{body}\n");
-    start_file(site, &class, more)
-}
-
-fn start_file(site: &Site, text: &str, more: &str) -> Ran {
-    std::fs::write(site.path("handler.py"), text).unwrap();
-    let words = format!(
-        "start src /tempZone/home/rods/t --embedded_zone zone --synchronous --job_name j --event_handler handler.py --python {} {more}",
-        python()
-    );
-    let mut command: Command = site.command(&words);
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
-    command.env("HANDLER_OUT", site.path("out"));
-    ran(&mut command)
-}
-
-fn out(site: &Site) -> Vec<String> {
-    let text = std::fs::read_to_string(site.path("out")).unwrap_or_default();
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    lines.sort();
-    lines
-}
-
-const NOTE: &str = r#"
-def note(*words):
-    line = " ".join(str(word) for word in words) + "\n"
-    with open(os.environ["HANDLER_OUT"], "a") as out:
-        out.write(line)
-"#;
+use support::handler::{HEAD, out, python, start, start_file};
+use support::{Site, ran};
 
 #[test]
 fn what_a_handler_chooses_counts() {
@@ -84,9 +40,8 @@ fn hooks_run_around_each_entry_with_the_meta_of_the_python_tool() {
     let site = Site::new();
     site.file("a", b"four");
     std::os::unix::fs::symlink("a", site.path("src/link")).unwrap();
-    let body = format!(
-        "    pass
-{NOTE}
+    let body = "    pass
+
 def hook(name):
     def run(hdlr_mod, logger, session, meta, *args, **options):
         logger.info(name + ':[' + meta['target'] + ']')
@@ -105,9 +60,8 @@ def job(name):
 
 event_handler.pre_job = job('pre_job')
 event_handler.post_job = job('post_job')
-"
-    );
-    let ran = start(&site, &body, "--operation PUT_SYNC --log_level INFO").expect(0);
+";
+    let ran = start(&site, body, "--operation PUT_SYNC --log_level INFO").expect(0);
     let logged = "pre_data_obj_create:[/tempZone/home/rods/t/link]";
     assert!(ran.err.contains(logged), "{ran:?}");
     assert_eq!(
@@ -153,28 +107,6 @@ fn a_hook_that_raises_fails_its_file_with_the_traceback_and_is_retried() {
         ledger.out.contains("raise RuntimeError('not yet')"),
         "{ledger:?}"
     );
-}
-
-#[test]
-fn what_a_pre_hook_puts_into_meta_its_post_hook_finds() {
-    let site = Site::new();
-    site.files(5);
-    let body = "
-    @staticmethod
-    def pre_data_obj_create(hdlr_mod, logger, session, meta, *args, **options):
-        logger.info('begun', path=meta['path'], more={(1, 2): 3})
-        meta['t0'] = meta['target']
-        if meta['path'].endswith('f4'):
-            meta['target'] += 'x'
-
-    @staticmethod
-    def post_data_obj_create(hdlr_mod, logger, session, meta, *args, **options):
-        assert meta['t0'] == meta['target'] and options['allow_redirect'] is False
-";
-    start(&site, body, "").expect(1);
-    assert_eq!(site.status("j")["totals"]["registered"], 4);
-    let ledger = site.run("failures j").expect(0).out;
-    assert!(ledger.contains("it changes meta['target']"), "{ledger}");
 }
 
 #[test]
@@ -293,6 +225,10 @@ fn what_cannot_be_used_is_refused_before_anything_is_done() {
         (
             "max_retries(hdlr_mod, logger, meta):\n        return -1",
             "max_retries returned -1",
+        ),
+        (
+            "delay(hdlr_mod, logger, meta, retries):\n        return 'soon'",
+            "delay returned 'soon'; int is expected",
         ),
         (
             "to_resource(session, meta, **options):\n        return 'nowhere'",
@@ -546,6 +482,88 @@ fn a_setting_that_ends_its_process_fails_its_entry_alone() {
 }
 
 #[test]
+fn a_setting_that_hangs_costs_few_time_outs_and_the_others_pass() {
+    let site = Site::new();
+    for number in 10..40 {
+        site.file(&format!("one/f{number}"), b"x");
+        site.file(&format!("all/f{number}"), b"x");
+    }
+    let body = "
+    @staticmethod
+    def timeout(hdlr_mod, logger, meta):
+        return 3
+
+    @staticmethod
+    def to_resource(session, meta, **options):
+        import time
+        if meta['path'].endswith('one/f23') or '/all/' in meta['path']:
+            note('hangs', meta['path'].split('/')[-2])
+            while True:
+                time.sleep(1)
+        if meta['path'].endswith('one/f11'):
+            os._exit(1)
+";
+    start(&site, body, "").expect(1);
+    let totals = site.status("j")["totals"].clone();
+    assert_eq!(
+        (&totals["registered"], &totals["failed"]),
+        (&28.into(), &32.into()),
+        "{totals}"
+    );
+    let ledger = site.run("failures j --json").expect(0).out;
+    let told = |words: &str| ledger.matches(words).count();
+    assert_eq!(told("it took more than 3 s"), 4, "{ledger}");
+    assert_eq!(
+        told("3 entries of its task took too long before it"),
+        27,
+        "{ledger}"
+    );
+    assert_eq!(out(&site).len(), 4);
+}
+
+#[test]
+fn a_delay_is_asked_for_each_attempt_and_other_constants_once() {
+    use ingest::core::python::{Python, Store, load};
+    use ingest::sync_task::{JobOptions, JobSpec};
+    let text = format!(
+        "{HEAD}
+class event_handler(Core):
+    @staticmethod
+    def delay(hdlr_mod, logger, meta, retries):
+        return 3
+
+    @staticmethod
+    def max_retries(hdlr_mod, logger, meta):
+        return 3
+"
+    );
+    let python = Python {
+        program: "python3".into(),
+        environment: Vec::new(),
+        store: Store::Redis(None),
+    };
+    let source = std::path::Path::new("/src");
+    let options = JobOptions::default();
+    let spec = JobSpec::new(
+        source,
+        "/z/t".to_owned(),
+        "z".to_owned(),
+        "u".to_owned(),
+        options,
+    );
+    let loading = load(&python, "handler.py", &text, &spec);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (handler, settings) = runtime.block_on(loading).unwrap();
+    assert_eq!(handler.chooses, ["delay".to_owned()].into());
+    let mut options = JobOptions::default();
+    settings.apply(&mut options);
+    assert_eq!(
+        (options.max_retries, options.delay),
+        (3, JobOptions::default().delay)
+    );
+}
+
+#[test]
 fn names_are_mapped_below_the_target_and_deletions_know_it() {
     use std::os::unix::ffi::OsStrExt;
     let site = Site::new();
@@ -623,9 +641,8 @@ fn a_handler_that_has_an_event_itself_calls_back_to_have_it_done() {
         site.file(name, b"x");
     }
     site.file("left_out/x", b"x");
-    let body = format!(
-        "    pass
-{NOTE}
+    let body = "    pass
+
 from irods_capability_automated_ingest.utils import SkipEntry
 
 class event_handler(Core):
@@ -656,9 +673,8 @@ class event_handler(Core):
     @staticmethod
     def post_coll_create(hdlr_mod, logger, session, meta, *args, **options):
         note('post', meta['target'])
-"
-    );
-    start(&site, &body, "--operation PUT_SYNC").expect(1);
+";
+    start(&site, body, "--operation PUT_SYNC").expect(1);
     let totals = site.status("j")["totals"].clone();
     for (what, number) in [("uploaded", 3), ("left_out", 3), ("failed", 1)] {
         assert_eq!(totals[what], number, "{what} {totals}");

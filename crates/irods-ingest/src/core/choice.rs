@@ -251,7 +251,7 @@ impl EntryOptions {
 }
 
 /// Why an entry cannot be put there.
-fn wrong_target(
+pub(crate) fn wrong_target(
     spec: &JobSpec,
     entry: &Candidate<'_>,
     targets: Targets,

@@ -15,10 +15,12 @@ use crate::plan::Operation;
 use crate::source::Stat;
 use crate::spec::JobSpec;
 
+mod changes;
 pub mod choice;
 pub mod python;
 pub mod rules;
 
+pub use changes::Changes;
 use choice::{Candidate, Choice, Chooses};
 
 /// What happens to an entry of the catalog.
@@ -98,9 +100,12 @@ pub struct HookError {
 /// An event that a handler has done itself.
 #[async_trait]
 pub trait EventDone: Send {
-    /// Goes on until the event's action is to be done (`true`) or the event has ended (`false`). `acted` is how the action went, if
-    /// it was asked for.
-    async fn next(&mut self, acted: Option<Result<(), String>>) -> Result<bool, HookError>;
+    /// Goes on until the event's action is to be done, with what is changed of it, or the event has ended (`None`). `acted` is how
+    /// the action went, if it was asked for.
+    async fn next(
+        &mut self,
+        acted: Option<Result<(), String>>,
+    ) -> Result<Option<Changes>, HookError>;
 }
 
 /// What a site wants to happen around events.
@@ -111,6 +116,12 @@ pub trait EventHandler: fmt::Debug + Send + Sync {
 
     /// Runs before the action.
     async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+
+    /// Runs `pre`, and says what is to be done otherwise because of it.
+    async fn prepare(&self, event: Event, subject: Subject<'_>) -> Result<Changes, HookError> {
+        self.pre(event, subject).await?;
+        Ok(Changes::default())
+    }
 
     /// Runs after the action.
     async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
@@ -188,16 +199,12 @@ macro_rules! events {
             subject: Subject<'_>,
             action: impl Future<Output = Result<T, SyncError>>,
         ) -> Result<T, SyncError> {
-            around(handler, Event::$event, subject, action).await
+            around(handler, Event::$event, subject, |_| action).await
         }
     )*};
 }
 
 events! {
-    /// A data object is created by `action`.
-    on_data_obj_create DataObjCreate;
-    /// A data object is modified by `action`.
-    on_data_obj_modify DataObjModify;
     /// A data object is deleted by `action`.
     on_data_obj_delete DataObjDelete;
     /// A collection is created by `action`.
@@ -208,11 +215,29 @@ events! {
     on_coll_delete CollDelete;
 }
 
-async fn around<T: Default>(
+/// A data object is created by `action`, which is told what the hooks before it change.
+pub async fn on_data_obj_create<T: Default, F: Future<Output = Result<T, SyncError>>>(
+    handler: &dyn EventHandler,
+    subject: Subject<'_>,
+    action: impl FnOnce(Changes) -> F,
+) -> Result<T, SyncError> {
+    around(handler, Event::DataObjCreate, subject, action).await
+}
+
+/// A data object is modified by `action`, which is told what the hooks before it change.
+pub async fn on_data_obj_modify<T: Default, F: Future<Output = Result<T, SyncError>>>(
+    handler: &dyn EventHandler,
+    subject: Subject<'_>,
+    action: impl FnOnce(Changes) -> F,
+) -> Result<T, SyncError> {
+    around(handler, Event::DataObjModify, subject, action).await
+}
+
+async fn around<T: Default, F: Future<Output = Result<T, SyncError>>>(
     handler: &dyn EventHandler,
     event: Event,
     subject: Subject<'_>,
-    action: impl Future<Output = Result<T, SyncError>>,
+    action: impl FnOnce(Changes) -> F,
 ) -> Result<T, SyncError> {
     let failed = |when: &str, error: HookError| match error.skip {
         true => SyncError::LeftOut(error.message),
@@ -229,13 +254,13 @@ async fn around<T: Default>(
             .map_err(|e| failed("on", e))?;
         let (mut value, mut failure, mut acted) = (T::default(), None, None);
         let ended = loop {
-            match event.next(acted).await {
-                Ok(true) => {}
+            let changes = match event.next(acted).await {
+                Ok(Some(changes)) => changes,
                 ended => break ended,
-            }
+            };
             acted = Some(match action.take() {
                 None => Err("it was done already".to_owned()),
-                Some(action) => match action.await {
+                Some(action) => match action(changes).await {
                     Ok(done) => {
                         value = done;
                         Ok(())
@@ -256,13 +281,14 @@ async fn around<T: Default>(
         };
     }
     let hooks = handler.has_hooks(event);
-    if hooks {
-        handler
-            .pre(event, subject)
+    let changes = match hooks {
+        true => handler
+            .prepare(event, subject)
             .await
-            .map_err(|e| failed("pre", e))?;
-    }
-    let value = action.await?;
+            .map_err(|e| failed("pre", e))?,
+        false => Changes::default(),
+    };
+    let value = action(changes).await?;
     if hooks {
         handler
             .post(event, subject)

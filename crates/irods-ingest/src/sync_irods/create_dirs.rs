@@ -116,7 +116,8 @@ fn parent_to_make(collection: &str) -> Option<&str> {
     path::parent(collection).filter(|parent| path::parent(parent).is_some())
 }
 
-fn source_parent(path: &[u8]) -> Vec<u8> {
+/// The directory that an absolute path is in.
+pub(super) fn source_parent(path: &[u8]) -> Vec<u8> {
     match path.iter().rposition(|&b| b == b'/') {
         None | Some(0) => b"/".to_vec(),
         Some(at) => path[..at].to_vec(),

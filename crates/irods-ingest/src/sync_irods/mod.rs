@@ -19,7 +19,7 @@ use crate::core::choice::EntryOptions;
 use crate::error::{EntryError, SyncError, TIMED_OUT};
 use crate::patience::Backoff;
 use crate::plan::compare::CatalogNames;
-use crate::plan::{CatalogState, Effect, Event, Operation, Replica, ReplicaStatus};
+use crate::plan::{CatalogState, Effect, Operation, Replica, ReplicaStatus};
 use crate::shutdown::Urgency;
 use crate::source::Stat;
 use crate::zone::Session;
@@ -57,23 +57,8 @@ pub(crate) struct FileAction<'a> {
     pub(crate) link: Option<&'a [u8]>,
 }
 
-/// Does what the plan decided.
-pub(crate) async fn apply(
-    zone: &mut dyn Session,
-    action: &FileAction<'_>,
-    event: Event,
-    effect: Effect,
-) -> Result<Counts, SyncError> {
-    let handler = action.context.handler.as_ref();
-    let deed = perform(zone, action, effect, event == Event::Create);
-    match event {
-        Event::Create => crate::core::on_data_obj_create(handler, action.subject, deed).await,
-        Event::Modify => crate::core::on_data_obj_modify(handler, action.subject, deed).await,
-    }
-}
-
-/// The effect, once more with its collection made where that was missing.
-async fn perform(
+/// Does what the plan decided, once more with its collection made where that was missing. `created` if the object comes to be.
+pub(crate) async fn perform(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
     effect: Effect,
@@ -160,7 +145,7 @@ async fn make_parents(
 ) -> Result<Counts, SyncError> {
     let wanted = Wanted {
         collection: path::parent(action.subject.target).unwrap_or("/"),
-        source: &action.context.absolute(action.directory),
+        source: &create_dirs::source_parent(action.subject.path),
         operation: action.subject.operation,
         user: action.options.user.as_ref(),
     };

@@ -16,7 +16,7 @@ use crate::plan::{DeleteMode, Operation, guard};
 /// What a directory that could not be scanned is called in the ledger, after its own error.
 const SUBTREE: &str = "subtree not scanned";
 
-/// Longest delay between two attempts.
+/// Longest delay between two attempts to which doubling leads.
 const MAX_DELAY: Duration = Duration::from_secs(6 * 3600);
 
 /// Of what is given up.
@@ -322,7 +322,7 @@ fn record(
 fn delayed(task: &Task, delay: Delay, attempts: u32) -> Option<NewTask> {
     let delay = match delay {
         Delay::Doubling(seconds) => backoff(seconds, attempts, chance()),
-        Delay::Exactly(seconds) => Duration::from_secs(seconds).min(MAX_DELAY),
+        Delay::Exactly(seconds) => Duration::from_secs(seconds),
     };
     task.to_new_task().ok().map(|new| NewTask {
         delay: Some(delay),

@@ -11,12 +11,14 @@ use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::plan::compare::Presence;
 use crate::plan::{
-    CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, decide_file,
+    self, CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, decide_file,
 };
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Look, SourceError, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, in_time, patiently};
 use crate::zone::Session;
+
+mod changed;
 
 /// What became of one file.
 #[derive(Debug, Default)]
@@ -98,6 +100,7 @@ pub(super) async fn sync_entry(
             true => item.verdict,
             false => item.verdict.min(Verdict::DataChanged),
         },
+        within_event: false,
     };
     let done = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
         let file = &file;
@@ -117,16 +120,22 @@ pub(super) async fn sync_entry(
                 signature: None,
             });
         }
-        // What the job names, all of its entries name; this is the entry's own.
-        Err(SyncError::Job(why)) if options.resource != context.spec.options.resource => {
-            return Err(SyncError::Entry(EntryError::new("WRONG_RESOURCE", why)));
-        }
-        Err(other) => return Err(other),
+        Err(other) => return Err(own_resource(context, options, other)),
     };
     Ok(FileDone {
         counts,
         signature: Some((look.stat, seen_at)),
     })
+}
+
+/// What the job names, all of its entries name; what an entry names itself is its own affair.
+fn own_resource(context: &JobContext, options: &EntryOptions, error: SyncError) -> SyncError {
+    match error {
+        SyncError::Job(why) if options.resource != context.spec.options.resource => {
+            SyncError::Entry(EntryError::new("WRONG_RESOURCE", why))
+        }
+        other => other,
+    }
 }
 
 struct File<'a> {
@@ -138,6 +147,8 @@ struct File<'a> {
     options: &'a EntryOptions,
     look: &'a Look,
     verdict: Verdict,
+    /// Whether the hooks of an event are around it already.
+    within_event: bool,
 }
 
 impl File<'_> {
@@ -202,7 +213,14 @@ impl File<'_> {
                 }
                 Decision::Act { event, effect } => {
                     self.context.hold.check()?;
-                    match sync_irods::apply(zone, &self.action(), event, effect).await {
+                    let acted = match self.within_event {
+                        true => {
+                            let created = event == plan::Event::Create;
+                            sync_irods::perform(zone, &self.action(), effect, created).await
+                        }
+                        false => self.act(zone, event, effect, redelivered).await,
+                    };
+                    match acted {
                         Err(SyncError::Entry(error))
                             if error.is_name_taken() && !is_known(&catalog) =>
                         {

@@ -3,6 +3,7 @@
 
 pub mod bucket;
 pub mod http;
+pub mod handler;
 pub mod job_file;
 pub mod mirror;
 pub mod proxy;

@@ -1,4 +1,4 @@
-//! What a handler in Python chooses for entries: one message for all that are asked for.
+//! What a handler in Python chooses for entries: one message for all that are asked for, and one for each answer.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::host::HostError;
 use super::{Handler, meta};
-use crate::core::HookError;
 use crate::core::choice::{Candidate, Choice, Chooses, ChosenAvu, Targets};
 use crate::naming;
 use crate::plan::{DeleteMode, Operation};
 
 /// What may be chosen, if anything is.
 pub(super) fn chooses(handler: &Handler) -> Option<Chooses> {
-    if handler.chooses.is_empty() {
+    if handler.chooses.is_empty() && !handler.places_files {
         return None;
     }
     Some(Chooses {
         targets: match handler.chooses.contains(CHARACTER_MAP) {
+            _ if handler.places_files => Targets::Anywhere,
             true => Targets::Names,
             false => Targets::Own,
         },
@@ -44,7 +45,7 @@ pub(super) fn request(handler: &Handler, asked: &[Candidate<'_>]) -> Value {
 struct Answer {
     operation: Option<Operation>,
     delete_mode: Option<DeleteMode>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "crate::core::changes::given")]
     to_resource: Option<Option<String>>,
     target_path: Option<String>,
     /// Zone and user.
@@ -59,26 +60,14 @@ struct Answer {
     wrong: Option<String>,
 }
 
-/// A field that is there, null or not.
-fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
-}
-
-/// The answers.
-pub(super) fn choices(
+/// The answer for one entry.
+pub(super) fn choice(
     handler: &Handler,
-    asked: &[Candidate<'_>],
-    answers: Value,
-) -> Result<Vec<Choice>, HookError> {
-    let answers: Vec<Answer> = serde_json::from_value(answers).map_err(|error| HookError {
-        message: format!("its host answers nonsense: {error}"),
-        skip: false,
-    })?;
-    let choice = |(entry, answer): (&Candidate<'_>, Answer)| Choice {
+    entry: &Candidate<'_>,
+    answer: Value,
+) -> Result<Choice, HostError> {
+    let answer: Answer = serde_json::from_value(answer).map_err(|_| HostError::Nonsense)?;
+    Ok(Choice {
         operation: answer.operation,
         delete_mode: answer.delete_mode,
         resource: answer.to_resource,
@@ -96,8 +85,7 @@ pub(super) fn choices(
         chosen_by: Some(handler.path.clone()),
         wrong: answer.wrong,
         ..Choice::default()
-    };
-    Ok(asked.iter().zip(answers).map(choice).collect())
+    })
 }
 
 /// The AVU that keeps the true path of a data object whose name, or that of a collection above it, was mapped, as existing

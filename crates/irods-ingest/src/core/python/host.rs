@@ -1,7 +1,7 @@
 //! One Python process that runs a handler's hooks, and the messages to it.
 //!
-//! Messages go over a socket of their own: four bytes of length, most significant first, then JSON; each request has one answer. What
-//! the handler prints goes to the log. The process ends with its [`Host`].
+//! Messages go over a socket of their own: four bytes of length, most significant first, then JSON; each request has one answer, but for
+//! that for what is chosen: it has one for each entry. What the handler prints goes to the log. The process ends with its [`Host`].
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -36,6 +36,8 @@ pub(super) fn modules() -> BTreeMap<String, &'static str> {
         ("redis_utils", include_str!("shim/redis_utils.py")),
         ("redis_key", include_str!("shim/redis_key.py")),
         ("sync_logging", include_str!("shim/sync_logging.py")),
+        ("_changes", include_str!("shim/changes.py")),
+        ("_settings", include_str!("shim/settings.py")),
         ("_charmap", include_str!("shim/charmap.py")),
         ("_host", include_str!("shim/host.py")),
     ]
@@ -79,14 +81,14 @@ pub(super) enum HostError {
 pub(super) enum Said {
     /// The answer to the request.
     Answer(Value),
-    /// What the event is about is to be done, and how that went to be told.
-    Act,
+    /// What the event is about is to be done, with these changes, and how that went to be told.
+    Act(Value),
 }
 
 /// A process that has loaded the handler.
 #[derive(Debug)]
 pub(super) struct Host {
-    stream: UnixStream,
+    stream: BufReader<UnixStream>,
     /// Killed when this is dropped.
     _process: Child,
 }
@@ -129,7 +131,7 @@ impl Host {
             tokio::spawn(log_lines(err));
         }
         let mut host = Host {
-            stream: UnixStream::from_std(ours).map_err(failed)?,
+            stream: BufReader::new(UnixStream::from_std(ours).map_err(failed)?),
             _process: process,
         };
         let description = host.call(hello, limit).await?;
@@ -144,7 +146,7 @@ impl Host {
     ) -> Result<Value, HostError> {
         match self.say(request, limit).await? {
             Said::Answer(value) => Ok(value),
-            Said::Act => Err(HostError::Nonsense),
+            Said::Act(_) => Err(HostError::Nonsense),
         }
     }
 
@@ -154,14 +156,20 @@ impl Host {
         message: &Value,
         limit: Duration,
     ) -> Result<Said, HostError> {
-        let answered = tokio::time::timeout(limit, self.exchange(message)).await;
-        let mut answer = match answered {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => return Err(HostError::Ended),
-            Err(_) => return Err(HostError::TimedOut(limit)),
-        };
-        if answer.get("act").is_some() {
-            return Ok(Said::Act);
+        self.send(message, limit).await?;
+        self.hear(limit).await
+    }
+
+    /// Sends a message.
+    pub(super) async fn send(&mut self, message: &Value, limit: Duration) -> Result<(), HostError> {
+        in_time(limit, self.write(message)).await
+    }
+
+    /// Waits for what comes.
+    pub(super) async fn hear(&mut self, limit: Duration) -> Result<Said, HostError> {
+        let mut answer = in_time(limit, self.read()).await?;
+        if let Some(changes) = answer.get_mut("act") {
+            return Ok(Said::Act(changes.take()));
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         match &mut answer {
@@ -181,11 +189,15 @@ impl Host {
         }
     }
 
-    async fn exchange(&mut self, request: &Value) -> std::io::Result<Value> {
-        let body = serde_json::to_vec(request)?;
-        let length = u32::try_from(body.len()).map_err(std::io::Error::other)?;
-        self.stream.write_all(&length.to_be_bytes()).await?;
-        self.stream.write_all(&body).await?;
+    async fn write(&mut self, message: &Value) -> std::io::Result<()> {
+        let mut bytes = vec![0; 4];
+        serde_json::to_writer(&mut bytes, message)?;
+        let length = u32::try_from(bytes.len() - 4).map_err(std::io::Error::other)?;
+        bytes[..4].copy_from_slice(&length.to_be_bytes());
+        self.stream.write_all(&bytes).await
+    }
+
+    async fn read(&mut self) -> std::io::Result<Value> {
         let length = self.stream.read_u32().await? as usize;
         if length > MAX_MESSAGE {
             return Err(std::io::Error::other("an answer that is too long"));
@@ -193,6 +205,17 @@ impl Host {
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
         Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, HostError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) => Err(HostError::Ended),
+        Err(_) => Err(HostError::TimedOut(limit)),
     }
 }
 

@@ -1,10 +1,13 @@
 //! What handlers are told, under the names that the Python tool has for it.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::host::HostError;
 use super::{Handler, Python, Store};
 use crate::core::choice::Candidate;
-use crate::core::{Event, Subject};
+use crate::core::{Changes, Event, Subject};
 use crate::plan::Operation;
 use crate::source::s3::Access;
 use crate::source::{EntryKind, Stat};
@@ -28,8 +31,15 @@ pub(super) fn entry_meta(event: Event, subject: Subject<'_>) -> Value {
             meta["entry_type"] = "dir".into();
             meta["task"] = "filesystem_sync_dir".into();
         }
-        Event::CollDelete => meta["target_collection"] = subject.target.into(),
-        Event::DataObjDelete => meta["data_objects_to_delete"] = json!([subject.target]),
+        Event::CollDelete => {
+            meta["path"] = subject.target.into();
+            meta["target_collection"] = subject.target.into();
+            meta["task"] = "delete_collection".into();
+        }
+        Event::DataObjDelete => {
+            meta["data_objects_to_delete"] = json!([subject.target]);
+            meta["task"] = "delete_data_object".into();
+        }
         Event::DataObjCreate | Event::DataObjModify => {
             meta["entry_type"] = "file".into();
             meta["task"] = "sync_file".into();
@@ -40,6 +50,25 @@ pub(super) fn entry_meta(event: Event, subject: Subject<'_>) -> Value {
         put_stat(&mut meta, stat);
     }
     meta
+}
+
+/// What a hook before an action left.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Left {
+    pub(super) changes: Changes,
+    /// What the hook after it finds.
+    pub(super) kept: Option<String>,
+}
+
+/// The answer of a hook before an action; `null` where it left everything as it was.
+pub(super) fn left(answer: Value) -> Result<Left, HostError> {
+    let left: Option<Left> = serde_json::from_value(answer).map_err(|_| HostError::Nonsense)?;
+    Ok(left.unwrap_or_default())
+}
+
+/// What the action is to follow.
+pub(super) fn changes(told: Value) -> Result<Changes, HostError> {
+    serde_json::from_value(told).map_err(|_| HostError::Nonsense)
 }
 
 /// What handlers are told of an entry for which they choose.
@@ -113,6 +142,10 @@ pub(super) fn job_meta(
         "exclude_file_type": options.exclude_file_type,
         "exclude_file_name": options.exclude_file_name,
         "exclude_directory_name": options.exclude_directory_name,
+        "event_handler_key": format!("custom_event_handler:/{job_name}::{:016x}", xxh3_64(handler.text.as_bytes())),
+        "idle_disconnect_seconds": 60,
+        "queue_name": options.queues.file,
+        "task": "filesystem_sync_path",
         "config": { "log": log, "profile": log, "redis": redis },
     });
     put_bucket(&mut meta, spec);

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::choice::{Candidate, Choice, Chooses};
-use super::{Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
+use super::{Changes, Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
 use crate::broker::{Broker, JobId};
 use crate::plan::{DeleteMode, Operation};
 use crate::spec::{JobOptions, JobSpec};
@@ -33,6 +33,9 @@ const LOADING: Duration = Duration::from_secs(30);
 
 /// Longest text of a handler: it is kept with its job.
 const MAX_TEXT: usize = 256 << 10;
+
+/// So many entries of a task may each take longer than an entry may before the rest of them is not asked for.
+const MAX_HUNG: usize = 3;
 
 /// Most entries of which something is kept from the pre hook for the post hook.
 const MAX_KEPT: usize = 100_000;
@@ -50,6 +53,9 @@ pub struct Handler {
     /// Names of the settings that may differ from entry to entry, such as `operation`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub chooses: BTreeSet<String>,
+    /// Whether its hooks may put files anywhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub places_files: bool,
 }
 
 impl Handler {
@@ -150,6 +156,7 @@ struct Description {
     replaces: BTreeSet<String>,
     chooses: BTreeSet<String>,
     settings: Settings,
+    places_files: bool,
 }
 
 /// What a handler says of the whole job: what can but be the same for all entries, and what it answers for the root, which the Python
@@ -161,7 +168,6 @@ pub struct Settings {
     to_resource: Option<String>,
     max_retries: Option<u32>,
     timeout: Option<u64>,
-    delay: Option<u64>,
 }
 
 impl Settings {
@@ -172,7 +178,6 @@ impl Settings {
         options.resource = self.to_resource.or(options.resource.take());
         options.max_retries = self.max_retries.unwrap_or(options.max_retries);
         options.timeout = self.timeout.unwrap_or(options.timeout);
-        options.delay = self.delay.unwrap_or(options.delay);
     }
 }
 
@@ -198,6 +203,7 @@ pub async fn load(
         text: text.to_owned(),
         hooks: BTreeSet::new(),
         chooses: BTreeSet::new(),
+        places_files: false,
     };
     let hello = hello(python, &handler, "", spec);
     let (_, description) = Host::start(python, &hello, LOADING)
@@ -208,6 +214,7 @@ pub async fn load(
     let loaded = Handler {
         hooks: &description.hooks | &description.replaces,
         chooses: description.chooses,
+        places_files: description.places_files,
         ..handler
     };
     Ok((loaded, description.settings))
@@ -223,8 +230,8 @@ pub struct PythonHandler {
     spec: Arc<JobSpec>,
     /// Hosts that wait for something to do.
     idle: Mutex<Vec<Host>>,
-    /// What pre hooks left in `meta`, by event and target, for the post hooks.
-    kept: Mutex<HashMap<(Event, String), Value>>,
+    /// What pre hooks left in `meta`, by event and target, for the post hooks: no business of this process.
+    kept: Mutex<HashMap<(Event, String), String>>,
 }
 
 impl PythonHandler {
@@ -286,13 +293,9 @@ impl PythonHandler {
             answered,
             Ok(_) | Err(Raised { .. } | Skipped(_) | Unsuitable(_))
         ) {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push(host);
+            self.rest(host);
         }
-        answered.map_err(|error| HookError {
-            skip: matches!(error, Skipped(_)),
-            message: error.to_string(),
-        })
+        answered.map_err(|error| hook_error(&error))
     }
 
     async fn call(&self, request: Value) -> Result<Value, HookError> {
@@ -313,21 +316,28 @@ struct Conversation<'a> {
 
 #[async_trait]
 impl EventDone for Conversation<'_> {
-    async fn next(&mut self, acted: Option<Result<(), String>>) -> Result<bool, HookError> {
+    async fn next(
+        &mut self,
+        acted: Option<Result<(), String>>,
+    ) -> Result<Option<Changes>, HookError> {
         let message = match acted {
             None => std::mem::take(&mut self.request),
             Some(acted) => json!({ "error": acted.err() }),
         };
         let limit = self.handler.spec.options.file_timeout();
         let Some(mut host) = self.host.take() else {
-            return Ok(false);
+            return Ok(None);
         };
-        match host.say(&message, limit).await {
-            Ok(Said::Act) => {
+        let said = host.say(&message, limit).await;
+        match said.and_then(|said| match said {
+            Said::Act(told) => meta::changes(told).map(Some),
+            Said::Answer(_) => Ok(None),
+        }) {
+            Ok(Some(changes)) => {
                 self.host = Some(host);
-                Ok(true)
+                Ok(Some(changes))
             }
-            answered => self.handler.done(host, answered.map(|_| false)),
+            ended => self.handler.done(host, ended),
         }
     }
 }
@@ -341,11 +351,34 @@ impl EventHandler for PythonHandler {
     }
 
     async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {
-        self.around("pre", event, subject).await
+        self.prepare(event, subject).await.map(drop)
+    }
+
+    async fn prepare(&self, event: Event, subject: Subject<'_>) -> Result<Changes, HookError> {
+        let place = (event, subject.target.to_owned());
+        // Of an attempt that failed in between there may be something left.
+        self.kept().remove(&place);
+        if !self.has(&format!("pre_{}", event.name())) {
+            return Ok(Changes::default());
+        }
+        let left = self.call(request("pre", event, subject, None)).await?;
+        let left = meta::left(left).map_err(|error| hook_error(&error))?;
+        if let Some(kept) = left.kept
+            && self.has(&format!("post_{}", event.name()))
+        {
+            self.keep(place, kept)?;
+        }
+        Ok(left.changes)
     }
 
     async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {
-        self.around("post", event, subject).await
+        let kept = self.kept().remove(&(event, subject.target.to_owned()));
+        if !self.has(&format!("post_{}", event.name())) {
+            return Ok(());
+        }
+        self.call(request("post", event, subject, kept))
+            .await
+            .map(drop)
     }
 
     fn replaces(&self, event: Event) -> bool {
@@ -358,7 +391,7 @@ impl EventHandler for PythonHandler {
         subject: Subject<'_>,
     ) -> Result<Box<dyn EventDone + 'a>, HookError> {
         Ok(Box::new(Conversation {
-            request: request(&format!("on_{}", event.name()), event, subject),
+            request: request("on", event, subject, None),
             host: Some(self.host().await?),
             handler: self,
         }))
@@ -369,8 +402,29 @@ impl EventHandler for PythonHandler {
     }
 
     async fn choose(&self, asked: &[Candidate<'_>]) -> Result<Vec<Choice>, HookError> {
-        let answers = self.call(choose::request(&self.handler, asked)).await?;
-        choose::choices(&self.handler, asked, answers)
+        if self.handler.chooses.is_empty() {
+            return Ok(vec![Choice::default(); asked.len()]);
+        }
+        let mut choices = Vec::with_capacity(asked.len());
+        let mut hung = 0;
+        while let left @ [_, ..] = &asked[choices.len()..] {
+            if hung == MAX_HUNG {
+                let why =
+                    format!("not asked for: {hung} entries of its task took too long before it");
+                let wrong = left.iter().map(|_| self.wrong_choice(why.clone()));
+                choices.extend(wrong);
+                break;
+            }
+            match self.choose_some(left, &mut choices).await {
+                Ok(()) => {}
+                // The entry whose turn it was. The others have another process.
+                Err(error) => {
+                    hung += usize::from(matches!(error, HostError::TimedOut(_)));
+                    choices.push(self.wrong_choice(error.to_string()));
+                }
+            }
+        }
+        Ok(choices)
     }
 
     fn job_hooks(&self) -> JobHooks {
@@ -391,47 +445,78 @@ impl EventHandler for PythonHandler {
 }
 
 impl PythonHandler {
-    async fn around(
+    /// Asks one process for all of these, and adds what it answers until it fails.
+    async fn choose_some(
         &self,
-        when: &str,
-        event: Event,
-        subject: Subject<'_>,
-    ) -> Result<(), HookError> {
-        let hook = format!("{when}_{}", event.name());
-        let place = (event, subject.target.to_owned());
-        // Of an attempt that failed in between there may be something left.
-        let kept = self.kept().remove(&place).filter(|_| when == "post");
-        if !self.has(&hook) {
-            return Ok(());
-        }
-        let mut request = request(&hook, event, subject);
-        if let Some(kept) = kept {
-            request["kept"] = kept;
-        }
-        let mut answer = self.call(request).await?;
-        let left = answer["kept"].take();
-        if when == "pre" && left.as_object().is_some_and(|left| !left.is_empty()) {
-            let mut kept = self.kept();
-            if kept.len() >= MAX_KEPT {
-                return Err(HookError {
-                    message: format!(
-                        "{MAX_KEPT} pre hooks left something in meta that no post hook took"
-                    ),
-                    skip: false,
-                });
+        asked: &[Candidate<'_>],
+        choices: &mut Vec<Choice>,
+    ) -> Result<(), HostError> {
+        let mut host = match self.host().await {
+            Ok(host) => host,
+            // It will not start for the next one either.
+            Err(error) => {
+                let wrong = asked
+                    .iter()
+                    .map(|_| self.wrong_choice(error.message.clone()));
+                choices.extend(wrong);
+                return Ok(());
             }
-            kept.insert(place, left);
+        };
+        let limit = self.spec.options.file_timeout();
+        host.send(&choose::request(&self.handler, asked), limit)
+            .await?;
+        for entry in asked {
+            let Said::Answer(answer) = host.hear(limit).await? else {
+                return Err(HostError::Nonsense);
+            };
+            choices.push(choose::choice(&self.handler, entry, answer)?);
         }
+        self.rest(host);
         Ok(())
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<(Event, String), Value>> {
+    fn wrong_choice(&self, why: String) -> Choice {
+        Choice {
+            wrong: Some(why),
+            chosen_by: Some(self.handler.path.clone()),
+            ..Choice::default()
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<(Event, String), String>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, place: (Event, String), left: String) -> Result<(), HookError> {
+        let mut kept = self.kept();
+        if kept.len() >= MAX_KEPT {
+            return Err(HookError {
+                message: format!(
+                    "{MAX_KEPT} pre hooks left something in meta that no post hook took"
+                ),
+                skip: false,
+            });
+        }
+        kept.insert(place, left);
+        Ok(())
+    }
+
+    /// A host that has nothing to do.
+    fn rest(&self, host: Host) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(host);
     }
 }
 
-/// The call of a hook.
-fn request(hook: &str, event: Event, subject: Subject<'_>) -> Value {
+fn hook_error(error: &HostError) -> HookError {
+    HookError {
+        skip: matches!(error, HostError::Skipped(_)),
+        message: error.to_string(),
+    }
+}
+
+/// The call of a hook, with what the one before it left.
+fn request(when: &str, event: Event, subject: Subject<'_>, kept: Option<String>) -> Value {
     // Of the calls that the Python tool makes, those that upload have the operation as a further argument.
     let uploads = match event {
         Event::DataObjCreate => subject.operation.uploads(),
@@ -446,11 +531,12 @@ fn request(hook: &str, event: Event, subject: Subject<'_>) -> Value {
     };
     let user = subject.user.map(|user| [&user.zone, &user.user]);
     json!({
-        "hook": hook,
+        "hook": format!("{when}_{}", event.name()),
         "meta": meta::entry_meta(event, subject),
         "args": arguments,
         "options": meta::options(event, subject.operation),
         "user": user,
+        "kept": kept,
     })
 }
 

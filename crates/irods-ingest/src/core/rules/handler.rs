@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Compiled, Entry, RuleError};
 use crate::core::choice::{Candidate, Choice, Chooses};
-use crate::core::{Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
+use crate::core::{Changes, Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
 use crate::spec::JobSpec;
 
 /// The rules of a job, and the handler whose hooks it has.
@@ -111,6 +111,10 @@ impl EventHandler for RuleHandler {
 
     async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {
         self.hooks.pre(event, subject).await
+    }
+
+    async fn prepare(&self, event: Event, subject: Subject<'_>) -> Result<Changes, HookError> {
+        self.hooks.prepare(event, subject).await
     }
 
     async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError> {

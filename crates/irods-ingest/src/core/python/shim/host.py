@@ -1,29 +1,20 @@
 """Answers the engine: which methods the handler has, what its settings are, and calls of its hooks."""
 import base64
-import dis
 import json
-import math
 import os
 import traceback
 
 from . import sync_logging
+from ._changes import Changes, places_files
 from ._charmap import CharacterMap
+from ._settings import SETTINGS, Unsuitable, checked, is_constant, is_text
 from .core import Core
-from .utils import DeleteMode, Operation, SkipEntry
+from .utils import Operation, SkipEntry
 
 EVENTS = ["data_obj_create", "data_obj_modify", "data_obj_delete", "coll_create", "coll_modify", "coll_delete"]
-SETTINGS = ["operation", "delete_mode", "to_resource", "target_path", "as_user", "max_retries", "timeout", "delay",
-            "character_map"]
 # Characters of an exception that are kept.
 LONGEST = 16384
 UNENCODABLE = "UnicodeEncodeError"
-
-kept_none = object()
-
-
-class Unsuitable(Exception):
-    """The handler is not one that can be used; the message says why."""
-
 
 class ActionFailed(Exception):
     """What an event is about could not be done; the message is the engine's. Whoever catches it: the entry has failed all the same."""
@@ -58,57 +49,6 @@ class Session:
         setattr(self._session(), name, value)
 
 
-def is_constant(method):
-    """Whether a method can but return one and the same value: its code does nothing but name it."""
-    code = getattr(getattr(method, "__func__", method), "__code__", None)
-    if code is None or code.co_flags & 0x2A0:  # a generator or coroutine
-        return False
-    names = {"Operation": Operation, "DeleteMode": DeleteMode}
-    for step in dis.get_instructions(code):
-        if step.opname == "LOAD_GLOBAL":
-            known = names.get(step.argval)
-            if known is None or getattr(method, "__globals__", {}).get(step.argval) is not known:
-                return False
-        elif step.opname == "LOAD_ATTR":
-            if step.argval not in Operation.__members__ and step.argval not in DeleteMode.__members__:
-                return False
-        elif step.opname not in ("RESUME", "NOP", "CACHE", "LOAD_CONST", "LOAD_SMALL_INT", "RETURN_VALUE", "RETURN_CONST"):
-            return False
-    return True
-
-
-def is_text(value):
-    """Whether it is text that can be sent: what stands for the bytes of a name that is not UTF-8 cannot."""
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
-
-
-def checked(name, value, is_directory):
-    """What a setting returned, as the engine takes it."""
-    if name in ("operation", "delete_mode"):
-        kind = Operation if name == "operation" else DeleteMode
-        if value is None and name == "operation" and not is_directory:
-            return Operation.REGISTER_SYNC.name
-        if isinstance(value, kind):
-            return value.name
-        expected = kind.__name__
-    elif name in ("to_resource", "target_path"):
-        if value is None or is_text(value):
-            return value
-        expected = "str"
-    elif name == "as_user":
-        if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_text, value)):
-            return list(value)
-        expected = "a pair of zone and user"
-    else:
-        number = math.ceil(value) if isinstance(value, float) and name != "max_retries" and math.isfinite(value) else value
-        if isinstance(number, int) and not isinstance(number, bool):
-            if not 0 <= number < 1 << 31:
-                raise Unsuitable("%s returned %r; a number from 0 on is expected" % (name, value))
-            return number
-        expected = "int"
-    raise Unsuitable("%s returned %r; %s is expected" % (name, value, expected))
-
-
 class Host:
     def __init__(self, hello, load_handler, wire):
         self.wire = wire
@@ -117,9 +57,15 @@ class Host:
         if self.handler is None:
             raise Unsuitable("it does not define event_handler")
         self.meta = hello["meta"]
+        # What hooks may change in place, each call gets anew.
+        self.nested = json.dumps({key: value for key, value in self.meta.items() if isinstance(value, (dict, list))})
+        self.places_files = places_files(hello["text"])
         self.logger = sync_logging.get_sync_logger()
         self.sessions = {}
         self.settings = [name for name in SETTINGS if self.has(name)]
+        # The Python tool asks for a delay whenever it waits, and waits exactly as long.
+        never = ("as_user", "target_path", "character_map", "delay")
+        self.constants = [name for name in self.settings if name not in never and is_constant(getattr(self.handler, name))]
         self.map = None
         if self.has("character_map"):
             try:
@@ -148,10 +94,9 @@ class Host:
             else:
                 hooks += [when + event for when in ("pre_", "post_") if self.has(when + event)]
         hooks += [name for name in ("pre_job", "post_job") if self.has(name)]
-        constants = {}
-        for name in self.settings:
-            if name not in ("as_user", "target_path", "character_map") and is_constant(getattr(self.handler, name)):
-                constants[name] = checked(name, self.ask(name, {}, 1), name != "to_resource")
+        constants = {name: checked(name, self.ask(name, {}, 1), name != "to_resource") for name in self.constants}
+        if self.has("delay") and is_constant(self.handler.delay):
+            checked("delay", self.ask("delay", {}, 1), True)
         chooses = [name for name in self.settings if name not in constants]
         # The Python tool asks these for the root before it does anything.
         root = {name: value for name, value in constants.items() if value is not None}
@@ -159,7 +104,7 @@ class Host:
         for name in chooses:
             if name in ("operation", "delete_mode", "max_retries", "timeout"):
                 root[name] = checked(name, self.ask(name, root_meta, 1), True)
-        return {"hooks": hooks, "replaces": replaces, "chooses": chooses, "settings": root}
+        return {"hooks": hooks, "replaces": replaces, "chooses": chooses, "settings": root, "places_files": self.places_files}
 
     def ask(self, name, meta, retries, user=None):
         method = getattr(self.handler, name)
@@ -174,18 +119,27 @@ class Host:
 
     def entry_meta(self, entry):
         """`meta` of an entry, under the names that the Python tool has."""
-        meta = dict(self.meta, **entry)
+        meta = dict(self.meta, **json.loads(self.nested))
+        meta.update(entry)
         if "path_bytes" in meta:
             raw = bytes(meta.pop("path_bytes"))
             meta["path"] = os.fsdecode(raw)
             meta["b64_path_str"] = base64.b64encode(raw)
             meta["b64_reason"] = UNENCODABLE
             meta["unicode_error_filename"] = meta["target"].rsplit("/", 1)[-1]
+        if "size" in meta:
+            meta["chunk"] = {meta["path"]: {key: meta[key] for key in ("is_link", "is_socket", "mtime", "ctime", "size")}}
         return meta
 
+    def nested_again(self, meta):
+        """A copy of the meta of an entry that changes of it in place do not reach."""
+        return dict(meta, **json.loads(self.nested))
+
     def choose(self, request):
+        """Answers for each entry as soon as it can, so that one that takes for ever is known."""
         names = [name for name in self.settings if name in request["names"]]
-        return [self.choose_one(entry, names) for entry in request["choose"]]
+        for entry in request["choose"]:
+            self.wire.send({"ok": self.choose_one(entry, names)})
 
     def choose_one(self, entry, names):
         is_directory, placed, attempts = (entry.pop(key) for key in ("is_directory", "placed", "attempts"))
@@ -238,46 +192,33 @@ class Host:
         return encoded.decode()
 
     def call(self, request):
-        if "choose" in request:
-            return self.choose(request)
         name = request["hook"]
+        if name in ("pre_job", "post_job"):
+            getattr(self.handler, name)(self.handler, self.logger, self.entry_meta(request["meta"]))
+            return None
         meta = self.entry_meta(request["meta"])
-        meta.update(request.get("kept", {}))
         if self.map is not None and meta.get("entry_type") == "file" and "b64_reason" not in meta and self.is_mapped(meta):
             self.mark_mapped(meta)
-        before = dict(meta)
-        hook = getattr(self.handler, name)
-        if name in ("pre_job", "post_job"):
-            hook(self.handler, self.logger, meta)
-            return None
-        session = self.session(request.get("user"))
-        args = [self.module, session, meta] if name.endswith("_delete") else [self.module, self.logger, session, meta]
+        when, event = name.split("_", 1)
+        changes = Changes(self, event, meta, request["user"]) if when != "post" else None
+        if request["kept"] is not None:
+            Changes.take(request["kept"], meta)
+        session = self.session(request["user"])
+        args = [self.module, session, meta] if event.endswith("_delete") else [self.module, self.logger, session, meta]
         args += [Operation[name] for name in request["args"]]
-        if name.startswith("on_"):
-            args.insert(0, lambda *_, **__: self.act(before, meta))
-        hook(*args, **request["options"])
-        return {"kept": self.kept(before, meta)} if name.startswith("pre_") else None
+        if when == "on":
+            args.insert(0, lambda *args, **_: self.act(changes, args))
+        getattr(self.handler, name)(*args, **request["options"])
+        return changes.made(meta) if when == "pre" else None
 
-    def act(self, before, meta):
+    def act(self, changes, args):
         """Has the engine do what the event is about."""
-        self.kept(before, meta)
-        self.wire.send({"act": True})
+        self.wire.send({"act": changes.told(next((arg for arg in args if isinstance(arg, dict)), changes.meta))})
         done = self.wire.receive()
         if done is None:
             os._exit(0)
         if done["error"] is not None:
             raise ActionFailed(done["error"])
-
-    def kept(self, before, meta):
-        """What a hook put into meta, for the hook after it, which another process may run."""
-        kept = {key: value for key, value in meta.items() if before.get(key, kept_none) != value}
-        if "target" in kept or "path" in kept or len(meta.keys() & {"target", "path"}) < 2:
-            raise Unsuitable("it changes meta['target'] or meta['path'], which is not possible")
-        try:
-            json.dumps(kept)
-        except (TypeError, ValueError) as error:
-            raise Unsuitable("it puts into meta what cannot go to another process: %s" % error)
-        return kept
 
 
 def answer(call):
@@ -315,13 +256,12 @@ def serve(wire, hello, load_handler):
     wire.send(first)
     if "ok" not in first:
         return
-    me = os.getpid()
+    host = made[0]
     while True:
         request = wire.receive()
         if request is None:
             return
-        reply = answer(lambda: made[0].call(request))
-        if os.getpid() != me:
-            # A hook forked and came back twice; only one of the two is the host.
-            os._exit(0)
-        wire.send(reply)
+        if "choose" in request:
+            host.choose(request)
+        else:
+            wire.send(answer(lambda: host.call(request)))
