@@ -105,18 +105,28 @@ impl EntryError {
 /// The root that is not there, and descriptors or memory that this process has no more of, are this worker's trouble, anything else the entry's.
 impl From<SourceError> for SyncError {
     fn from(error: SourceError) -> Self {
-        let message = match &error {
-            SourceError::Io { source, .. } => format!("{error}: {source}"),
-            _ => error.to_string(),
-        };
-        let name = match &error {
-            _ if error.is_shortage() => return SyncError::Worker(message),
+        let entry = EntryError::from(&error);
+        match &error {
+            _ if error.is_shortage() => SyncError::Worker(entry.message),
             SourceError::RootMissing { .. }
             | SourceError::RootNotADirectory { .. }
             | SourceError::Access(_)
             | SourceError::Remote {
                 of_worker: true, ..
-            } => return SyncError::Worker(message),
+            } => SyncError::Worker(entry.message),
+            _ => SyncError::Entry(entry),
+        }
+    }
+}
+
+/// What the source says of an entry, as the ledger shows it.
+impl From<&SourceError> for EntryError {
+    fn from(error: &SourceError) -> Self {
+        let message = match error {
+            SourceError::Io { source, .. } => format!("{error}: {source}"),
+            _ => error.to_string(),
+        };
+        let name = match error {
             SourceError::Vanished { .. } => "SOURCE_VANISHED",
             SourceError::Dangling { .. } => "SOURCE_DANGLING_LINK",
             SourceError::Loop { .. } => "SOURCE_LOOP",
@@ -127,7 +137,7 @@ impl From<SourceError> for SyncError {
             SourceError::UnusableKey { .. } => "BAD_NAME",
             _ => "SOURCE_ERROR",
         };
-        SyncError::Entry(EntryError::new(name, message))
+        EntryError::new(name, message)
     }
 }
 

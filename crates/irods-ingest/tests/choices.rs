@@ -115,7 +115,7 @@ impl Site {
         };
         let spec = job::check(&self.pool, &request).await.unwrap();
         let survey = Survey::new(spec, self.pool.clone(), 2).unwrap();
-        survey.with_handler(Arc::new(handler))
+        survey.with_handler(Arc::new(handler)).unwrap()
     }
 
     /// What `plan` says, sorted.

@@ -6,10 +6,10 @@ use std::path::Path;
 use ingest::signature::CacheKey;
 use ingest::source;
 
-use crate::args::S3Flags;
+use crate::args::{S3Flags, bucket_path};
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
-use crate::{start, ui};
+use crate::ui;
 
 /// Removes the signatures of all jobs of a source. The source need not exist any more.
 ///
@@ -19,7 +19,7 @@ pub async fn handle_clear(config: &Config, source: &Path, s3: &S3Flags) -> Resul
     let broker = config.broker.open().await?;
     let bucket = s3.access(source);
     let root = match &bucket {
-        Some(_) => start::bucket_path(source)?,
+        Some(_) => bucket_path(source)?,
         // Jobs know their source by its path without links.
         None => source
             .canonicalize()

@@ -58,6 +58,10 @@ pub async fn add(
     let (handler, settings) = python::load(&python, &shown, &text, &spec)
         .await
         .map_err(Failed::usage)?;
+    if let Some(rules) = &request.options.rules {
+        let together = rules.check_with_handler(&handler, &settings);
+        together.map_err(Failed::usage)?;
+    }
     settings.apply(&mut request.options);
     request.hooks = handler.job_hooks();
     request.options.handler = Some(handler);
@@ -72,7 +76,7 @@ pub fn to_look(
     spec: &JobSpec,
 ) -> Option<Arc<dyn EventHandler>> {
     let handler = spec.options.handler.clone()?;
-    if handler.chooses.is_empty() {
+    if handler.chooses.is_empty() && !handler.places_files {
         return None;
     }
     let python = python(config, flags, zone);

@@ -68,7 +68,7 @@ async fn forecast(
     let handler = handler::to_look(config, &start.handler, zone, &spec);
     let survey = Survey::new(spec, zone.pool.clone(), start.worker.concurrency())?;
     let survey = match handler {
-        Some(handler) => survey.with_handler(handler),
+        Some(handler) => survey.with_handler(handler)?,
         None => survey,
     };
     // The rules are listed that hit nothing, too.

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use ingest::broker::FailureFilter;
 
-use crate::args::RetryArgs;
+use crate::args::{self, RetryArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
 use crate::{jobs, ui};
@@ -20,7 +20,7 @@ pub async fn handle_retry(config: &Config, args: RetryArgs) -> Result<Exit> {
     let path = match args.path {
         None => None,
         Some(path) => {
-            let path = std::path::absolute(path).map_err(Failed::usage)?;
+            let path = args::listed_path(&path).map_err(Failed::usage)?;
             asked.push(format!("--path {}", path.display()));
             Some(path.into_os_string().into_vec())
         }

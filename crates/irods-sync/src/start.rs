@@ -10,12 +10,11 @@ use ingest::core::python::Allowed;
 use ingest::core::{EventHandler as _, NoHandler};
 use ingest::naming;
 use ingest::source::FileSystem;
-use ingest::source::s3::Bucket;
 use ingest::sync_task::job::{self, JobRequest, StartError};
 use ingest::sync_task::{JobSpec, LogTasks};
 use ingest::worker::{Worker, WorkerError, WorkerOptions};
 
-use crate::args::StartArgs;
+use crate::args::{self, StartArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
 use crate::signals::Signals;
@@ -70,7 +69,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
 pub fn check_here(args: &StartArgs) -> Result<()> {
     match args.s3.access(&args.source) {
         Some(bucket) => {
-            bucket_path(&args.source)?;
+            args::bucket_path(&args.source)?;
             bucket.check().map_err(Failed::usage)?;
         }
         None => check_directory(args)?,
@@ -78,20 +77,6 @@ pub fn check_here(args: &StartArgs) -> Result<()> {
     naming::target_collection(&args.target).map_err(StartError::from)?;
     args.options().filter().map_err(StartError::from)?;
     Ok(())
-}
-
-/// The path of a bucket.
-///
-/// # Errors
-/// None is named.
-pub fn bucket_path(source: &Path) -> Result<PathBuf> {
-    let path = source.to_str().and_then(Bucket::absolute);
-    path.ok_or_else(|| {
-        let source = source.display();
-        Failed::usage(format!(
-            "{source} names no bucket: s3://BUCKET[/PREFIX] is expected, without empty elements, . and .."
-        ))
-    })
 }
 
 fn check_directory(args: &StartArgs) -> Result<()> {

@@ -735,3 +735,53 @@ fn mapped_names_are_those_of_the_python_tool_to_the_byte() {
         ran(Command::new("python3").args(["-X", "utf8", "-c", &format!("{algorithm}{MAPPED}")]));
     ran.expect(0);
 }
+
+#[test]
+fn rules_and_a_handler_choose_together_and_a_contradiction_is_refused() {
+    let site = Site::new();
+    for name in ["a.put", "b.put", "c.no", "d.other", "e.skip"] {
+        site.file(name, b"x");
+    }
+    let body = "
+    @staticmethod
+    def operation(session, meta, **options):
+        return Operation.NO_OP if meta['path'].endswith('b.put') else Operation.PUT
+
+    @staticmethod
+    def to_resource(session, meta, **options):
+        return 'demoResc' if meta['path'].endswith('.other') else None
+";
+    let rules = "[[rule]]\nglob = \"*.put\"\noperation = \"PUT\"\nresource = \"demoResc\"\n\
+        [[rule]]\nglob = \"*.skip\"\nskip = \"why not\"\n\
+        [[rule]]\nglob = \"*\"\navus = [{ attribute = \"a\", value = \"{name}\" }]\n";
+    std::fs::write(site.path("job.toml"), rules).unwrap();
+    let more = "--job_file job.toml";
+    start(&site, body, more).expect(1);
+    let totals = site.status("j")["totals"].clone();
+    for (what, number) in [("uploaded", 3), ("failed", 1), ("left_out", 1)] {
+        assert_eq!(totals[what], number, "{what} {totals}");
+    }
+    let ledger = site.run("failures j").expect(0).out;
+    assert!(
+        ledger.contains("operation: the rules say Put, the handler NoOp"),
+        "{ledger}"
+    );
+    let plan = format!(
+        "plan src /tempZone/home/rods/u --embedded_zone zone --event_handler handler.py --python {} {more}",
+        python()
+    );
+    let plan = site.run(&plan).expect(0).out;
+    assert!(
+        plan.contains("the rules say Put") && plan.contains("leave out (why not)"),
+        "{plan}"
+    );
+    // What it says of all entries is known before any is done.
+    let always = "
+    @staticmethod
+    def operation(session, meta, **options):
+        return Operation.NO_OP
+";
+    let refused = start(&site, always, more).expect(2);
+    let words = "job.toml: line 3: operation is PUT here, and NO_OP of event handler handler.py";
+    assert!(refused.err.contains(words), "{refused:?}");
+}

@@ -107,6 +107,9 @@ class event_handler:
         "class event_handler: pass\n",
     )
     .unwrap();
+    // Whoever opened it would wait for ever.
+    let pipe = site.path("handlers/pipe");
+    assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
     std::fs::write(site.path("handler.py"), handler).unwrap();
     let command = |words: &str| {
         let mut command = with(&server, &site, words);
@@ -157,4 +160,58 @@ class event_handler:
     is_done("one", "--handler_dir handlers");
     queue("two", "");
     is_done("two", "--allow_uploaded_handlers");
+}
+
+#[test]
+fn settings_are_chosen_for_each_entry_whichever_worker_has_it() {
+    let Some(server) = Server::start(&["--appendonly", "yes"]) else {
+        return;
+    };
+    let site = Site::new();
+    for number in 0..60 {
+        let kind = ["put", "registered", "none"][number % 3];
+        site.file(&format!("d{}/{number}.{kind}", number % 4), b"content");
+    }
+    let handler = "
+from irods_capability_automated_ingest.utils import Operation
+class event_handler:
+    @staticmethod
+    def operation(session, meta, **options):
+        if meta['path'].endswith('.none'):
+            return Operation.NO_OP
+        return Operation.PUT_SYNC if meta['path'].endswith('.put') else Operation.REGISTER_SYNC
+
+    @staticmethod
+    def to_resource(session, meta, **options):
+        return 'demoResc' if meta['path'].endswith('.put') else None
+";
+    std::fs::write(site.path("handler.py"), handler).unwrap();
+    let command = |words: &str| {
+        let mut command = with(&server, &site, &format!("{words} --embedded_zone zone"));
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command
+    };
+    let start = "start src /tempZone/home/rods/t --job_name j --event_handler handler.py --files_per_task 2";
+    ran(&mut command(start)).expect(0);
+    let zone = site.zone();
+    let workers = ["1", "2"].map(|concurrency| {
+        let words = format!("worker --allow_uploaded_handlers --concurrency {concurrency}");
+        Running::spawn(&mut command(&words))
+    });
+    until("the job to end", || {
+        run(&server, &site, "status j").out.contains("finished")
+    });
+    for worker in workers {
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.output().code, Some(0));
+    }
+    let status = run(&server, &site, "status j --json").expect(0).out;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    for (what, number) in [("uploaded", 20), ("registered", 20), ("failed", 0)] {
+        assert_eq!(status["totals"][what], number, "{what} {status}");
+    }
+    assert_eq!(site.objects("/tempZone/home/rods/t").len(), 40);
+    drop(zone);
 }

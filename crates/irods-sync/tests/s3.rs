@@ -205,6 +205,46 @@ fn a_key_that_is_no_path_is_in_the_ledger_with_its_reason() {
 }
 
 #[test]
+fn a_key_that_became_a_folder_is_two_failures_and_both_are_listed() {
+    let Some(mut bucket) = Bucket::start() else {
+        return;
+    };
+    bucket.put("p/x", "content");
+    let site = Site::new();
+    let flags = "--operation PUT_SYNC --job_name j";
+    site.start_bucket(bucket.port, flags).expect(0);
+    bucket.put("p/x/in", "content");
+    let done = site.start_bucket(bucket.port, flags).expect(1);
+    assert_eq!(done.number("failed"), 2);
+    let listed = site.run("failures j --json").expect(0).out;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(listed.contains(r#""/bucket/p/x""#) && listed.contains(r#""/bucket/p/x/""#));
+    site.run("retry j --path s3://bucket/p/y").expect(2);
+    let again = site.run("retry j --path s3://bucket/p/x").expect(0);
+    assert!(again.out.contains("2 queued again"), "{again:?}");
+}
+
+#[test]
+fn ctrl_c_is_heard_while_the_server_is_asked() {
+    let Some(mut bucket) = Bucket::start() else {
+        return;
+    };
+    bucket.put("p/x", "content");
+    let site = Site::new();
+    let proxy = Proxy::start(bucket.port, |_| Fault::Hold(0));
+    let flags = site.s3_flags(proxy.port);
+    let running = site.spawn(&format!(
+        "start s3://bucket/p {TARGET} --embedded_zone zone --synchronous --job_name j {flags}"
+    ));
+    proxy.wait_until_held();
+    running.signal(rustix::process::Signal::INT);
+    let ran = running.output();
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert!(!ran.err.contains("panicked"), "{ran:?}");
+    site.run("status j").expect(2);
+}
+
+#[test]
 fn the_way_to_the_server_breaks_and_nothing_is_lost() {
     let Some(mut bucket) = Bucket::start() else {
         return;

@@ -74,13 +74,6 @@ pub struct OpenFile {
     pub stat: Stat,
 }
 
-impl OpenFile {
-    /// `fstat` of an open file now, for [`Stat::unchanged_since`] when all was read.
-    pub fn stat_now(file: &File) -> std::io::Result<Stat> {
-        Ok(stat_from(&fstat(file)?))
-    }
-}
-
 impl FileSystem {
     /// The tree below `root`, whose symbolic links are resolved now and never again.
     pub fn open(root: &Path) -> Result<Self, SourceError> {
@@ -163,17 +156,6 @@ impl FileSystem {
         match self.split(relative)? {
             None => self.directory(relative)?.stat_self(),
             Some((parent, name)) => self.directory(parent)?.stat(name.as_bytes(), links),
-        }
-    }
-
-    /// Opens the file at `relative`: see [`Directory::open_regular`].
-    pub fn open_regular(&self, relative: &Path) -> Result<OpenFile, SourceError> {
-        match self.split(relative)? {
-            None => Err(SourceError::NotRegular {
-                path: self.root.clone(),
-                kind: EntryKind::Directory,
-            }),
-            Some((parent, name)) => self.directory(parent)?.open_regular(name.as_bytes()),
         }
     }
 

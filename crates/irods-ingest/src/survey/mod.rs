@@ -149,9 +149,13 @@ impl Survey {
         })
     }
 
-    /// The same of a job that has this handler, and no rules: what it chooses counts, its hooks are not called.
-    pub fn with_handler(self, handler: Arc<dyn EventHandler>) -> Self {
-        Survey { handler, ..self }
+    /// The same of a job that has this handler: what it chooses counts, its hooks are not called.
+    ///
+    /// # Errors
+    /// As of [`Survey::new`].
+    pub fn with_handler(self, handler: Arc<dyn EventHandler>) -> Result<Self, SurveyError> {
+        let handler = RuleHandler::around(&self.spec, handler)?;
+        Ok(Survey { handler, ..self })
     }
 
     /// Visits the root and whatever the visits say lies below. `take` gets what they found, directory by directory.

@@ -102,7 +102,11 @@ pub(super) fn directory(
         attempts: 0,
         ..task.clone()
     });
-    let path = context.absolute(&task.directory);
+    let mut path = context.absolute(&task.directory);
+    // In a bucket a key may be called as what goes on after it, and fail by itself.
+    if context.spec.options.bucket.is_some() && !task.directory.is_empty() {
+        path.push(b'/');
+    }
     let mut failure = record(path, "sync_path", error, attempts, &fresh);
     failure.message = format!("{SUBTREE}: {}", failure.message);
     completion.failures.push(failure);

@@ -129,12 +129,6 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
     options.filter()?;
     if let Some(rules) = &options.rules {
         rules.check(options)?;
-        if let Some(handler) = options.handler.as_ref().filter(|h| !h.chooses.is_empty()) {
-            return Err(StartError::Option(format!(
-                "the job has rules, and event handler {} chooses for single entries: only one of them can",
-                handler.path
-            )));
-        }
     }
     let source = find_source(request).await?;
     let target = naming::target_collection(request.target)?;

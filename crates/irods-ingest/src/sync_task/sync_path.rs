@@ -397,8 +397,7 @@ impl<'a> Scanned<'a> {
         }
         let before = self.errors.len();
         for (name, error) in &listing.errors {
-            let error = EntryError::new("SOURCE_ERROR", error.to_string());
-            self.errors.push((name.clone(), error));
+            self.errors.push((name.clone(), error.into()));
         }
         for (index, entry) in listing.entries.iter().enumerate() {
             let excluded = || {

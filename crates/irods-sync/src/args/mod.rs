@@ -20,7 +20,7 @@ mod zone;
 
 pub use job::{ExcludeFlags, JobFlags, MAX_STREAMS, ScanFlags};
 pub use log::{LogFlags, LogFormat};
-pub use s3::S3Flags;
+pub use s3::{S3Flags, bucket_path, listed_path};
 pub use zone::{TlsFlags, ZoneArgs};
 
 /// Keep a collection in an iRODS zone in step with a directory tree.
@@ -372,7 +372,7 @@ pub struct RetryArgs {
     /// Name of the job
     #[arg(value_name = "JOB")]
     pub job: String,
-    /// Only this path of the source and what is below it
+    /// Only this path of the source, or s3://BUCKET/KEY, and what is below it
     #[arg(long, value_name = "P")]
     pub path: Option<PathBuf>,
     /// Only what failed with this error, by the name that failures shows

@@ -1,10 +1,13 @@
 //! Flags of buckets.
 
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ingest::source::s3::{AWS, Access};
+use ingest::source::s3::{AWS, Access, Bucket};
+
+use crate::exit::{Failed, Result};
 
 /// How the S3 server of a bucket is reached.
 #[derive(Debug, Args)]
@@ -55,9 +58,32 @@ impl S3Flags {
     }
 }
 
+/// The path of a bucket.
+///
+/// # Errors
+/// None is named.
+pub fn bucket_path(source: &Path) -> Result<PathBuf> {
+    let path = source.to_str().and_then(Bucket::absolute);
+    path.ok_or_else(|| {
+        let source = source.display();
+        Failed::usage(format!(
+            "{source} names no bucket: s3://BUCKET[/PREFIX] is expected, without empty elements, . and .."
+        ))
+    })
+}
+
+/// The path of something in a source, as ledgers have it. A key need be no path that is taken in.
+///
+/// # Errors
+/// There is no current directory.
+pub fn listed_path(path: &Path) -> std::io::Result<PathBuf> {
+    match path.as_os_str().as_bytes().strip_prefix(b"s3:/") {
+        Some(absolute) if is_s3_url(path) => Ok(OsStr::from_bytes(absolute).into()),
+        _ => std::path::absolute(path),
+    }
+}
+
 /// Whether this is the way to write a bucket, not a path.
 fn is_s3_url(source: &Path) -> bool {
-    source
-        .to_str()
-        .is_some_and(|text| text.starts_with("s3://"))
+    source.as_os_str().as_bytes().starts_with(b"s3://")
 }

@@ -23,19 +23,23 @@ pub fn python() -> String {
 
 /// `start --synchronous` with a handler whose class has this body.
 pub fn start(site: &Site, body: &str, more: &str) -> Ran {
-    let class = format!("{HEAD}\nclass event_handler(Core):\n{body}\n");
-    start_file(site, &class, more)
+    start_file(site, &file(body), more)
+}
+
+/// A handler file whose class has this body.
+pub fn file(body: &str) -> String {
+    format!("{HEAD}\nclass event_handler(Core):\n{body}\n")
 }
 
 pub fn start_file(site: &Site, text: &str, more: &str) -> Ran {
-    ran(&mut command(site, text, more))
+    ran(&mut command(site, text, "/tempZone/home/rods/t", more))
 }
 
-/// The same, still to be run.
-pub fn command(site: &Site, text: &str, more: &str) -> Command {
+/// The same, into another collection and still to be run.
+pub fn command(site: &Site, text: &str, target: &str, more: &str) -> Command {
     std::fs::write(site.path("handler.py"), text).unwrap();
     let words = format!(
-        "start src /tempZone/home/rods/t --embedded_zone zone --synchronous --job_name j --event_handler handler.py --python {} {more}",
+        "start src {target} --embedded_zone zone --synchronous --job_name j --event_handler handler.py --python {} {more}",
         python()
     );
     let mut command = site.command(&words);
@@ -46,10 +50,15 @@ pub fn command(site: &Site, text: &str, more: &str) -> Command {
     command
 }
 
-/// What handlers noted, in the order of the lines.
+/// What handlers noted, sorted.
 pub fn out(site: &Site) -> Vec<String> {
-    let text = std::fs::read_to_string(site.path("out")).unwrap_or_default();
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut lines = noted(site);
     lines.sort();
     lines
+}
+
+/// What handlers noted, as it came.
+pub fn noted(site: &Site) -> Vec<String> {
+    let text = std::fs::read_to_string(site.path("out")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
 }

@@ -163,9 +163,9 @@ struct Description {
 /// tool asks for before it does anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Settings {
-    operation: Option<Operation>,
+    pub(super) operation: Option<Operation>,
     delete_mode: Option<DeleteMode>,
-    to_resource: Option<String>,
+    pub(super) to_resource: Option<String>,
     max_retries: Option<u32>,
     timeout: Option<u64>,
 }

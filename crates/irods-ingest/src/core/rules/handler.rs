@@ -1,4 +1,5 @@
-//! Rules as an event handler: they choose, and whatever hooks there are besides run as they would without them.
+//! Rules as an event handler: they choose, together with the job's handler if that chooses too, and whatever hooks there are besides
+//! run as they would without them.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use async_trait::async_trait;
 use irods_client::connection::Identity;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Compiled, Entry, RuleError};
+use super::{Compiled, Entry, RuleError, with_handler};
 use crate::core::choice::{Candidate, Choice, Chooses};
 use crate::core::{Changes, Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
 use crate::spec::JobSpec;
@@ -34,12 +35,6 @@ impl RuleHandler {
         let Some(rules) = &spec.options.rules else {
             return Ok(hooks);
         };
-        if hooks.chooses().is_some() {
-            let message =
-                "the job has rules and an event handler that chooses; only one of them can"
-                    .to_owned();
-            return Err(RuleError::in_no_file(message));
-        }
         // Rules always have such a form.
         let json = serde_json::to_vec(rules).unwrap_or_default();
         Ok(Arc::new(RuleHandler {
@@ -82,15 +77,31 @@ impl RuleHandler {
 #[async_trait]
 impl EventHandler for RuleHandler {
     fn chooses(&self) -> Option<Chooses> {
-        Some(Chooses {
+        let ours = Chooses {
             targets: self.rules.targets(),
             users: self.user.is_some(),
             digest: self.digest,
+        };
+        Some(match self.hooks.chooses() {
+            None => ours,
+            Some(theirs) => Chooses {
+                targets: ours.targets.max(theirs.targets),
+                users: ours.users || theirs.users,
+                digest: ours.digest.rotate_left(1) ^ theirs.digest,
+            },
         })
     }
 
     async fn choose(&self, asked: &[Candidate<'_>]) -> Result<Vec<Choice>, HookError> {
-        Ok(asked.iter().map(|entry| self.choice(entry)).collect())
+        let ours = asked.iter().map(|entry| self.choice(entry));
+        if self.hooks.chooses().is_none() {
+            return Ok(ours.collect());
+        }
+        let theirs = self.hooks.choose(asked).await?;
+        let together = ours.zip(theirs);
+        Ok(together
+            .map(|(ours, theirs)| with_handler::both(ours, theirs))
+            .collect())
     }
 
     fn has_hooks(&self, event: Event) -> bool {

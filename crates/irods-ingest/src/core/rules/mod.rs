@@ -22,6 +22,7 @@ mod handler;
 mod in_zone;
 mod pattern;
 mod template;
+mod with_handler;
 
 pub use file::{Flag, JobFile};
 pub(crate) use handler::RuleHandler;
@@ -291,11 +292,6 @@ impl Rules {
     /// # Errors
     /// The first that is wrong.
     pub fn check(&self, options: &JobOptions) -> Result<(), RuleError> {
-        if options.handler.is_some() {
-            let message =
-                "a job has an event handler, or rules, a template or another user; not both";
-            return Err(RuleError::in_no_file(message.to_owned()));
-        }
         let compiled = self.compile()?;
         for CompiledRule { rule, target, .. } in &compiled.rules {
             if let Some(operation) = rule.operation {

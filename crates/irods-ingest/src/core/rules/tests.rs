@@ -266,17 +266,34 @@ fn what_is_wrong_is_told_with_its_line() {
 }
 
 #[test]
-fn rules_do_not_go_with_a_handler_that_chooses_for_itself() {
-    let handler = serde_json::json!({ "path": "h.py", "text": "", "hooks": [] });
-    let options = JobOptions {
-        handler: serde_json::from_value(handler).unwrap(),
-        ..JobOptions::default()
+fn of_rules_and_a_handler_the_one_that_says_something_counts_and_no_contradiction() {
+    let chosen = |operation, resource: Option<Option<&str>>, by: &str| Choice {
+        operation,
+        resource: resource.map(|name| name.map(str::to_owned)),
+        chosen_by: Some(by.to_owned()),
+        ..Choice::default()
     };
-    let rules = Rules::with_flags(None, None, Some("alice".into())).unwrap();
-    let error = rules.check(&options).unwrap_err();
-    assert_eq!(error.line, 0);
-    assert!(error.to_string().starts_with("a job has an event handler"));
-    assert_eq!(rules.check(&JobOptions::default()), Ok(()));
+    let (put, no_op) = (Some(Operation::Put), Some(Operation::NoOp));
+    let both = with_handler::both(
+        chosen(put, None, "rule"),
+        chosen(put, Some(Some("resc")), "h.py"),
+    );
+    assert_eq!(both, chosen(put, Some(Some("resc")), "rule, h.py"));
+    let both = with_handler::both(
+        chosen(None, Some(Some("resc")), "rule"),
+        chosen(no_op, Some(None), "h.py"),
+    );
+    assert_eq!(both, chosen(no_op, Some(Some("resc")), "rule, h.py"));
+    let contradiction = (chosen(put, None, "rule"), chosen(no_op, None, "h.py"));
+    let both = with_handler::both(contradiction.0.clone(), contradiction.1.clone());
+    let wrong = "operation: the rules say Put, the handler NoOp";
+    assert_eq!(both.wrong.as_deref(), Some(wrong));
+    let left_out = Choice {
+        skip: Some("whatever".into()),
+        ..contradiction.1
+    };
+    let both = with_handler::both(contradiction.0, left_out);
+    assert_eq!((both.wrong, both.skip.as_deref()), (None, Some("whatever")));
 }
 
 #[test]
