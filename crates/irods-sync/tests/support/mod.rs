@@ -2,8 +2,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 pub mod bucket;
-pub mod http;
 pub mod handler;
+pub mod http;
 pub mod job_file;
 pub mod mirror;
 pub mod proxy;
