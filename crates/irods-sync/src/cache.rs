@@ -30,5 +30,11 @@ pub async fn handle_clear(config: &Config, source: &Path, s3: &S3Flags) -> Resul
     let prefix = CacheKey::root_prefix(&root);
     let cleared = broker.clear_signatures(&prefix).await?;
     ui::say(&format!("{} directories forgotten", ui::thousands(cleared)));
+    if let (0, Some(access)) = (cleared, &bucket) {
+        ui::note(&format!(
+            "that was looked for at {}; a bucket of another server is named with the --s3_endpoint_domain that start had",
+            access.endpoint
+        ));
+    }
     Ok(Exit::Done)
 }

@@ -3,12 +3,12 @@
 //! `IRODS_TEST_S3` names an interpreter that has it (moto, and boto3 to fill it); the script is in `tests-python`.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Ran, Site};
+use super::{Ran, Running, Site};
 
 /// Whatever has this in it has told a secret.
 pub const SECRET: &str = "f00dS3cretKeyf00d";
@@ -81,6 +81,59 @@ impl Drop for Bucket {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
+    }
+}
+
+/// Another server of other people's making (rclone), beside the interpreter that `IRODS_TEST_S3` names, for objects that none should hold
+/// in memory: its buckets are the directories of one.
+pub struct Streaming {
+    _server: Running,
+    pub port: u16,
+}
+
+impl Streaming {
+    /// Starts the server; `None`, with a word on standard error, where there is none to start.
+    pub fn start(directory: &Path) -> Option<Self> {
+        let python = std::env::var_os("IRODS_TEST_S3").map(PathBuf::from);
+        let rclone = python.map(|python| python.with_file_name("rclone"));
+        let Some(rclone) = rclone.filter(|rclone| rclone.is_file()) else {
+            eprintln!("SKIPPED: beside what IRODS_TEST_S3 names there is no rclone");
+            return None;
+        };
+        let mut command = Command::new(rclone);
+        command
+            .args([
+                "serve",
+                "s3",
+                "--addr",
+                "127.0.0.1:0",
+                "--config",
+                "/dev/null",
+            ])
+            .args([
+                "--auth-key",
+                &format!("access,{SECRET}"),
+                "--vfs-cache-mode",
+                "off",
+            ])
+            .arg(directory)
+            .env_clear()
+            .env("HOME", directory)
+            .stdin(Stdio::null());
+        let mut server = Running::spawn(&mut command);
+        let mut lines = BufReader::new(server.0.stderr.take().unwrap()).lines();
+        let told = lines.find_map(|line| {
+            let line = line.unwrap();
+            let (_, port) = line.split_once("[http://127.0.0.1:")?;
+            port.trim_end_matches("/]").parse().ok()
+        });
+        let port = told.expect("the S3 server says where it is");
+        // Whatever else it says is of no concern, but must go somewhere.
+        std::thread::spawn(move || lines.for_each(drop));
+        Some(Streaming {
+            _server: server,
+            port,
+        })
     }
 }
 

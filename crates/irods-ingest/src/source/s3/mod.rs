@@ -40,7 +40,7 @@ use read::Ranges;
 use requests::Repeated;
 
 /// Parts of objects that one worker reads ahead for a job, besides the one that each upload is at.
-const PARTS_AHEAD: usize = 6;
+const PARTS_AHEAD: usize = 8;
 
 /// A request to a server that answers with errors, slowly or not at all is made so often.
 const ATTEMPTS: u32 = 8;

@@ -17,7 +17,7 @@ use super::{Bucket, count};
 use crate::source::{SourceError, Stat};
 
 /// Bytes of a range.
-const PART: u64 = 8 << 20;
+const PART: u64 = 4 << 20;
 
 /// A range whose bytes stop coming is asked for again so often.
 const TRIES: u32 = 6;
@@ -226,7 +226,8 @@ impl Bucket {
         etag: Option<&str>,
         mut begun: Option<Answer>,
     ) -> Result<Bytes, SourceError> {
-        let mut bytes = BytesMut::new();
+        // Grown as it fills, it would need twice as much.
+        let mut bytes = BytesMut::with_capacity(usize::try_from(length.min(PART)).unwrap_or(0));
         let left = |bytes: &BytesMut| length - bytes.len() as u64;
         for attempt in 0..TRIES {
             let mut answer = match begun.take() {
