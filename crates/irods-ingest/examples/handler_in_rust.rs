@@ -44,6 +44,7 @@ impl EventHandler for Site {
         Some(Chooses {
             targets: Targets::Own,
             users: false,
+            claims: true,
             // Another number with each change of `choose`, so that what was applied before is looked at again.
             digest: 1,
         })

@@ -136,6 +136,11 @@ impl JobContext {
             .map_or(Targets::Own, |chooses| chooses.targets)
     }
 
+    /// Whether the object of a file gets an AVU that says which file it is of; see [`crate::sync_irods::claim`].
+    pub(crate) fn claims(&self, path: &[u8], target: &str) -> bool {
+        self.spec.claims(self.handler.chooses(), path, target)
+    }
+
     /// Key of a directory's record of signatures.
     pub(crate) fn cache_key(&self, directory: &[u8]) -> Vec<u8> {
         self.spec.cache_key(directory, self.handler.chooses())

@@ -52,6 +52,9 @@ pub enum SyncError {
     Drained,
 }
 
+/// What it is called that a logical path is that of another entry.
+const TARGET_TAKEN: &str = "TARGET_TAKEN";
+
 /// What is wrong with one entry, as the ledger shows it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -78,9 +81,14 @@ impl EntryError {
     pub(crate) fn target_taken(target: &str, of: &[u8], by: &[u8]) -> Self {
         let (of, by) = (bstr::BStr::new(of), bstr::BStr::new(by));
         Self::new(
-            "TARGET_TAKEN",
+            TARGET_TAKEN,
             format!("target {target} of {of} is that of {by} as well"),
         )
+    }
+
+    /// See [`EntryError::target_taken`].
+    pub(crate) fn is_target_taken(&self) -> bool {
+        self.name == TARGET_TAKEN
     }
 
     /// The zone has something of that name already.

@@ -81,6 +81,31 @@ impl Segment {
         self.push_hashes(name_hash(MOUNT_POINT), 1, 1);
     }
 
+    /// Remembers that the directory `name` was scanned into this collection.
+    pub fn push_place(&mut self, name: &[u8], collection: &str) {
+        self.push_hashes(name_hash(name), place_hash(collection), 1);
+    }
+
+    /// Nothing is remembered of `name` any more.
+    pub fn push_forgotten(&mut self, name: &[u8]) {
+        self.push_hashes(name_hash(name), CHANGED, CHANGED);
+    }
+
+    /// The same of whatever `record` remembers besides these names.
+    pub fn push_others_forgotten<'a>(
+        &mut self,
+        record: &Record,
+        names: impl IntoIterator<Item = &'a [u8]>,
+    ) {
+        let keep: HashSet<u64> = names.into_iter().map(name_hash).collect();
+        let mut others: Vec<u64> = record.entries.keys().copied().collect();
+        others.retain(|name| !keep.contains(name));
+        others.sort_unstable();
+        for name in others {
+            self.push_hashes(name, CHANGED, CHANGED);
+        }
+    }
+
     fn push_hashes(&mut self, name: u64, content: u64, change: u64) {
         self.bytes.extend_from_slice(&name.to_le_bytes());
         self.bytes.extend_from_slice(&content.to_le_bytes());
@@ -136,7 +161,10 @@ impl Record {
             record.stored += entries.len();
             for entry in entries {
                 let [name, content, change] = words(entry);
-                record.entries.insert(name, (content, change));
+                match (content, change) {
+                    (CHANGED, CHANGED) => record.entries.remove(&name),
+                    known => record.entries.insert(name, known),
+                };
             }
         }
         record
@@ -150,6 +178,11 @@ impl Record {
             Some((_, change)) if *change != change_hash(stat) => Verdict::MetadataChanged,
             Some(_) => Verdict::Unchanged,
         }
+    }
+
+    /// Whether the directory `name` was last scanned into this collection.
+    pub fn is_placed(&self, name: &[u8], collection: &str) -> bool {
+        self.entries.get(&name_hash(name)) == Some(&(place_hash(collection), 1))
     }
 
     /// Whether something was mounted on the directory when it was last scanned.
@@ -195,6 +228,10 @@ impl Record {
         }
         segment
     }
+}
+
+fn place_hash(collection: &str) -> u64 {
+    xxh3_64(collection.as_bytes()).max(1)
 }
 
 /// A write could still follow that leaves this entry's times and size as they are, because the clock that stamps files

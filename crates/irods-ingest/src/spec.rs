@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Queues;
-use crate::core::choice::{Chooses, Delay, Retries};
+use crate::core::choice::{Chooses, Delay, Retries, Targets};
 use crate::core::python::Handler;
 use crate::core::rules::Rules;
 use crate::plan::{DeleteMode, Operation};
@@ -270,6 +270,20 @@ impl JobSpec {
     /// As [`source::cache_root`].
     pub(crate) fn cache_root(&self) -> Cow<'_, [u8]> {
         source::cache_root(&self.source, self.options.bucket.as_ref())
+    }
+
+    /// Whether the object of a file at this absolute path gets an AVU that says of which file it is, where this is what chooses.
+    pub(crate) fn claims(&self, chooses: Option<Chooses>, path: &[u8], target: &str) -> bool {
+        chooses.is_some_and(|chooses| {
+            let anywhere = chooses.targets == Targets::Anywhere;
+            anywhere || chooses.claims && !self.is_at_home(path, target)
+        })
+    }
+
+    /// Whether a logical path is the one that belongs to an absolute path of the source.
+    pub(crate) fn is_at_home(&self, path: &[u8], target: &str) -> bool {
+        let below = path.strip_prefix(self.source.as_slice()).unwrap_or(path);
+        self.logical(below.strip_prefix(b"/").unwrap_or(below)) == target
     }
 
     /// Key of a directory's record of signatures, where this is what chooses for single entries.

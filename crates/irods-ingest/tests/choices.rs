@@ -55,6 +55,7 @@ impl EventHandler for Chooser {
         Some(Chooses {
             targets: self.targets,
             users: true,
+            claims: false,
             digest: self.digest,
         })
     }
@@ -224,6 +225,7 @@ async fn each_entry_has_its_own_operation_resource_path_avus_and_permissions() {
     let foreseen = [
         "/d/put: create: put, not over; rule put",
         "/d: create: create collection; rule d",
+        "/no_op: skip (no hook); rule no_op",
         "/put: create: put, not over; rule put",
         "/registered: create: register; rule registered",
         "/seen_elsewhere: create: register; rule seen_elsewhere",
@@ -452,6 +454,139 @@ async fn no_two_entries_end_in_one_object_wherever_they_are_put() {
         };
         assert_eq!(expected, 1, "{operation}");
     }
+}
+
+/// Two names that become one come and go; what is there is that of who is there now, and never taken for what was there before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_lost_its_target_is_not_taken_for_done() {
+    let site = Site::new().await;
+    let away = site.dir.path().join("away");
+    std::fs::create_dir(&away).unwrap();
+    site.write("f.1", "first");
+    site.write("d.1/x", "first in d");
+    site.write("d.1/only.1", "only in d.1");
+    site.write("last", "");
+    let_times_settle(&site.source().join("last")).await;
+    let handler = chooser(Targets::Names, without_number);
+    let options = with(Operation::PutSync, DeleteMode::NoTrash);
+    site.run_failing(options.clone(), handler, &[]).await;
+    let swap = |gone: &[&str], back: &[&str]| {
+        for name in gone {
+            std::fs::rename(site.source().join(name), away.join(name)).unwrap();
+        }
+        for name in back {
+            std::fs::rename(away.join(name), site.source().join(name)).unwrap();
+        }
+    };
+    let read = async |name: &str| {
+        let bytes = site.read(&format!("{TARGET}/{name}")).await;
+        String::from_utf8(bytes).unwrap()
+    };
+    std::fs::write(away.join("f.0"), "second").unwrap();
+    std::fs::create_dir(away.join("d.0")).unwrap();
+    std::fs::write(away.join("d.0/x"), "second in d").unwrap();
+    let_times_settle(&away.join("d.0/x")).await;
+    let (first, second) = (["f.1", "d.1"], ["f.0", "d.0"]);
+    for (gone, back, f, x, only) in [
+        (first, second, "second", "second in d", false),
+        (second, first, "first", "first in d", true),
+        (first, second, "second", "second in d", false),
+    ] {
+        swap(&gone, &back);
+        let broker: Arc<dyn Broker> = site.broker.clone();
+        let planned = site.survey(&options, handler).await;
+        let planned = planned.forecast(Some(broker), |_| {}).await.unwrap();
+        let job = site.run_failing(options.clone(), handler, &[]).await;
+        assert_eq!(job.totals.uploaded, planned.uploaded);
+        assert_eq!((read("f").await, read("d/x").await), (f.into(), x.into()));
+        let names = site.names().await;
+        assert_eq!(names.contains(&"/d/only".to_owned()), only, "{names:?}");
+        assert_eq!(site.verify(&options, handler).await, []);
+        let job = site.run_failing(options.clone(), handler, &[]).await;
+        assert_eq!(job.totals.uploaded, 0, "{:?}", job.totals);
+    }
+}
+
+/// A directory that was gone for a pass, with all that it had in the zone, and is back as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_comes_back_is_brought_in_again() {
+    let site = Site::new().await;
+    site.write("kept", "1");
+    site.write("d/e/f", "f");
+    std::fs::create_dir(site.source().join("d/empty")).unwrap();
+    let_times_settle(&site.source().join("d/e/f")).await;
+    let options = with(Operation::RegisterSync, DeleteMode::Unregister);
+    let all = ["/d", "/d/e", "/d/e/f", "/d/empty", "/kept"];
+    let run = async || site.run(options.clone()).await.totals;
+    run().await;
+    assert_eq!(site.names().await, all);
+    let away = site.dir.path().join("away");
+    std::fs::rename(site.source().join("d"), &away).unwrap();
+    run().await;
+    assert_eq!(site.names().await, ["/kept"]);
+    std::fs::rename(&away, site.source().join("d")).unwrap();
+    let totals = run().await;
+    assert_eq!(site.names().await, all);
+    assert_eq!((totals.registered, totals.collections_created), (1, 3));
+    assert_eq!(run().await.registered, 0);
+}
+
+/// What is there already is that of the file that belongs there, or of the file that it says it is of.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_is_that_of_one_file_whoever_comes() {
+    let site = Site::new().await;
+    for name in ["home", "a/same", "b/same", "a/other", "b/other"] {
+        site.write(name, name);
+    }
+    site.write("b/same", "a/same");
+    let_times_settle(&site.source().join("b/same")).await;
+    let plain = with(Operation::PutSync, DeleteMode::DoNotDelete);
+    // By hand, or by another tool.
+    let mut zone = site.connection().await;
+    zone.create_collection(TARGET, false).await.unwrap();
+    for (name, text) in [("home", "old"), ("other", "by hand"), ("same", "a/same")] {
+        let object = format!("{TARGET}/{name}");
+        let bytes = Box::new(text.as_bytes());
+        zone.put(&object, bytes, text.len() as u64, &Default::default())
+            .await
+            .unwrap();
+    }
+    drop(zone);
+    // Those of `a` go up one; what belongs there stays.
+    let up = chooser(Targets::Anywhere, |name, entry| {
+        let of_a = entry.path.windows(3).any(|part| part == b"/a/");
+        Choice {
+            target: (of_a && !entry.is_directory).then(|| format!("{TARGET}/{name}")),
+            ..Choice::default()
+        }
+    });
+    let planned = site.plan(&plain, up).await;
+    let failing = |name: &str| {
+        let mut lines = planned.iter();
+        lines.any(|line| line.starts_with(name) && line.contains(": fail (target"))
+    };
+    assert!(failing("/other") && failing("/same"), "{planned:#?}");
+    let taken = "/other of ";
+    site.run_failing(plain.clone(), up, &[taken]).await;
+    let read = async |name: &str| {
+        let bytes = site.read(&format!("{TARGET}/{name}")).await;
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!(read("home").await, "home", "it belongs there");
+    assert_eq!(read("other").await, "by hand", "nobody knows whose it is");
+    // What was equal is its own since, and follows it.
+    site.write("a/same", "changed");
+    let_times_settle(&site.source().join("a/same")).await;
+    site.run_failing(plain.clone(), up, &[taken]).await;
+    assert_eq!(read("same").await, "changed");
+    // A job that chooses nothing has a file of that name.
+    site.write("same", "of the plain job");
+    let_times_settle(&site.source().join("same")).await;
+    let job = site.run(plain.clone()).await;
+    let said = site.failures(&job).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].failure.code_name, "TARGET_TAKEN", "{said:?}");
+    assert_eq!(read("same").await, "changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

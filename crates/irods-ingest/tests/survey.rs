@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ingest::broker::{Broker, Counts};
+use ingest::core::rules::Rules;
 use ingest::core::{EventHandler as _, NoHandler};
 use ingest::plan::{DeleteMode, Operation, check_compatible};
 use ingest::survey::Survey;
@@ -214,17 +215,84 @@ async fn story(seed: u64) {
 }
 
 /// `IRODS_SURVEY_SEEDS=FROM..TO` tells other stories.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_is_what_happens_and_then_nothing_differs() {
-    let (from, to) = match std::env::var("IRODS_SURVEY_SEEDS") {
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    match std::env::var("IRODS_SURVEY_SEEDS") {
         Ok(seeds) => {
             let (from, to) = seeds.split_once("..").unwrap();
-            (from.parse().unwrap(), to.parse().unwrap())
+            from.parse().unwrap()..to.parse().unwrap()
         }
-        Err(_) => (0, 12),
-    };
-    for seed in from..to {
+        Err(_) => 0..usual,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_what_happens_and_then_nothing_differs() {
+    for seed in seeds(12) {
         story(seed).await;
+    }
+}
+
+/// One story of files that rules put together, and that may be meant for one target: whose that is stays so.
+async fn story_with_rules(seed: u64) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let site = Site::new().await;
+    let root = site.source();
+    let target = *["flat/{name}", "by/{stem}/{ext}.{name}", "{dir}/v_{name}"]
+        .choose(&mut rng)
+        .unwrap();
+    let operations = [Operation::RegisterSync, Operation::Put, Operation::PutSync];
+    let options = JobOptions {
+        operation: *operations.choose(&mut rng).unwrap(),
+        files_per_task: rng.random_range(1..4),
+        rules: Rules::with_flags(None, Some(target.to_owned()), None),
+        ..JobOptions::default()
+    };
+    std::fs::write(root.join("first"), "first").unwrap();
+    let mut written = 0;
+    for round in 0..4 {
+        for _ in 0..rng.random_range(4..14) {
+            edit(&mut rng, &root);
+        }
+        for path in entries(&root) {
+            // No two are equal, so that it is certain whose an object is.
+            if path.symlink_metadata().unwrap().is_file() && rng.random() {
+                written += 1;
+                std::fs::write(&path, format!("{written} {}", "x".repeat(written))).unwrap();
+            }
+            let_times_settle(&path).await;
+        }
+        let told = format!("seed {seed}, round {round}: {options:?}");
+        // Which of several files comes first is chance, and so is how large it is.
+        let whoever = |counts| Counts {
+            bytes_uploaded: 0,
+            bytes_registered: 0,
+            ..foreseeable(counts)
+        };
+        let (planned, foreseen) = site.plan(&options).await;
+        let job = site.run(options.clone()).await;
+        let failures = site.failures(&job).await;
+        let failures: Vec<_> = failures.iter().map(|f| &f.failure.message).collect();
+        let (did, planned) = (whoever(job.totals), whoever(planned));
+        assert_eq!(did, planned, "{told} {failures:#?} {foreseen:#?}");
+        let again = site.run(options.clone()).await;
+        let all = again.totals;
+        assert_eq!(all.failed, did.failed, "{told}");
+        assert_eq!(
+            (
+                all.registered + all.uploaded,
+                all.updated,
+                all.collections_created
+            ),
+            (0, 0, 0),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_rules_is_what_happens() {
+    for seed in seeds(8) {
+        story_with_rules(seed).await;
     }
 }
 

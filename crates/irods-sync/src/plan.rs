@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ingest::broker::{Broker, Counts};
+use ingest::plan::Decision;
 use ingest::survey::Survey;
 use ingest::survey::forecast::{Doing, Foreseen};
 use ingest::sync_task::job;
@@ -79,7 +80,9 @@ async fn forecast(
         for rule in hit {
             *by_rule.entry(rule.to_owned()).or_default() += 1;
         }
-        ui::say(&line(&foreseen, start.json));
+        if !matches!(foreseen.what, Doing::Decided(Decision::Skip(_))) {
+            ui::say(&line(&foreseen, start.json));
+        }
     });
     let counts = counts.await?;
     Ok((counts, by_rule))

@@ -143,6 +143,29 @@ fn the_example_does_what_the_documentation_says() {
     assert_eq!(status["totals"]["uploaded"], 0, "{status}");
 }
 
+/// Which rule hit is told of what is unchanged, too.
+#[test]
+fn a_plan_counts_what_each_rule_is_for() {
+    let site = Site::new();
+    site.file("a.dat", b"1");
+    site.file("b.txt", b"2");
+    let file = job_file(
+        &site,
+        "[[rule]]\nname = \"data\"\nglob = \"*.dat\"\ntarget = \"data/{name}\"\n",
+    );
+    let flags = "--operation PUT_SYNC";
+    start(&site, &file, &format!("{flags} --synchronous")).expect(0);
+    // Files that were written a moment ago count as changed for a while.
+    start(&site, &file, &format!("{flags} --synchronous")).expect(0);
+    let words = format!(
+        "plan src {TARGET} --embedded_zone zone --json --job_file {} {flags}",
+        file.display()
+    );
+    let planned = site.run(&words).expect(0);
+    let last: Value = serde_json::from_str(planned.out.lines().last().unwrap()).unwrap();
+    assert_eq!(last["by_rule"]["data"], 1, "{planned:?}");
+}
+
 fn jiff_year(path: &Path) -> i64 {
     let modified = path.metadata().unwrap().modified().unwrap();
     let seconds = modified

@@ -4,8 +4,10 @@
 //! replacement takes the place of the first segment that it replaces: what was appended since still counts as later. If one of the segments
 //! to be replaced is gone (cleared, or replaced by another scan), the replacement is dropped, never stored beside the others.
 
+use serde::{Deserialize, Serialize};
+
 /// The broker's number of a segment; never used again for another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SegmentId(pub u64);
 
 /// A stored segment.

@@ -31,6 +31,9 @@ pub struct Chooses {
     pub targets: Targets,
     /// Whether entries may be applied as another user, for which the worker's own must be a `rodsadmin`.
     pub users: bool,
+    /// Whether what is put under another name gets an AVU that says which file it is of. Where entries may be put anywhere, all of them get
+    /// it in any case.
+    pub claims: bool,
     /// Stands for all that decides its choices (a hash of its text, of its rules): what is remembered as applied under another
     /// number does not count.
     pub digest: u64,

@@ -4,25 +4,29 @@
 //! is made here with more knowledge than the job has when it begins; it comes out the same, since the job learns what it lacks
 //! from the errors of its calls. Where only comparing checksums could tell, an upload is foreseen and called possible.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bstr::BString;
+use irods_client::metadata::Entity;
+use irods_client::protocol::path;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Holding, Place, Survey, SurveyError};
 use crate::broker::{Broker, Counts};
-use crate::core::choice::EntryOptions;
+use crate::core::choice::{EntryOptions, Targets};
 use crate::error::EntryError;
 use crate::naming;
 use crate::plan::compare::{CatalogNames, Wanted, with_catalog, with_record};
 use crate::plan::{
     CatalogState, Checksums, Decision, DeleteMode, DirectoryFacts, Effect, FileFacts, Operation,
-    Options, decide_directory, decide_file, guard,
+    Options, Reason, Refusal, decide_directory, decide_file, guard,
 };
 use crate::signature::{Record, Verdict};
 use crate::source::{Entry, EntryKind, Listing, MountFacts, Stat};
-use crate::sync_irods;
-use crate::sync_task::{Present, join, relative_path};
+use crate::sync_irods::{self, Meeting, Owner, Standing};
+use crate::sync_task::{Present, as_placed, join, relative_path, was_applied};
 
 /// One entry that something would be done with, or that could not be dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +73,7 @@ impl fmt::Display for Doing {
 
 impl Survey {
     /// Foresees a whole pass; each entry that would not simply be skipped goes to `report` as soon as its directory has been
-    /// looked at, in no order. `broker` has the signatures, if there is one yet. The counts are those that the pass would end
+    /// looked at, in no order; one that would be skipped is reported where something chose for it. `broker` has the signatures, if there is one yet. The counts are those that the pass would end
     /// with; `tasks` and `retried` stay 0.
     ///
     /// # Errors
@@ -82,9 +86,10 @@ impl Survey {
         let mut counts = self.above_target().await?;
         // The root counts as found.
         counts.dirs_seen = 1;
+        let meant = Arc::new(Meant::default());
         let visit = move |survey: Survey, place| {
-            let broker = broker.clone();
-            async move { survey.foresee(broker, place).await }
+            let (broker, meant) = (broker.clone(), meant.clone());
+            async move { survey.foresee(broker, &meant, place).await }
         };
         self.walk(visit, |(part, foreseen): (Counts, Vec<Foreseen>)| {
             counts += part;
@@ -101,12 +106,12 @@ impl Survey {
             return Ok(counts);
         }
         let mut zone = self.zone.get().await?;
-        let mut above = irods_client::protocol::path::parent(&self.spec.target);
+        let mut above = path::parent(&self.spec.target);
         while let Some(collection) = above
             && !zone.collection_exists(collection).await?
         {
             counts.collections_created += 1;
-            above = irods_client::protocol::path::parent(collection);
+            above = path::parent(collection);
         }
         Ok(counts)
     }
@@ -115,6 +120,7 @@ impl Survey {
     async fn foresee(
         self,
         broker: Option<Arc<dyn Broker>>,
+        meant: &Meant,
         place: Place,
     ) -> Result<(Vec<Place>, (Counts, Vec<Foreseen>)), SurveyError> {
         let options = &self.spec.options;
@@ -127,7 +133,7 @@ impl Survey {
             return Ok((Vec::new(), (day.counts, day.foreseen)));
         }
         let segments = match &broker {
-            Some(broker) if !options.compare_catalog => {
+            Some(broker) if !options.compare_catalog && !place.fresh => {
                 let key = self
                     .spec
                     .cache_key(&place.directory, self.handler.chooses());
@@ -156,24 +162,24 @@ impl Survey {
             }
         };
         let mut day = Day::default();
-        if !self.foresee_directory((&place, &here), &record, &listing, &mut day) {
+        if !self.foresee_directory((&place, &here), &record, (&listing, meant), &mut day) {
             return Ok((Vec::new(), (day.counts, day.foreseen)));
         }
         let mut placing = self.place_entries(&place, &listing, &mut holding).await?;
-        for double in placing.doubles(&listing) {
+        let deletes =
+            here.delete_mode != DeleteMode::DoNotDelete && self.targets() != Targets::Anywhere;
+        let listed = options.compare_catalog || deletes;
+        for double in placing.doubles(&listing, self.targets()) {
             let mut holder = None;
             for at in double.iter().copied().filter(|_| !options.compare_catalog) {
-                if self
-                    .was_applied(broker.as_ref(), &place, &record, &listing.entries[at])
-                    .await?
-                {
+                let target = placing.at(at).map_or("", |options| &options.target);
+                if was_applied(&record, &listing.entries[at], target) {
                     holder = Some(at);
                     break;
                 }
             }
             let there = |at: &&usize| {
                 let target = placing.at(**at).map_or("", |options| &options.target);
-                let listed = options.compare_catalog || here.delete_mode != DeleteMode::DoNotDelete;
                 listed && (holding.replicas(target).is_some() || holding.is_collection(target))
             };
             let first = double.first().filter(|at| !there(at)).copied();
@@ -182,6 +188,7 @@ impl Survey {
         let known = Known {
             record: &record,
             names: names.as_ref(),
+            listed,
             holding: &holding,
         };
         let mut files = Vec::new();
@@ -202,7 +209,9 @@ impl Survey {
         }
         let hindrances = self.hindrances(&place, &files, &holding).await?;
         for (file, hindrance) in files.into_iter().zip(hindrances) {
-            self.foresee_file(&place, &file, hindrance, &holding, &mut day);
+            let found = (&holding, meant);
+            self.foresee_file(&place, &file, hindrance, found, &mut day)
+                .await?;
         }
         for (index, (name, error)) in listing.errors.iter().enumerate() {
             day.counts.failed += 1;
@@ -211,29 +220,13 @@ impl Survey {
             let relative = join(&place.directory, name);
             day.foreseen.push(self.foreseen(&relative, options, what));
         }
-        if here.delete_mode != DeleteMode::DoNotDelete {
+        if deletes {
             let at = (place.directory.as_slice(), place.collection.as_str());
             let present = placing.present(&self.spec, at, &listing);
             self.deletions(&place, &record, &present, &holding, &mut day)
                 .await?;
         }
         Ok((day.below, (day.counts, day.foreseen)))
-    }
-
-    /// Whether something is remembered of an entry.
-    async fn was_applied(
-        &self,
-        broker: Option<&Arc<dyn Broker>>,
-        place: &Place,
-        record: &Record,
-        entry: &Entry,
-    ) -> Result<bool, SurveyError> {
-        let (EntryKind::Directory, Some(broker)) = (entry.stat.kind, broker) else {
-            return Ok(record.verdict(&entry.name, &entry.stat) != Verdict::New);
-        };
-        let directory = join(&place.directory, &entry.name);
-        let key = self.spec.cache_key(&directory, self.handler.chooses());
-        Ok(!broker.signatures(&key).await?.is_empty())
     }
 
     fn foreseen(&self, relative: &[u8], options: &EntryOptions, what: Doing) -> Foreseen {
@@ -250,7 +243,7 @@ impl Survey {
         &self,
         (place, here): (&Place, &EntryOptions),
         record: &Record,
-        listing: &Listing,
+        (listing, meant): (&Listing, &Meant),
         day: &mut Day,
     ) -> bool {
         let options = &self.spec.options;
@@ -285,7 +278,8 @@ impl Survey {
         }
         let refused = matches!(decision, Decision::Refuse(_));
         day.counts.failed += u64::from(refused);
-        day.counts.collections_created += u64::from(creates(decision));
+        day.counts.collections_created +=
+            u64::from(creates(decision) && meant.makes(&place.collection));
         if refused || creates(decision) {
             let what = Doing::Decided(decision);
             day.foreseen
@@ -327,9 +321,14 @@ impl Survey {
             day.foreseen.push(self.foreseen(&relative, options, what));
             return None;
         }
+        let gone = known.certainly_lacks(options);
         if is_directory {
-            day.below
-                .push(self.below(place, &entry.name, options, known.holding));
+            let moved = self.targets() != Targets::Own
+                && !known.record.is_placed(&entry.name, &options.target);
+            day.below.push(Place {
+                fresh: place.fresh || moved || gone,
+                ..self.below(place, &entry.name, options, known.holding)
+            });
             return None;
         }
         let verdict = match known.names {
@@ -345,13 +344,20 @@ impl Survey {
                 }
                 None => Verdict::New,
             },
-            None => with_record(entry, known.record, self.options()),
+            None => match with_record(entry, known.record, self.options()) {
+                Verdict::Unchanged if gone => Verdict::New,
+                verdict => verdict,
+            },
         };
         if verdict == Verdict::Unchanged {
             day.counts.skipped_unchanged += 1;
+            if options.chosen_by.is_some() {
+                let what = Doing::Decided(Decision::Skip(Reason::Unchanged));
+                day.foreseen.push(self.foreseen(&relative, options, what));
+            }
             return None;
         }
-        Some(verdict)
+        Some(as_placed(self.targets(), options.operation, verdict))
     }
 
     /// Of each file, what would keep it from being read.
@@ -404,14 +410,14 @@ impl Survey {
         .await
     }
 
-    fn foresee_file(
+    async fn foresee_file(
         &self,
         place: &Place,
         file: &File<'_>,
         hindrance: Hindrance,
-        holding: &Holding,
+        (holding, meant): (&Holding, &Meant),
         day: &mut Day,
-    ) {
+    ) -> Result<(), SurveyError> {
         let File {
             entry,
             options,
@@ -432,16 +438,120 @@ impl Survey {
             options: self.options(),
         };
         let checked = naming::check_entry(&options.target, &options.physical, operation);
-        let what = match (checked, hindrance) {
+        let mut what = match (checked, hindrance) {
             _ if let Some(what) = left_out(options) => what,
             (Err(error), _) => Doing::Fail(error.to_string()),
             (_, Hindrance::Look(why)) => Doing::Fail(why),
             (_, hindrance) => as_executed(&facts, &state, hindrance),
         };
+        let absolute = self.spec.absolute(&relative);
+        let claims = self
+            .spec
+            .claims(self.handler.chooses(), &absolute, &options.target);
+        let at_home = self.spec.is_at_home(&absolute, &options.target);
+        if facts.own_source && claims && !at_home && matches!(what, Doing::Decided(_)) {
+            what = Doing::Decided(Decision::Refuse(Refusal::OwnSource));
+        } else if let Doing::Decided(decision) = what
+            && let Some(owner) = self.owner(&absolute, file, &state, decision, meant).await?
+        {
+            let taken = EntryError::target_taken(&options.target, &absolute, owner.as_bytes());
+            what = match operation.uploads() {
+                true => Doing::Fail(taken.to_string()),
+                // Its path tells whose it is, and that this is another one's.
+                false => Doing::Decided(Decision::Refuse(Refusal::WrongResourceOrPath)),
+            };
+        }
         day.counts += outcome(&what, Some(&entry.stat), operation);
-        if !matches!(what, Doing::Decided(Decision::Skip(_))) {
+        if let Doing::Decided(Decision::Act { effect, .. }) = what
+            && matches!(effect, Effect::Register | Effect::PutNew)
+        {
+            let elsewhere = path::parent(&options.target).filter(|c| *c != place.collection);
+            day.counts.collections_created += self.above(elsewhere, meant).await?;
+        }
+        let skipped = matches!(what, Doing::Decided(Decision::Skip(_)));
+        if !skipped || options.chosen_by.is_some() {
             day.foreseen.push(self.foreseen(&relative, options, what));
         }
+        Ok(())
+    }
+
+    /// Whose the object is that something would be done with, if it is not this file's.
+    async fn owner(
+        &self,
+        absolute: &[u8],
+        file: &File<'_>,
+        state: &CatalogState,
+        decision: Decision,
+        meant: &Meant,
+    ) -> Result<Option<String>, SurveyError> {
+        let options = file.options;
+        let chooses = self.handler.chooses();
+        let claims = self.spec.claims(chooses, absolute, &options.target)
+            && (options.operation.uploads()
+                || options.operation == Operation::RegisterAsReplicaSync);
+        let writes = match decision {
+            Decision::CompareChecksums => true,
+            Decision::Act { effect, .. } => {
+                matches!(effect, Effect::PutOver | Effect::Append { .. })
+            }
+            _ => false,
+        };
+        if let CatalogState::DataObject(replicas) = state
+            && (claims || writes)
+        {
+            let mut zone = self.zone.get().await?;
+            let object = Entity::DataObject(&options.target);
+            let owner = Owner::of(&zone.list_avus(object).await?, absolute);
+            match owner {
+                Owner::Other(other) => return Ok(Some(other)),
+                owner if claims => {
+                    let met = Meeting {
+                        operation: options.operation,
+                        at_home: self.spec.is_at_home(absolute, &options.target),
+                        verdict: match self.targets() {
+                            Targets::Anywhere => Verdict::New,
+                            _ => file.verdict,
+                        },
+                        redelivered: false,
+                        stat: &file.entry.stat,
+                        replicas,
+                        checksums: Checksums::Unknown,
+                    };
+                    match sync_irods::stand(owner, &met) {
+                        Standing::Taken(by) => return Ok(Some(by)),
+                        Standing::CompareChecksums => {
+                            let by = sync_irods::BEFORE;
+                            return Ok(Some(format!("{by}, unless the checksums agree")));
+                        }
+                        Standing::Ours | Standing::LeftAlone => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        let has_it = match decision {
+            Decision::Act { effect, .. } => effect != Effect::Nothing,
+            Decision::CompareChecksums | Decision::Skip(Reason::AlreadyEqual) => true,
+            _ => false,
+        };
+        let first = !has_it || self.targets() == Targets::Own || meant.is_first(&options.target);
+        Ok((!first).then(|| "another entry".to_owned()))
+    }
+
+    /// How many collections there have to be made for something in this one.
+    async fn above(&self, mut collection: Option<&str>, meant: &Meant) -> Result<u64, SurveyError> {
+        let mut made = 0;
+        while let Some(next) = collection
+            && path::parent(next).is_some()
+            && !meant.is_made(next)
+        {
+            if self.zone.get().await?.collection_exists(next).await? {
+                break;
+            }
+            made += u64::from(meant.makes(next));
+            collection = path::parent(next);
+        }
+        Ok(made)
     }
 
     /// What the zone has and the source has not.
@@ -509,6 +619,35 @@ impl Survey {
     }
 }
 
+/// What the pass would have made so far, whatever directory it is from.
+#[derive(Debug, Default)]
+struct Meant {
+    /// Hashes of the logical paths of files, where rules or handlers place them.
+    objects: Mutex<HashSet<u64>>,
+    collections: Mutex<HashSet<String>>,
+}
+
+impl Meant {
+    /// Whether no other file was meant for this path.
+    fn is_first(&self, target: &str) -> bool {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.insert(xxh3_64(target.as_bytes()))
+    }
+
+    /// Makes a collection; whether it was not made before.
+    fn makes(&self, collection: &str) -> bool {
+        let made = &self.collections;
+        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(collection.to_owned())
+    }
+
+    fn is_made(&self, collection: &str) -> bool {
+        let made = &self.collections;
+        let made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.contains(collection)
+    }
+}
+
 /// What is foreseen of one directory.
 #[derive(Debug, Default)]
 struct Day {
@@ -539,7 +678,19 @@ struct Known<'a> {
     record: &'a Record,
     /// The catalog, where it is what is compared with.
     names: Option<&'a CatalogNames>,
+    /// The job lists the collection.
+    listed: bool,
     holding: &'a Holding,
+}
+
+impl Known<'_> {
+    /// The job sees that there is nothing where an entry belongs.
+    fn certainly_lacks(&self, options: &EntryOptions) -> bool {
+        let target = &options.target;
+        let is_there =
+            || self.holding.replicas(target).is_some() || self.holding.is_collection(target);
+        self.listed && self.holding.name(target).is_some() && !is_there()
+    }
 }
 
 /// What keeps a file from being read.

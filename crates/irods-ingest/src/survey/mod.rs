@@ -77,6 +77,8 @@ struct Place {
     in_zone: bool,
     /// There is a data object where its collection should be.
     blocked: bool,
+    /// What is remembered of it does not count.
+    fresh: bool,
 }
 
 /// A name that a collection has and its directory has not.
@@ -177,6 +179,7 @@ impl Survey {
             collection: self.spec.target.clone(),
             in_zone,
             blocked: false,
+            fresh: false,
         }];
         // Dropped with what still runs when one visit fails.
         let mut visits = JoinSet::new();
@@ -218,6 +221,13 @@ impl Survey {
             collection,
             elsewhere: BTreeMap::new(),
         })
+    }
+
+    /// Where entries may be put.
+    fn targets(&self) -> Targets {
+        self.handler
+            .chooses()
+            .map_or(Targets::Own, |chooses| chooses.targets)
     }
 
     /// What counts for the directory itself.
@@ -274,6 +284,7 @@ impl Survey {
             collection: options.target.clone(),
             in_zone: holding.is_collection(&options.target),
             blocked: holding.replicas(&options.target).is_some(),
+            fresh: false,
         }
     }
 
@@ -301,8 +312,7 @@ impl Survey {
     /// What a collection has and its directory has not: data objects first, then collections, each in byte order. Where entries
     /// may be put anywhere nobody can tell.
     fn surplus(&self, place: &Place, holding: &Holding, present: &Present) -> Vec<Surplus> {
-        let chooses = self.handler.chooses();
-        if chooses.is_some_and(|chooses| chooses.targets == Targets::Anywhere) {
+        if self.targets() == Targets::Anywhere {
             return Vec::new();
         }
         let collection = &place.collection;

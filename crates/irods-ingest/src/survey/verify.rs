@@ -204,7 +204,7 @@ impl Survey {
             }
         };
         let mut placing = self.place_entries(&place, &listing, &mut holding).await?;
-        for double in placing.doubles(&listing) {
+        for double in placing.doubles(&listing, self.targets()) {
             placing.settle(&listing, &double, double.first().copied());
         }
         let mut below = Vec::new();

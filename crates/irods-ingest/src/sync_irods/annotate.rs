@@ -55,16 +55,20 @@ pub(super) async fn add(
 }
 
 /// Makes those that a data object has the ones that it should have: each attribute once, with the value of now, and none of
-/// what the file is no longer. One call where that is so already. AVUs of the same attribute with other units are somebody
+/// what the file is no longer. `have` are all that it has, if they are known. One call at most where that is so already. AVUs of the same attribute with other units are somebody
 /// else's.
 pub(crate) async fn annotate_again(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
+    have: Option<Vec<Avu>>,
 ) -> Result<(), SyncError> {
     let object = Entity::DataObject(action.subject.target);
     let wanted = wanted(action);
     claim(zone, action).await?;
-    let mut have = zone.list_avus(object).await?;
+    let mut have = match have {
+        Some(have) => have,
+        None => zone.list_avus(object).await?,
+    };
     have.retain(naming::is_about_the_file);
     for avu in have.iter().filter(|avu| !wanted.contains(avu)) {
         zone.remove_avu(object, avu).await?;

@@ -1,18 +1,24 @@
-//! Where entries may be put anywhere, two of them may be meant for one object. An object is therefore claimed, by an AVU that names the
-//! file that it is of; who finds the claim of another file leaves the object alone.
+//! Whose an object is. Several files may be meant for one, by rules, by handlers, or by several jobs; an object that was put somewhere
+//! else than where its file belongs is therefore claimed, by an AVU that names the file. Who finds the claim of another file leaves the
+//! object alone, also where nothing chooses.
 //!
-//! Claims are added first and read afterwards, so of two who come at the same time at least one sees both. A registered object needs
-//! none: its physical path says the same, and registering over another path is refused in any case.
+//! An object that nobody has claimed is that of the file that belongs there, as it always was. A file that is put there by choice takes it only
+//! where it certainly made it, or holds the same. A registered object needs no claim: its physical path says the same, and registering
+//! over another path is refused in any case.
+//!
+//! Claims are added first and read afterwards, so of two who come at the same time at least one sees both; it is that of the first in byte
+//! order, and the other one is taken back. Only those whose files are equal can come so far.
 
 use irods_client::metadata::{Avu, Entity};
 use sha2::{Digest, Sha256};
 
 use super::FileAction;
 use super::annotate::add;
-use crate::core::choice::Targets;
 use crate::error::{EntryError, SyncError};
 use crate::naming;
-use crate::plan::Operation;
+use crate::plan::{Checksums, Operation, Replica, ReplicaStatus, Sameness, sameness};
+use crate::signature::Verdict;
+use crate::source::Stat;
 use crate::zone::Session;
 
 /// The attribute of the AVU.
@@ -21,32 +27,103 @@ const ATTRIBUTE: &str = "irods_sync::source";
 /// Longest path that is written as it is: values are limited, paths are not.
 const MAX_VALUE: usize = 1024;
 
+/// Whose an object is that nobody has claimed.
+pub(crate) const BEFORE: &str = "something that was there before";
+
 /// Whether the object is to be claimed at all.
 pub(crate) fn is_claimed(action: &FileAction<'_>) -> bool {
     let operation = action.subject.operation;
     let claims = operation.uploads() || operation == Operation::RegisterAsReplicaSync;
-    claims && action.context.targets() == Targets::Anywhere
+    claims
+        && action
+            .context
+            .claims(action.subject.path, action.subject.target)
 }
 
-/// Whether an object that is there is claimed by this file; `false` if it is by none.
+/// Whose an object is, as its AVUs say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Nobody,
+    Ours,
+    Other(String),
+}
+
+impl Owner {
+    pub(crate) fn of(avus: &[Avu], path: &[u8]) -> Self {
+        let claims = avus.iter().filter(|avu| avu.attribute == ATTRIBUTE);
+        match claims.map(|avu| &avu.value).min() {
+            None => Owner::Nobody,
+            Some(first) if *first == value(path) => Owner::Ours,
+            Some(first) => Owner::Other(first.clone()),
+        }
+    }
+}
+
+/// What is known of a file and of an object that is there in its place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meeting<'a> {
+    pub(crate) operation: Operation,
+    /// The file belongs there by its name.
+    pub(crate) at_home: bool,
+    /// How the file compares with what is remembered of it under this very target; new if it may have had another.
+    pub(crate) verdict: Verdict,
+    /// An attempt whose end nobody knows may have made the object.
+    pub(crate) redelivered: bool,
+    pub(crate) stat: &'a Stat,
+    pub(crate) replicas: &'a [Replica],
+    pub(crate) checksums: Checksums,
+}
+
+/// How a file stands to an object in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is its own, or becomes so.
+    Ours,
+    /// It stays as it is, which is what the operation wants; that it is there is no failure.
+    LeftAlone,
+    /// Comparing checksums will tell.
+    CompareChecksums,
+    /// It is another one's: whose.
+    Taken(String),
+}
+
+/// How a file that is put somewhere by choice stands to the object there.
+pub(crate) fn stand(owner: Owner, met: &Meeting<'_>) -> Standing {
+    let is_good = |replica: &&Replica| replica.status == ReplicaStatus::Good;
+    let good = met.replicas.iter().find(is_good);
+    match (owner, met.operation) {
+        (Owner::Ours, _) => return Standing::Ours,
+        (Owner::Other(other), _) => return Standing::Taken(other),
+        // What exists is then found, and compared; a difference is told.
+        (Owner::Nobody, Operation::Put) if met.at_home || met.redelivered => {
+            return Standing::LeftAlone;
+        }
+        (Owner::Nobody, Operation::Put) => {}
+        (Owner::Nobody, Operation::RegisterAsReplicaSync) => return Standing::Ours,
+        (Owner::Nobody, _) if met.at_home || met.verdict != Verdict::New => return Standing::Ours,
+        (Owner::Nobody, _) => match good.map(|good| sameness(met.stat, good, met.checksums)) {
+            None if met.redelivered => return Standing::Ours,
+            Some(Sameness::Same) => return Standing::Ours,
+            Some(Sameness::Unproven) => return Standing::CompareChecksums,
+            Some(Sameness::Different) | None => {}
+        },
+    }
+    Standing::Taken(BEFORE.to_owned())
+}
+
+/// The AVUs of an object that is to be written over.
 ///
 /// # Errors
-/// It is claimed by another one.
-pub(crate) async fn is_ours(
+/// It is another file's.
+pub(super) async fn check(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
-) -> Result<bool, SyncError> {
-    let ours = avu(action);
+) -> Result<Vec<Avu>, SyncError> {
     let object = Entity::DataObject(action.subject.target);
-    let claims = zone.list_avus(object).await?;
-    let mut claims = claims
-        .into_iter()
-        .filter(|avu| avu.attribute == ATTRIBUTE)
-        .peekable();
-    let claimed = claims.peek().is_some();
-    match claims.find(|claim| claim.value != ours.value) {
-        Some(other) => Err(taken(action, &other.value)),
-        None => Ok(claimed),
+    let avus = zone.list_avus(object).await?;
+    match Owner::of(&avus, action.subject.path) {
+        Owner::Other(other) => Err(taken(action, &other)),
+        Owner::Nobody | Owner::Ours => Ok(avus),
     }
 }
 
@@ -61,10 +138,10 @@ pub(crate) async fn claim(
     if !is_claimed(action) {
         return Ok(());
     }
-    let ours = avu(action);
+    let ours = Avu::new(ATTRIBUTE, value(action.subject.path), "");
     let object = Entity::DataObject(action.subject.target);
     add(zone, object, &ours).await?;
-    match is_ours(zone, action).await {
+    match check(zone, action).await {
         Ok(_) => Ok(()),
         Err(taken @ SyncError::Entry(_)) => {
             zone.remove_avu(object, &ours).await?;
@@ -80,14 +157,14 @@ pub(crate) fn taken(action: &FileAction<'_>, by: &str) -> SyncError {
     SyncError::Entry(EntryError::target_taken(target, of, by.as_bytes()))
 }
 
-fn avu(action: &FileAction<'_>) -> Avu {
-    let path = naming::physical_path(action.subject.path);
-    let value = match path.len() > MAX_VALUE {
-        false => path,
+/// What the AVU of a file says.
+fn value(path: &[u8]) -> String {
+    let text = naming::physical_path(path);
+    match text.len() > MAX_VALUE {
+        false => text,
         true => {
-            let digest = Sha256::digest(action.subject.path);
+            let digest = Sha256::digest(path);
             digest.iter().map(|byte| format!("{byte:02x}")).collect()
         }
-    };
-    Avu::new(ATTRIBUTE, value, "")
+    }
 }

@@ -36,7 +36,7 @@ mod upload_file;
 
 pub(crate) use annotate::decorate;
 use annotate::{annotate, annotate_again};
-pub(crate) use claim::{claim, is_claimed, is_ours, taken};
+pub(crate) use claim::{BEFORE, Meeting, Owner, Standing, claim, is_claimed, stand, taken};
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
@@ -72,6 +72,11 @@ pub(crate) async fn perform(
         complete(zone, action).await?;
         return Ok(made(action));
     }
+    // Nothing of another file is written over. Its AVUs are asked for before it is written then, not after.
+    let have = match effect {
+        Effect::PutOver | Effect::Append { .. } => Some(claim::check(zone, action).await?),
+        _ => None,
+    };
     let counts = match once(zone, action, effect).await {
         Err(SyncError::Entry(error)) if error.is_collection_missing() => {
             let mut counts = Box::pin(make_parents(zone, action)).await?;
@@ -87,7 +92,7 @@ pub(crate) async fn perform(
             let object = Entity::DataObject(action.subject.target);
             decorate(zone, object, action.options).await?;
         }
-        _ => annotate_again(zone, action).await?,
+        _ => annotate_again(zone, action, have).await?,
     }
     // Registered by an earlier attempt, whose end nobody saw, and finished by this one.
     match created && matches!(effect, Effect::UpdateReplica { .. }) {

@@ -6,7 +6,7 @@ use super::sync_path::Found;
 use super::task::join;
 use super::{FileItem, FilesTask, PathTask, Task};
 use crate::broker::limits::MAX_CHILDREN;
-use crate::broker::{Counts, Leased, NewTask, Spawned};
+use crate::broker::{Counts, Leased, NewTask, SegmentId, Spawned};
 use crate::bytes_text;
 use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
@@ -26,6 +26,8 @@ pub(super) struct Cursor {
     counts: Counts,
     /// Whether the pages before have something that is accounted for at the end.
     look_back: bool,
+    /// Segments of the record that were there before anything was queued, and do not count any more.
+    pub(super) stale: Vec<SegmentId>,
 }
 
 impl Cursor {
@@ -152,7 +154,11 @@ impl<'a> Children<'a> {
                     self.close_chunk()?;
                 }
             }
-            Found::Directory { exists, collection } => {
+            Found::Directory {
+                exists,
+                collection,
+                fresh,
+            } => {
                 let directory = join(&self.task.directory, &entry.name);
                 self.push(&Task::SyncPath(PathTask {
                     directory: directory.clone(),
@@ -160,6 +166,7 @@ impl<'a> Children<'a> {
                     exists,
                     redelivered: false,
                     mount: None,
+                    fresh,
                     collection: collection
                         .filter(|collection| *collection != self.context.logical(&directory)),
                 }))?;

@@ -268,6 +268,7 @@ pub(super) async fn restart(context: &JobContext) -> Result<TaskEnd, SyncError> 
         redelivered: false,
         mount: Some(mount),
         collection: None,
+        fresh: false,
     });
     let root = root
         .to_new_task()

@@ -38,7 +38,8 @@ pub use crate::spec::{ChecksumPolicy, JobOptions, JobSpec};
 pub(crate) use failure::unreadable;
 pub(crate) use irods_task::report;
 pub use irods_task::{IrodsTask, LogTasks, TaskReturn};
-pub(crate) use placing::{Placing, Present};
+pub(crate) use placing::{Placing, Present, was_applied};
+pub(crate) use sync_entry::as_placed;
 pub use task::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task, TaskError};
 pub(crate) use task::{join, relative_path};
 

@@ -13,7 +13,7 @@ use super::task::join;
 use crate::context::JobContext;
 use crate::core::EventHandler;
 use crate::core::choice::{Candidate, EntryOptions, Targets, choose};
-use crate::error::{EntryError, SyncError};
+use crate::error::EntryError;
 use crate::naming;
 use crate::plan::compare::CatalogNames;
 use crate::plan::guard::Kept;
@@ -91,12 +91,15 @@ impl Placing {
         Placing { options, refused }
     }
 
-    /// Entries of the listing that get one target, in its order.
-    pub(crate) fn doubles(&self, listing: &Listing) -> Vec<Vec<usize>> {
+    /// Entries of the listing that get one target, in its order. Files that may be put anywhere are not among them: what they are meant for
+    /// is claimed by each of them.
+    pub(crate) fn doubles(&self, listing: &Listing, targets: Targets) -> Vec<Vec<usize>> {
         let mut by_target: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut doubles = Vec::new();
         for (at, options) in self.options.iter().enumerate().take(listing.entries.len()) {
-            if options.wrong.is_none() && options.skip.is_none() {
+            let is_directory = listing.entries[at].stat.kind == EntryKind::Directory;
+            let settled = is_directory || targets != Targets::Anywhere;
+            if settled && options.wrong.is_none() && options.skip.is_none() {
                 by_target.entry(&options.target).or_default().push(at);
             }
         }
@@ -167,10 +170,10 @@ pub(super) async fn placing(
     record: &Record,
     catalog: Option<&CatalogNames>,
     listing: &Listing,
-) -> Result<Placing, SyncError> {
+) -> Placing {
     let options = &context.spec.options;
     let Some(chooses) = context.handler.chooses() else {
-        return Ok(Placing::default());
+        return Placing::default();
     };
     let is_work = |entry: &Entry| {
         let unchanged = record.verdict(&entry.name, &entry.stat) == Verdict::Unchanged;
@@ -183,23 +186,16 @@ pub(super) async fn placing(
         Targets::Names | Targets::Anywhere => listing.entries.iter().any(is_work),
     };
     if !needed {
-        return Ok(Placing::default());
+        return Placing::default();
     }
     let place = (task.directory.as_slice(), here.target.as_str());
     let handler = context.handler.as_ref();
     let mut placing = Placing::of(handler, &context.spec, place, listing).await;
-    for double in placing.doubles(listing) {
+    for double in placing.doubles(listing, chooses.targets) {
         let mut holder = None;
         for &at in &double {
             let entry = &listing.entries[at];
-            let applied = match entry.stat.kind {
-                EntryKind::Directory => {
-                    let key = context.cache_key(&join(&task.directory, &entry.name));
-                    !context.broker.signatures(&key).await?.is_empty()
-                }
-                _ => record.verdict(&entry.name, &entry.stat) != Verdict::New,
-            };
-            if applied && !options.compare_catalog {
+            if !options.compare_catalog && was_applied(record, entry, &placing.options[at].target) {
                 holder = Some(at);
                 break;
             }
@@ -210,7 +206,15 @@ pub(super) async fn placing(
         let first = free.then_some(double[0]);
         placing.settle(listing, &double, holder.or(first));
     }
-    Ok(placing)
+    placing
+}
+
+/// Whether an entry has its target, as far as is remembered.
+pub(crate) fn was_applied(record: &Record, entry: &Entry, target: &str) -> bool {
+    match entry.stat.kind {
+        EntryKind::Directory => record.is_placed(&entry.name, target),
+        _ => record.verdict(&entry.name, &entry.stat) != Verdict::New,
+    }
 }
 
 /// Whether no entry of the directory has that name in its collection, where handlers choose names.

@@ -1,21 +1,24 @@
 //! One file: look at it again, gather what must be known, ask the plan, act through `core`. (`sync_files` looks once more.)
 
+use irods_client::metadata::Entity;
+
 use super::FileItem;
 use super::looks::Looks;
 use super::task::{join, relative_path};
 use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::Subject;
-use crate::core::choice::EntryOptions;
+use crate::core::choice::{EntryOptions, Targets};
 use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::plan::compare::Presence;
 use crate::plan::{
-    self, CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, decide_file,
+    self, CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, Refusal,
+    Replica, decide_file,
 };
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Look, SourceError, Stat, Timestamp};
-use crate::sync_irods::{self, FileAction, in_time, patiently};
+use crate::sync_irods::{self, FileAction, Meeting, Owner, Standing, in_time, patiently};
 use crate::zone::Session;
 
 mod changed;
@@ -27,9 +30,6 @@ pub(super) struct FileDone {
     /// What to remember if it is still so, and when that was seen.
     pub(super) signature: Option<(Stat, Timestamp)>,
 }
-
-/// Whose an object is that nobody has claimed.
-const BEFORE: &str = "something that was there before";
 
 /// So many turns may be taken by asking and deciding again; see `sync_dir`.
 const MAX_TURNS: usize = 8;
@@ -97,7 +97,7 @@ pub(super) async fn sync_entry(
         look: &look,
         // Changed again since the scan: whatever the scan thought of it, its data may differ.
         verdict: match look.stat.unchanged_since(&item.stat) {
-            true => item.verdict,
+            true => as_placed(context.targets(), operation, item.verdict),
             false => item.verdict.min(Verdict::DataChanged),
         },
         within_event: false,
@@ -158,10 +158,11 @@ impl File<'_> {
         redelivered: bool,
     ) -> Result<Counts, SyncError> {
         let options = &self.context.spec.options;
-        let claimed = sync_irods::is_claimed(&self.action());
-        let mut ours = false;
+        let mut standing = match sync_irods::is_claimed(&self.action()) {
+            true => None,
+            false => Some(Standing::Ours),
+        };
         let mut catalog = match self.item.presence {
-            _ if claimed => sync_irods::look(zone, self.logical).await?,
             Presence::Unknown => CatalogState::Unknown,
             Presence::Absent => CatalogState::Absent,
             Presence::Exists => sync_irods::look(zone, self.logical).await?,
@@ -169,12 +170,22 @@ impl File<'_> {
         let mut checksums = Checksums::Unknown;
         let mut taken = false;
         for _ in 0..MAX_TURNS {
-            let is_object = matches!(catalog, CatalogState::DataObject(_));
-            if claimed && is_object && !ours {
-                ours = self.take(zone, redelivered).await?;
+            let own_source = self.is_own_source(&catalog).await?;
+            if let (None, CatalogState::DataObject(replicas)) = (&standing, &catalog) {
+                if own_source && !self.is_at_home() {
+                    return Err(self.refuse(Refusal::OwnSource));
+                }
+                match self.stand(zone, replicas, checksums, redelivered).await? {
+                    Standing::Taken(by) => return Err(sync_irods::taken(&self.action(), &by)),
+                    Standing::CompareChecksums if checksums == Checksums::Unknown => {
+                        checksums = self.compare_checksums(zone).await?;
+                        continue;
+                    }
+                    found => standing = Some(found),
+                }
             }
             let decision = decide_file(&FileFacts {
-                own_source: self.is_own_source(&catalog).await?,
+                own_source,
                 operation: self.options.operation,
                 stat: &self.look.stat,
                 verdict: self.verdict,
@@ -191,8 +202,10 @@ impl File<'_> {
                 },
             });
             match decision {
-                Decision::Skip(Reason::Exists) if claimed && !ours => {
-                    return Err(sync_irods::taken(&self.action(), BEFORE));
+                Decision::Skip(Reason::Exists)
+                    if standing == Some(Standing::LeftAlone) && !self.is_at_home() =>
+                {
+                    return Err(sync_irods::taken(&self.action(), sync_irods::BEFORE));
                 }
                 Decision::Skip(reason) => {
                     if reason == Reason::AlreadyEqual {
@@ -201,15 +214,10 @@ impl File<'_> {
                     }
                     return Ok(skipped());
                 }
-                Decision::Refuse(refusal) => {
-                    let message = refusal.describe(self.absolute, self.logical);
-                    return Err(SyncError::Entry(EntryError::new("REFUSED", message)));
-                }
+                Decision::Refuse(refusal) => return Err(self.refuse(refusal)),
                 Decision::Look => catalog = sync_irods::look(zone, self.logical).await?,
                 Decision::CompareChecksums => {
-                    let action = self.action();
-                    let compare = Box::pin(sync_irods::compare_checksums(zone, &action));
-                    checksums = compare.await?;
+                    checksums = self.compare_checksums(zone).await?;
                 }
                 Decision::Act { event, effect } => {
                     self.context.hold.check()?;
@@ -247,18 +255,53 @@ impl File<'_> {
         )))
     }
 
-    /// Claims an object that is there, unless it is another file's. PUT leaves what is there alone, so what it did not make itself is
-    /// no object of this file's.
-    async fn take(&self, zone: &mut dyn Session, redelivered: bool) -> Result<bool, SyncError> {
+    fn refuse(&self, refusal: Refusal) -> SyncError {
+        let message = refusal.describe(self.absolute, self.logical);
+        SyncError::Entry(EntryError::new("REFUSED", message))
+    }
+
+    /// How this file stands to the object that is there; its own is claimed.
+    async fn stand(
+        &self,
+        zone: &mut dyn Session,
+        replicas: &[Replica],
+        checksums: Checksums,
+        redelivered: bool,
+    ) -> Result<Standing, SyncError> {
         let action = self.action();
-        if sync_irods::is_ours(zone, &action).await? {
-            return Ok(true);
+        let avus = zone.list_avus(Entity::DataObject(self.logical)).await?;
+        let owner = Owner::of(&avus, self.absolute);
+        let claimed = owner == Owner::Ours;
+        let standing = sync_irods::stand(
+            owner,
+            &Meeting {
+                operation: self.options.operation,
+                at_home: self.is_at_home(),
+                // Where facts decide of the target, it may have been another.
+                verdict: match self.context.targets() {
+                    Targets::Anywhere => Verdict::New,
+                    _ => self.verdict,
+                },
+                redelivered: redelivered || self.item.redelivered,
+                stat: &self.look.stat,
+                replicas,
+                checksums,
+            },
+        );
+        if standing == Standing::Ours && !claimed {
+            sync_irods::claim(zone, &action).await?;
         }
-        match self.options.operation {
-            Operation::Put if redelivered || self.item.redelivered => Ok(false),
-            Operation::Put => Err(sync_irods::taken(&action, BEFORE)),
-            _ => sync_irods::claim(zone, &action).await.map(|()| true),
-        }
+        Ok(standing)
+    }
+
+    /// Whether it is put where its name says.
+    fn is_at_home(&self) -> bool {
+        self.context.spec.is_at_home(self.absolute, self.logical)
+    }
+
+    async fn compare_checksums(&self, zone: &mut dyn Session) -> Result<Checksums, SyncError> {
+        let action = self.action();
+        Box::pin(sync_irods::compare_checksums(zone, &action)).await
     }
 
     /// Whether an upload would be over the file itself, which the object is registered from by another name, or over another file of the
@@ -299,6 +342,16 @@ impl File<'_> {
             stat: &self.look.stat,
             link: self.look.link.as_ref().map(|text| text.as_slice()),
         }
+    }
+}
+
+/// Where facts decide of the target, one that changed at all may have another than before: what is there must be looked at.
+pub(crate) fn as_placed(targets: Targets, operation: Operation, verdict: Verdict) -> Verdict {
+    match (targets, verdict) {
+        (Targets::Anywhere, Verdict::MetadataChanged) if operation.registers() => {
+            Verdict::DataChanged
+        }
+        _ => verdict,
     }
 }
 

@@ -54,6 +54,9 @@ pub(super) async fn sync_files(
                 }
             }
             Err(SyncError::Entry(error)) => {
+                if error.is_target_taken() {
+                    applied.push_forgotten(&item.name);
+                }
                 failure::file(
                     context,
                     (&task, &item),

@@ -23,7 +23,7 @@ use super::placing::{Placing, Present, placing};
 use super::sync_dir::{Known, sync_dir};
 use super::task::join;
 use super::{PathTask, Task, TaskEnd, delete, failure, sync_entry};
-use crate::broker::{Append, Compaction, Completion, Leased, Segment};
+use crate::broker::{Append, Compaction, Completion, Leased, Segment, SegmentId};
 use crate::context::JobContext;
 use crate::core::choice::{EntryOptions, Targets};
 use crate::error::{EntryError, SyncError};
@@ -110,7 +110,14 @@ async fn scan(
         completion.counts = cursor.counts();
         *queued = true;
     }
-    let remembered = remember(context, task, here).await?;
+    let mut remembered = remember(context, task, here).await?;
+    let stale = match &cursor {
+        Some(cursor) => cursor.stale.clone(),
+        None if task.fresh => remembered.ids(),
+        None => Vec::new(),
+    };
+    let counts = |segment: &Segment| !stale.contains(&segment.id);
+    remembered.segments.retain(counts);
     let record = remembered.record();
     let catalog = remembered.catalog.as_ref();
     let deletes = deletes(context, here);
@@ -119,6 +126,7 @@ async fn scan(
     let mut scanned = Scanned::new(&remembered, &record, from.is_none());
     let first = cursor.is_none();
     let mut children = Children::new(context, leased, task, cursor.unwrap_or_default(), queued);
+    children.cursor.stale.clone_from(&stale);
     let done = children.cursor.clone();
     let place = (task.directory.as_slice(), here.target.as_str());
     let mut present = Present::default();
@@ -126,7 +134,7 @@ async fn scan(
     let mut facts = None;
     while let Some(page) = pages.next().await? {
         let listing = &page.listing;
-        let placing = placing(context, (task, here), &record, catalog, listing).await?;
+        let placing = placing(context, (task, here), &record, catalog, listing).await;
         // A cursor says that the collection was there before anything below it was queued.
         if first && facts.is_none() {
             let known = remembered.of_directory(context, &record, task, listing);
@@ -195,7 +203,9 @@ async fn scan(
         context.broker.note(context.job, NOT_DELETED).await?;
     }
     completion.children = children.batch;
-    scanned.finish(context, task, (&mount, &directory, seen_at), completion);
+    scanned.stale = stale;
+    let seen = (&mount, &directory, seen_at);
+    scanned.finish(context, (task, here), seen, completion);
     Ok(())
 }
 
@@ -239,6 +249,10 @@ async fn remember(
 }
 
 impl Remembered {
+    fn ids(&self) -> Vec<SegmentId> {
+        self.segments.iter().map(|segment| segment.id).collect()
+    }
+
     fn record(&self) -> Record {
         Record::read(self.segments.iter().map(|segment| segment.bytes.as_slice()))
     }
@@ -279,12 +293,20 @@ impl Remembered {
                     ignore_cache: options.ignore_cache,
                     ..Options::default()
                 };
-                (with_record(entry, record, options), Presence::Unknown)
+                match with_record(entry, record, options) {
+                    // Somebody removed it, or it was gone for a while.
+                    Verdict::Unchanged if !self.may_hold(here, placed.0, &name) => {
+                        (Verdict::New, Presence::Unknown)
+                    }
+                    verdict => (verdict, Presence::Unknown),
+                }
             }
         };
         match (entry.stat.kind, verdict) {
             (EntryKind::Directory, _) => Found::Directory {
                 exists: presence == Presence::Exists && verdict == Verdict::Unchanged,
+                fresh: task.fresh
+                    || self.is_fresh(context, (here, record), (entry, placed.0), &name),
                 collection: match (placed.0, &task.collection) {
                     (Some(placed), _) => Some(placed.target.clone()),
                     (None, Some(collection)) => Some(naming::join(collection, &name)),
@@ -300,6 +322,34 @@ impl Remembered {
                     .map_or(options.operation, |placed| placed.operation),
             },
         }
+    }
+
+    /// Whether something may be in the zone where an entry belongs; `false` if it certainly is not.
+    fn may_hold(&self, here: &EntryOptions, placed: Option<&EntryOptions>, name: &str) -> bool {
+        let Some(catalog) = &self.catalog else {
+            return true;
+        };
+        match placed.and_then(|placed| path::split(&placed.target)) {
+            Some((collection, _)) if collection != here.target => true,
+            Some((_, name)) => catalog.has(name.as_bytes()),
+            None => catalog.has(name.as_bytes()),
+        }
+    }
+
+    /// Whether what is remembered of a sub-directory may be of something else than is in its collection.
+    fn is_fresh(
+        &self,
+        context: &JobContext,
+        (here, record): (&EntryOptions, &Record),
+        (entry, placed): (&Entry, Option<&EntryOptions>),
+        name: &str,
+    ) -> bool {
+        let moved = context.targets() != Targets::Own && {
+            let own = || naming::join(&here.target, name);
+            let collection = placed.map_or_else(own, |placed| placed.target.clone());
+            !record.is_placed(&entry.name, &collection)
+        };
+        moved || !self.may_hold(here, placed, name)
     }
 
     /// What is known of the directory itself: its own entry stands in its record under the empty name.
@@ -338,6 +388,7 @@ pub(super) enum Found {
     Directory {
         exists: bool,
         collection: Option<String>,
+        fresh: bool,
     },
     /// It cannot be where it should.
     Refused,
@@ -364,6 +415,17 @@ fn with_catalog_as_placed(
     }
 }
 
+/// The directory above, and the name in it.
+fn split_last(directory: &[u8]) -> (&[u8], &[u8]) {
+    match directory.iter().rposition(|byte| *byte == b'/') {
+        None => (b"", directory),
+        Some(at) => (&directory[..at], &directory[at + 1..]),
+    }
+}
+
+/// Names in the record of a directory that are no entries.
+const OWN_NAMES: [&[u8]; 2] = [b"", signature::MOUNT_POINT];
+
 /// What a scan learnt that is accounted for once, when everything is queued.
 struct Scanned<'a> {
     remembered: &'a Remembered,
@@ -371,6 +433,10 @@ struct Scanned<'a> {
     /// All names, if they are needed and if all were listed.
     names: Option<Names>,
     errors: Vec<(BString, EntryError)>,
+    /// What is to be forgotten.
+    forgotten: signature::Segment,
+    /// Segments that do not count any more.
+    stale: Vec<SegmentId>,
 }
 
 impl<'a> Scanned<'a> {
@@ -380,6 +446,8 @@ impl<'a> Scanned<'a> {
             record,
             names: (all && !remembered.segments.is_empty()).then(Names::default),
             errors: Vec::new(),
+            forgotten: signature::Segment::new(),
+            stale: Vec::new(),
         }
     }
 
@@ -399,16 +467,26 @@ impl<'a> Scanned<'a> {
         for (name, error) in &listing.errors {
             self.errors.push((name.clone(), error.into()));
         }
+        let excluded = |entry: &Entry| {
+            let path = context.absolute(&join(&task.directory, &entry.name));
+            context.filter.excludes(&path, entry.stat.kind)
+        };
         for (index, entry) in listing.entries.iter().enumerate() {
-            let excluded = || {
-                let path = context.absolute(&join(&task.directory, &entry.name));
-                context.filter.excludes(&path, entry.stat.kind)
-            };
             if let Some(error) = placing.refusal(index)
-                && !excluded()
+                && !excluded(entry)
             {
                 self.errors.push((entry.name.clone(), error.clone()));
             }
+        }
+        if context.targets() != Targets::Own {
+            // Whatever is remembered is of what has its target now: another entry may get that of one that is gone.
+            let entries = listing.entries.iter().enumerate();
+            let with = entries
+                .filter(|(index, entry)| placing.refusal(*index).is_none() && !excluded(entry));
+            let with = with.map(|(_, entry)| entry.name.as_slice());
+            let unknown = listing.errors.iter().map(|(name, _)| name.as_slice());
+            let names = with.chain(unknown).chain(OWN_NAMES);
+            self.forgotten.push_others_forgotten(self.record, names);
         }
         self.errors.len() > before
     }
@@ -416,7 +494,7 @@ impl<'a> Scanned<'a> {
     fn finish(
         self,
         context: &JobContext,
-        task: &PathTask,
+        (task, here): (&PathTask, &EntryOptions),
         (mount, directory, seen_at): (&MountFacts, &Stat, Timestamp),
         completion: &mut Completion,
     ) {
@@ -428,7 +506,7 @@ impl<'a> Scanned<'a> {
         }
         let record = self.record;
         let key = context.cache_key(&task.directory);
-        let mut own = signature::Segment::new();
+        let mut own = self.forgotten;
         if record.verdict(b"", directory) != Verdict::Unchanged {
             own.push(b"", directory, seen_at);
         }
@@ -441,15 +519,31 @@ impl<'a> Scanned<'a> {
                 bytes: own.into_bytes(),
             });
         }
+        if task.fresh && context.targets() != Targets::Own && !task.directory.is_empty() {
+            let (parent, name) = split_last(&task.directory);
+            let mut place = signature::Segment::new();
+            place.push_place(name, &here.target);
+            completion.signatures.push(Append {
+                key: context.cache_key(parent),
+                bytes: place.into_bytes(),
+            });
+        }
+        if !self.stale.is_empty() {
+            completion.compactions.push(Compaction {
+                key,
+                replaces: self.stale,
+                bytes: Vec::new(),
+            });
+            return;
+        }
         let Some(mut names) = self.names else {
             return;
         };
-        names.extend([&b""[..], signature::MOUNT_POINT]);
+        names.extend(OWN_NAMES);
         if record.should_compact(&names) {
-            let segments = self.remembered.segments.iter();
             completion.compactions.push(Compaction {
                 key,
-                replaces: segments.map(|segment| segment.id).collect(),
+                replaces: self.remembered.ids(),
                 bytes: record.compacted(&names).into_bytes(),
             });
         }

@@ -17,7 +17,7 @@ use crate::signature::Verdict;
 use crate::source::{MountFacts, Stat};
 
 /// The format of payloads. A task of another one is not guessed at.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Why a payload is not a task.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,8 @@ pub struct PathTask {
     pub mount: Option<MountFacts>,
     /// Its collection, where that is another than its path says.
     pub collection: Option<String>,
+    /// What is remembered of it is not of what is in this collection: the directory was elsewhere, or gone, or its collection was.
+    pub fresh: bool,
 }
 
 /// See [`Task::Delete`]. What is deleted was called for by one name that is gone from one directory of the source.
@@ -334,6 +336,7 @@ mod tests {
                 is_mount_point: true,
             }),
             collection: Some("/z/elsewhere".into()),
+            fresh: false,
         };
         let mut tasks = vec![Task::Restart, Task::SyncPath(path), files()];
         let delete = |what| Task::Delete(DeleteTask::new(b"d", None, what));
@@ -362,7 +365,7 @@ mod tests {
         }
         assert_eq!(
             said(b"{\"sync_path\":{}}"),
-            "its format is 123, and this version reads 1"
+            "its format is 123, and this version reads 2"
         );
         // A list that says that it is longer than memory.
         said(&[

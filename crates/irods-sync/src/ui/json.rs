@@ -217,7 +217,7 @@ impl PathJson {
 pub struct PlanTotalsJson {
     /// The totals.
     pub totals: Counts,
-    /// Entries that something would be done with, or that are left out, by the rules that chose for them.
+    /// Entries by the rules that chose for them, those that nothing would be done with too.
     pub by_rule: BTreeMap<String, u64>,
 }
 

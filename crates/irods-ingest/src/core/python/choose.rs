@@ -26,6 +26,8 @@ pub(super) fn chooses(handler: &Handler) -> Option<Chooses> {
             false => Targets::Own,
         },
         users: handler.chooses_users(),
+        // A mapped name has an AVU that says so.
+        claims: false,
         digest: xxh3_64(handler.text.as_bytes()),
     })
 }

@@ -8,7 +8,7 @@ use irods_client::connection::Identity;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Compiled, Entry, RuleError, with_handler};
-use crate::core::choice::{Candidate, Choice, Chooses};
+use crate::core::choice::{Candidate, Choice, Chooses, Targets};
 use crate::core::{Changes, Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
 use crate::spec::JobSpec;
 
@@ -80,6 +80,7 @@ impl EventHandler for RuleHandler {
         let ours = Chooses {
             targets: self.rules.targets(),
             users: self.user.is_some(),
+            claims: true,
             digest: self.digest,
         };
         Some(match self.hooks.chooses() {
@@ -87,6 +88,8 @@ impl EventHandler for RuleHandler {
             Some(theirs) => Chooses {
                 targets: ours.targets.max(theirs.targets),
                 users: ours.users || theirs.users,
+                // A name that their handler maps has an AVU that says so.
+                claims: ours.targets != Targets::Own,
                 digest: ours.digest.rotate_left(1) ^ theirs.digest,
             },
         })
