@@ -19,6 +19,9 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+# Beside this file is a queue.py, which is not what these mean.
+sys.path.pop(0)
+
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
