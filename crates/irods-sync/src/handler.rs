@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use ingest::core::EventHandler;
 use ingest::core::python::{self, Allowed, Python, PythonHandler};
+use ingest::survey::Survey;
 use ingest::sync_task::JobSpec;
 use ingest::sync_task::job::{self, JobRequest};
 
 use crate::args::{HandlerFlags, StartArgs, WorkerArgs};
 use crate::config::Config;
 use crate::exit::{Failed, Result};
+use crate::start;
 use crate::zone_access::ZoneAccess;
 
 /// How handlers are run here: connected to the zone that this command talks to.
@@ -68,8 +70,24 @@ pub async fn add(
     Ok(())
 }
 
+/// What looks at source and zone for the job that `start` with these arguments would be.
+///
+/// # Errors
+/// As `start` would have before it queues anything.
+pub async fn survey(config: &Config, args: &StartArgs, zone: &ZoneAccess) -> Result<Survey> {
+    let mut request = start::request(args, None);
+    add(config, args, zone, &mut request).await?;
+    let spec = job::check(&zone.pool, &request).await?;
+    let handler = to_look(config, &args.handler, zone, &spec);
+    let survey = Survey::new(spec, zone.pool.clone(), args.worker.concurrency())?;
+    Ok(match handler {
+        Some(handler) => survey.with_handler(handler)?,
+        None => survey,
+    })
+}
+
 /// The handler of a job of which only is looked what it would do, if it has one.
-pub fn to_look(
+fn to_look(
     config: &Config,
     flags: &HandlerFlags,
     zone: &ZoneAccess,

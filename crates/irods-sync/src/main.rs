@@ -66,7 +66,7 @@ fn run(cli: Cli) -> Result<Exit> {
         match cli.command {
             Command::Start(args) => start::handle_start(&config, *args).await,
             Command::Plan(args) => plan::handle_plan(&config, *args).await,
-            Command::Verify(args) => verify::handle_verify(args).await,
+            Command::Verify(args) => verify::handle_verify(&config, *args).await,
             Command::Stop(args) => stop::handle_stop(&config, &args).await,
             Command::List(args) => list::handle_list(&config, &args).await,
             Command::Watch(args) => watch::handle_watch(&config, &args).await,

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use ingest::broker::{Broker, Counts};
 use ingest::plan::Decision;
-use ingest::survey::Survey;
 use ingest::survey::forecast::{Doing, Foreseen};
-use ingest::sync_task::job;
 
 use crate::args::PlanArgs;
 use crate::config::Config;
@@ -63,15 +61,7 @@ async fn forecast(
     zone: &ZoneAccess,
 ) -> Result<(Counts, BTreeMap<String, u64>)> {
     let start = &args.start;
-    let mut request = start::request(start, None);
-    handler::add(config, start, zone, &mut request).await?;
-    let spec = job::check(&zone.pool, &request).await?;
-    let handler = handler::to_look(config, &start.handler, zone, &spec);
-    let survey = Survey::new(spec, zone.pool.clone(), start.worker.concurrency())?;
-    let survey = match handler {
-        Some(handler) => survey.with_handler(handler)?,
-        None => survey,
-    };
+    let survey = handler::survey(config, start, zone).await?;
     // The rules are listed that hit nothing, too.
     let rules = start.job.rules.iter().flat_map(|rules| &rules.rules);
     let mut by_rule: BTreeMap<String, u64> = rules.map(|rule| (rule.name.clone(), 0)).collect();

@@ -2,36 +2,37 @@
 
 use std::time::Instant;
 
-use ingest::core::{EventHandler as _, NoHandler};
-use ingest::survey::Survey;
 use ingest::survey::verify::{Difference, Verified};
-use ingest::sync_task::job::{self, JobRequest};
+use ingest::sync_task::ChecksumPolicy;
 
-use crate::args::VerifyArgs;
+use crate::args::{StartArgs, VerifyArgs};
+use crate::config::Config;
 use crate::exit::{Exit, Result};
-use crate::signals;
 use crate::ui::json::{self, DifferenceJson, TotalsJson};
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
+use crate::{handler, signals, start};
 
 /// Prints each difference, then how much was compared.
 ///
 /// # Errors
 /// Source or zone cannot be looked at, or a signal came.
-pub async fn handle_verify(args: VerifyArgs) -> Result<Exit> {
+pub async fn handle_verify(config: &Config, args: VerifyArgs) -> Result<Exit> {
     let began = Instant::now();
-    let at_once = args.worker.concurrency();
+    let start = &args.start;
+    start::check_here(start)?;
+    let at_once = start.worker.concurrency();
     let signals = signals::listen()?;
-    let zone = ZoneAccess::open(&args.zone, at_once, Joining::UntilDone);
+    let zone = ZoneAccess::open(&start.zone, at_once, Joining::UntilDone);
     let zone = signals.unless_told("nothing was looked at", zone).await?;
     let so = "what is shown is not all";
-    let verified = signals.unless_told(so, verify(&args, &zone)).await;
+    let verified = signals.unless_told(so, verify(config, start, &zone)).await;
     zone.close(&signals.shutdown).await;
     let verified = verified?;
-    match args.json {
+    match start.json {
         true => ui::say(&json::line(&TotalsJson { totals: verified })),
         false => {
-            let bytes = match args.checksum {
+            let bytes = match reads_bytes(start) {
                 true => format!(", {} read from both sides", ui::bytes(verified.bytes)),
                 false => String::new(),
             };
@@ -40,7 +41,7 @@ pub async fn handle_verify(args: VerifyArgs) -> Result<Exit> {
                 ui::thousands(verified.differences),
                 ui::thousands(verified.files),
                 ui::thousands(verified.directories),
-                ui::thousands(verified.excluded),
+                ui::thousands(verified.excluded + verified.left_out),
                 summary::pace(began.elapsed(), verified.files),
             ));
         }
@@ -51,22 +52,16 @@ pub async fn handle_verify(args: VerifyArgs) -> Result<Exit> {
     })
 }
 
-async fn verify(args: &VerifyArgs, zone: &ZoneAccess) -> Result<Verified> {
-    let request = JobRequest {
-        name: None,
-        source: &args.source,
-        target: &args.target,
-        options: args.options(),
-        interval: None,
-        owner: None,
-        hooks: NoHandler.job_hooks(),
-    };
-    let spec = job::check(&zone.pool, &request).await?;
-    let survey = Survey::new(spec, zone.pool.clone(), args.worker.concurrency())?;
-    let verified = survey.verify(args.checksum, |difference| {
-        ui::say(&line(&difference, args.json));
+async fn verify(config: &Config, start: &StartArgs, zone: &ZoneAccess) -> Result<Verified> {
+    let survey = handler::survey(config, start, zone).await?;
+    let verified = survey.verify(reads_bytes(start), |difference| {
+        ui::say(&line(&difference, start.json));
     });
     Ok(verified.await?)
+}
+
+fn reads_bytes(start: &StartArgs) -> bool {
+    start.scan.checksum == ChecksumPolicy::Verify
 }
 
 fn line(difference: &Difference, json: bool) -> String {

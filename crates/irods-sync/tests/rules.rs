@@ -485,3 +485,39 @@ fn what_is_wrong_in_a_job_file_is_one_line_and_nothing_is_queued() {
     let file = job_file(&site, "[job]\noperation = \"PUT\"\nchecksum = true\n");
     start(&site, &file, "--operation PUT --synchronous").expect(0);
 }
+
+#[test]
+fn verify_looks_where_rules_have_put_files() {
+    let site = Site::new();
+    site.file("a.dat", b"data");
+    site.file("b.log", b"log");
+    site.file("c.tmp", b"scratch");
+    let file = job_file(
+        &site,
+        "[job]\noperation = \"PUT_SYNC\"\n
+         [[rule]]\nname = \"data\"\nglob = \"*.dat\"\ntarget = \"kept/{name}\"\n
+         [[rule]]\nname = \"scratch\"\nglob = \"*.tmp\"\nskip = \"no need\"\n",
+    );
+    start(&site, &file, "--synchronous").expect(0);
+    let verify = |more: &str| {
+        let file = file.display();
+        site.run(&format!(
+            "verify src {TARGET} --embedded_zone zone --job_file {file} {more}"
+        ))
+    };
+    let same = verify("--checksum").expect(0);
+    assert!(same.out.starts_with("0 differences in 2 files"), "{same:?}");
+    assert!(same.out.contains("1 left out"), "{same:?}");
+    // Without the rules it is missing where its name says, and what the rules left out is.
+    let plain = format!("verify src {TARGET} --embedded_zone zone --operation PUT_SYNC");
+    let plain = site.run(&plain).expect(1);
+    assert!(plain.out.contains("a.dat: not in the zone"), "{plain:?}");
+    assert!(plain.out.contains("c.tmp: not in the zone"), "{plain:?}");
+    assert!(plain.out.contains("kept: not in the source"), "{plain:?}");
+    site.file("a.dat", b"other data");
+    let differs = verify("").expect(1);
+    assert!(
+        differs.out.contains("a.dat: 10 bytes here, 4 there"),
+        "{differs:?}"
+    );
+}

@@ -47,9 +47,16 @@ Each entry that would not be skipped is printed with what would be done; then th
 job would end with. No job is queued, nothing is remembered, nothing in the zone changes.";
 
 pub const VERIFY_EXAMPLES: &str = "\
+What is compared, by operation:
+  REGISTER_SYNC, REGISTER_AS_REPLICA_SYNC: a good replica under the physical path, with the size and time of the file
+  PUT_SYNC: a good replica of the file's size, not older than the file; PUT_APPEND: of its size; PUT: a good replica
+  --checksum: every byte as well, read from both sides, and the stored checksum
+Where entries may be put anywhere, what the zone has besides is not looked for.
+
 Examples:
   irods_sync verify /data /archive/home/me/data
   irods_sync verify /data /archive/home/me/data --operation PUT_SYNC --checksum
+  irods_sync verify /data /archive/home/me/data --job_file job.toml --json
 
 Exit codes: 0 the same; 1 they differ; 2 wrong usage; 3 could not be compared.";
 

@@ -9,7 +9,7 @@ use ingest::plan::{DeleteMode, Operation};
 use ingest::source::Matching;
 use ingest::sync_task::{ChecksumPolicy, JobOptions};
 
-use super::{StartArgs, VerifyArgs, at_least_one};
+use super::{StartArgs, at_least_one};
 
 /// What the job is.
 #[derive(Debug, Args)]
@@ -248,18 +248,6 @@ impl StartArgs {
                 self.job.as_user.clone(),
             ),
             ..self.scan.exclude.options()
-        }
-    }
-}
-
-impl VerifyArgs {
-    /// The options of a job that would have made what is looked for.
-    pub fn options(&self) -> JobOptions {
-        JobOptions {
-            operation: self.operation,
-            resource: self.resource.clone(),
-            bucket: self.s3.access(&self.source),
-            ..self.exclude.options()
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The job file of `start` and `plan`: its flags, as if they had been typed, and its rules.
+//! The job file of `start`, `plan` and `verify`: its flags, as if they had been typed, and its rules.
 //!
 //! A flag that is typed as well must have the same value there: nobody has to know which of two would win.
 
@@ -34,6 +34,7 @@ pub fn with_job_file(cli: Cli, typed: &[OsString], matches: &ArgMatches) -> Resu
     match &mut cli.command {
         Command::Start(start) => start.job.rules = file.rules,
         Command::Plan(plan) => plan.start.job.rules = file.rules,
+        Command::Verify(verify) => verify.start.job.rules = file.rules,
         _ => {}
     }
     Ok(cli)
@@ -43,6 +44,7 @@ fn job_of(command: &Command) -> Option<&StartArgs> {
     match command {
         Command::Start(start) => Some(start),
         Command::Plan(plan) => Some(&plan.start),
+        Command::Verify(verify) => Some(&verify.start),
         _ => None,
     }
 }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ingest::broker::Queues;
-use ingest::plan::Operation;
 use ingest::source::s3::Requests;
 
 pub mod argv;
@@ -18,7 +17,7 @@ mod log;
 mod s3;
 mod zone;
 
-pub use job::{ExcludeFlags, JobFlags, MAX_STREAMS, ScanFlags};
+pub use job::{JobFlags, MAX_STREAMS, ScanFlags};
 pub use log::{LogFlags, LogFormat};
 pub use s3::{S3Flags, bucket_path, listed_path};
 pub use zone::{TlsFlags, ZoneArgs};
@@ -147,8 +146,8 @@ pub enum Command {
     Start(Box<StartArgs>),
     /// What start, with the same arguments, would do and why; changes nothing
     Plan(Box<PlanArgs>),
-    /// Compare source and zone, both ways, entry by entry; exits with 1 where they differ
-    Verify(VerifyArgs),
+    /// Compare source and zone, both ways, entry by entry, as start with the same arguments would have made it; exits with 1 where they differ
+    Verify(Box<VerifyArgs>),
     /// Stop a job: nothing new is begun, what is in flight finishes; exits when it has
     Stop(StopArgs),
     /// List jobs as one line of JSON: periodic, singlepass, stopped; with --workers: the workers and what they do
@@ -251,40 +250,9 @@ pub struct PlanArgs {
 #[command(rename_all = "snake_case")]
 #[command(after_help = help::VERIFY_EXAMPLES)]
 pub struct VerifyArgs {
-    /// Directory whose tree should be in the zone; or a bucket
-    #[arg(value_name = "SRC")]
-    pub source: PathBuf,
-    /// Collection that should mirror it
-    #[arg(value_name = "DEST")]
-    pub target: String,
-    /// How it came there
-    ///
-    /// REGISTER_SYNC, REGISTER_AS_REPLICA_SYNC: a good replica under the physical path, with the size and time of the file.
-    /// PUT_SYNC: a good replica of the file's size, not older than the file. PUT_APPEND: of its size. PUT: a good replica.
-    #[arg(long, value_name = "OPERATION", default_value_t = Operation::RegisterSync, hide_default_value = true,
-        value_parser = job::operations())]
-    pub operation: Operation,
-    /// Resource that it should be registered on
-    #[arg(long, value_name = "RESOURCE")]
-    pub resource: Option<String>,
-    /// Read every file from both sides and compare the bytes, and the stored checksum with them
-    #[arg(long)]
-    pub checksum: bool,
-    /// For machines: JSON, a difference a line, the totals last
-    #[arg(long)]
-    pub json: bool,
-    /// What is left out.
+    /// Of which job.
     #[command(flatten)]
-    pub exclude: ExcludeFlags,
-    /// How a bucket is reached.
-    #[command(flatten)]
-    pub s3: S3Flags,
-    /// Which zone.
-    #[command(flatten)]
-    pub zone: ZoneFlags,
-    /// How.
-    #[command(flatten)]
-    pub worker: WorkerFlags,
+    pub start: StartArgs,
 }
 
 /// A command about a job.
