@@ -86,11 +86,6 @@ impl EntryError {
         )
     }
 
-    /// See [`EntryError::target_taken`].
-    pub(crate) fn is_target_taken(&self) -> bool {
-        self.name == TARGET_TAKEN
-    }
-
     /// The zone has something of that name already.
     pub fn is_name_taken(&self) -> bool {
         matches!(

@@ -24,7 +24,12 @@ const START: &str = "start src /tempZone/home/rods/t --synchronous --job_name j 
 
 /// Starts an upload of the source, changes it while the file `a large` is on its way, and lets it end.
 fn changed_on_the_way(site: &Site, change: impl FnOnce(&Path)) -> support::Ran {
-    let large = site.file("a large", b"");
+    changed_on_the_way_of(site, "a large", change)
+}
+
+/// The same with a file of another path.
+fn changed_on_the_way_of(site: &Site, large: &str, change: impl FnOnce(&Path)) -> support::Ran {
+    let large = site.file(large, b"");
     let file = std::fs::File::options().write(true).open(&large).unwrap();
     file.set_len(LARGE).unwrap();
     let port = environment(&site.path("zone/irods_environment.json")).port;
@@ -77,6 +82,30 @@ fn the_file_on_its_way_shrinks() {
     assert_eq!((ended.number("uploaded"), ended.number("failed")), (1, 1));
     assert_large_failed(&site);
     assert_put_right(&site);
+}
+
+/// The old file comes back with the times that it had, after another of its name was uploaded in part.
+#[test]
+fn what_a_failed_upload_has_gone_over_is_uploaded_again() {
+    let site = Site::new();
+    let _zone = site.zone();
+    site.file("d/a large", b"the one that stays");
+    let start = |name: &str| in_zone(&site, &START.replace("name j", name));
+    ran(&mut start("name first")).expect(0);
+    let (here, kept) = (site.path("src/d"), site.path("kept"));
+    std::fs::rename(&here, &kept).unwrap();
+    let ended = changed_on_the_way_of(&site, "d/a large", |src| {
+        let large = std::fs::File::options()
+            .write(true)
+            .open(src.join("d/a large"));
+        large.unwrap().set_len(LARGE / 2).unwrap();
+    });
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    std::fs::remove_dir_all(&here).unwrap();
+    std::fs::rename(&kept, &here).unwrap();
+    let again = ran(&mut start("name again")).expect(0);
+    assert_eq!(again.number("uploaded"), 1, "{again:?}");
+    site.assert_uploaded();
 }
 
 #[test]

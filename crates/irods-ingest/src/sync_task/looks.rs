@@ -102,29 +102,27 @@ pub(super) struct Worked {
     pub(super) seen_at: Timestamp,
 }
 
-/// Those of the files that are still what they were when work began.
+/// The files, and whether each is still what it was when work began.
 pub(super) async fn unchanged(
     context: &JobContext,
     directory: &[u8],
     worked: Vec<Worked>,
-) -> Vec<Worked> {
+) -> Vec<(Worked, bool)> {
     if context.source.is_versioned() || worked.is_empty() {
-        return worked;
+        return worked.into_iter().map(|file| (file, true)).collect();
     }
     let wanted = worked
         .iter()
         .enumerate()
         .map(|(index, file)| (index, file.name.clone(), file.operation));
-    let Ok(looks) = look(context, directory, wanted.collect()).await else {
-        return Vec::new();
+    let looks = look(context, directory, wanted.collect()).await;
+    let mut looks = looks.unwrap_or_default().into_iter();
+    let still = |file: Worked| {
+        let look = looks.next().and_then(|ahead| ahead.look.ok());
+        let same = look.is_some_and(|look| look.stat.unchanged_since(&file.stat));
+        (file, same)
     };
-    let same = |(file, ahead): (Worked, Ahead)| {
-        let still = ahead
-            .look
-            .is_ok_and(|look| look.stat.unchanged_since(&file.stat));
-        still.then_some(file)
-    };
-    worked.into_iter().zip(looks).filter_map(same).collect()
+    worked.into_iter().map(still).collect()
 }
 
 async fn look(

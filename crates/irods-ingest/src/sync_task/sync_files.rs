@@ -54,9 +54,8 @@ pub(super) async fn sync_files(
                 }
             }
             Err(SyncError::Entry(error)) => {
-                if error.is_target_taken() {
-                    applied.push_forgotten(&item.name);
-                }
+                // It may have been done in part: what is remembered is of something that may not be there any more.
+                applied.push_forgotten(&item.name);
                 failure::file(
                     context,
                     (&task, &item),
@@ -72,6 +71,9 @@ pub(super) async fn sync_files(
             }
             // The rest goes back, and what was done counts. This file may have been done in part.
             Err(why) => {
+                if begun {
+                    applied.push_forgotten(&item.name);
+                }
                 item.redelivered |= begun;
                 let rest = std::iter::once(item).chain(left.map(|(_, (item, _))| {
                     let mut item = item.clone();
@@ -99,15 +101,18 @@ pub(super) async fn sync_files(
     }
 }
 
-/// Takes up into `applied` what has not changed since.
+/// Takes up into `applied` what has not changed since. Of what has, nothing is remembered: what was before is not in the zone now.
 async fn remember(
     context: &JobContext,
     task: &FilesTask,
     worked: Vec<Worked>,
     applied: &mut Segment,
 ) {
-    for file in unchanged(context, &task.directory, worked).await {
-        applied.push(&file.name, &file.stat, file.seen_at);
+    for (file, unchanged) in unchanged(context, &task.directory, worked).await {
+        match unchanged {
+            true => applied.push(&file.name, &file.stat, file.seen_at),
+            false => applied.push_forgotten(&file.name),
+        }
     }
 }
 

@@ -126,7 +126,7 @@ pub(crate) fn configure(connection: &Connection, role: Role) -> rusqlite::Result
     // GenQuery's LIKE distinguishes case, and only so can SQLite use an index for a prefix.
     connection.pragma_update(None, "case_sensitive_like", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    // Otherwise a statement whose plan could depend on a value, as of a LIKE, is compiled anew for each value.
+    // Otherwise each statement whose plan could depend on a value is compiled anew for each value. Where it pays, queries ask for that.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     match role {
         Role::Writer { durable } => {

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
 
@@ -292,15 +293,35 @@ fn columns(kinds: &[(i32, Output)], rows: Vec<TextRow>) -> Vec<PageColumn> {
 }
 
 impl Compiled {
+    /// Has the statement planned by its values where that matters: only if a pattern is known can its beginning be looked up in an index.
+    /// It is then compiled anew for each.
+    pub(super) fn planned<T>(
+        &self,
+        conn: &Connection,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        if !self.sql.contains("LIKE ") {
+            return work();
+        }
+        let stable = DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG;
+        conn.set_db_config(stable, false)?;
+        let done = work();
+        conn.set_db_config(stable, true)?;
+        done
+    }
+
     /// Rows of the whole answer.
     fn count(&self, conn: &Connection) -> Result<i32> {
         let mut rows = 0_i32;
         if self.pages_in_sql {
             let sql = format!("SELECT count(*) FROM ({})", self.sql);
-            let mut statement = conn.prepare_cached(&sql)?;
-            let count: i64 =
-                statement.query_row(params_from_iter(&self.values), |row| row.get(0))?;
-            self.keep_or_discard(statement);
+            let count = self.planned(conn, || {
+                let mut statement = conn.prepare_cached(&sql)?;
+                let count: i64 =
+                    statement.query_row(params_from_iter(&self.values), |row| row.get(0))?;
+                self.keep_or_discard(statement);
+                Ok(count)
+            })?;
             return Ok(i32::try_from(count).unwrap_or(i32::MAX));
         }
         self.fetch(conn, 0, usize::MAX, |_| {
@@ -312,6 +333,16 @@ impl Compiled {
 
     /// Runs the SELECT and hands out rows after the first `skip`, at most `limit`, until `take` says no.
     pub(super) fn fetch(
+        &self,
+        conn: &Connection,
+        skip: u64,
+        limit: usize,
+        take: impl FnMut(TextRow) -> bool,
+    ) -> Result<()> {
+        self.planned(conn, || self.fetch_planned(conn, skip, limit, take))
+    }
+
+    fn fetch_planned(
         &self,
         conn: &Connection,
         skip: u64,

@@ -507,16 +507,13 @@ fn common_queries_use_indexes() {
     ] {
         let ask = query(&[DATA_NAME, DATA_SIZE, COLL_NAME], &conditions);
         let compiled = super::compile::compile(&rods, &ask).unwrap();
-        let mut explain = conn
-            .prepare(&format!("EXPLAIN QUERY PLAN {}", compiled.sql))
-            .unwrap();
-        let plan: Vec<String> = explain
-            .query_map(rusqlite::params_from_iter(&compiled.values), |row| {
-                row.get(3)
-            })
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let explained = compiled.planned(&conn, || {
+            let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", compiled.sql))?;
+            let values = rusqlite::params_from_iter(&compiled.values);
+            let steps = explain.query_map(values, |row| row.get(3))?;
+            Ok(steps.collect::<Result<_, _>>()?)
+        });
+        let plan: Vec<String> = explained.unwrap();
         assert!(
             plan.iter().all(|step| !step.starts_with("SCAN")),
             "{conditions:?}: {plan:?}"
