@@ -18,7 +18,6 @@ import pathlib
 import shutil
 import sys
 import tempfile
-import time
 
 import report
 import rows
@@ -41,13 +40,13 @@ def arguments(names):
     return parser.parse_args()
 
 
-def measure(row, site, tools, args):
+def measure(name, row, site, tools, args):
     """Seconds by (step, who), of each round."""
     tree = site.work / "tree"
     row.make(tree)
     if row.mib:
         # Leaves memory that has been used before; see `Site.level`.
-        rows.copied(tree)()
+        rows.cp(site, tree, row.files, args.workers)
     trees.settle()
     took = {}
     for number in range(args.rounds):
@@ -61,34 +60,21 @@ def measure(row, site, tools, args):
                 if tool.name == "python" and row.files > args.python_files:
                     continue
                 first = next(n for n in range(at, -1, -1) if not row.steps[n].again)
-                target = f"{site.home}/{tool.name}-{abs(hash(row.name)) % 10**6}-{number}-{first}"
+                target = f"{site.home}/{tool.name}-{name}-{os.getpid()}-{number}-{first}"
                 flags = step.flags_of_python if tool.name == "python" else step.flags
                 site.level()
                 seconds = tool.seconds(tree, target, step.operation, step.hooks, flags)
                 took.setdefault((step.label, tool.name), []).append(seconds)
                 print(f"{row.name}: {step.label}: {tool.name}: {seconds:.2f} s", file=sys.stderr, flush=True)
             for label, limit in step.limits:
-                took.setdefault((step.label, label), []).append(seconds_of(limit, row, tree, site, args.workers))
+                took.setdefault((step.label, label), []).append(limit(site, tree, row.files, args.workers))
     shutil.rmtree(tree)
     return took
 
 
-def seconds_of(limit, row, tree, site, workers):
-    """A bare loop knows its own time; a command is timed, and what it made removed."""
-    if limit.__name__ == "limit":
-        return limit(site, workers, row.files)
-    site.level()
-    began = time.monotonic()
-    tidy = limit(tree)
-    took = time.monotonic() - began
-    if tidy:
-        tidy()
-    return took
-
-
 def main():
-    all_rows = rows.all_rows
-    args = arguments(list(all_rows(0)))
+    args = arguments(list(rows.all_rows(0)))
+    all_rows = rows.all_rows(args.large_mib)
     python = reference()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="irods-compare-", dir=args.work) as work:
@@ -97,8 +83,7 @@ def main():
             tools = [Ours(site, args.workers), Reference(site, args.workers, python)]
             found = []
             for name in args.rows:
-                row = all_rows(args.large_mib)[name]
-                found.append((row, measure(row, site, tools, args)))
+                found.append((all_rows[name], measure(name, all_rows[name], site, tools, args)))
             peaks = {tool.name: tool.peak() for tool in tools}
         finally:
             site.close()

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import statistics
+from math import log10
 
 from surroundings import ROOT
 
@@ -89,8 +90,6 @@ def plot(found):
         for step in row.steps
         if (times := ratio(row, took, step.label, "python"))
     ]
-    from math import log10
-
     left, wide, high = 330, 420, 24
     top = max([times for _, times in bars] + [10])
     decades = int(log10(top)) + 1

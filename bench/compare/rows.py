@@ -21,13 +21,13 @@ class Step:
     hooks: bool = False
     flags: tuple = ()
     flags_of_python: tuple = ()
-    # Bare ways to the same end, as (label, function of the tree) -> seconds.
+    # Bare ways to the same end: labels, and functions of site, tree, number of files and workers that tell their seconds.
     limits: tuple = ()
 
 
 @dataclasses.dataclass
 class Row:
-    """A tree, and the steps done with it by each tool in turn. `unit` counts files, or MiB where `mib` is not zero."""
+    """A tree, and the steps done with it by each tool in turn. Rates are of files, or of MiB where `mib` is not zero."""
 
     name: str
     files: int
@@ -36,32 +36,37 @@ class Row:
     mib: int = 0
 
 
-def find(tree: pathlib.Path):
+def find(site, tree: pathlib.Path, files, workers) -> float:
     """What any scan has to do at least."""
-    with open("/dev/null", "w") as nowhere:
-        subprocess.run(["find", tree, "-printf", "%p %s %T@ %C@\\n"], stdout=nowhere, check=True)
+    site.level()
+    began = time.monotonic()
+    subprocess.run(["find", tree, "-printf", "%p %s %T@ %C@\\n"], stdout=subprocess.DEVNULL, check=True)
+    return time.monotonic() - began
 
 
-def copied(tree: pathlib.Path):
-    """A copy on the same file system, down to the disk."""
-    there = tree.parent / "copy"
-    subprocess.run(["cp", "-r", tree, there], check=True)
-    subprocess.run(["sync", "-f", there], check=True)
-    return lambda: shutil.rmtree(there)
+def copy(*command):
+    """A copy on the same file system by this command, down to the disk; it is removed again."""
+
+    def limit(site, tree, files, workers):
+        there = tree.parent / "copy"
+        site.level()
+        began = time.monotonic()
+        subprocess.run([*command, f"{tree}/", there], check=True)
+        subprocess.run(["sync", "-f", there], check=True)
+        took = time.monotonic() - began
+        shutil.rmtree(there)
+        return took
+
+    return limit
 
 
-def synced(tree: pathlib.Path):
-    """The same by rsync."""
-    there = tree.parent / "copy"
-    subprocess.run(["rsync", "-a", f"{tree}/", there], check=True)
-    subprocess.run(["sync", "-f", there], check=True)
-    return lambda: shutil.rmtree(there)
+cp, rsync = copy("cp", "-r"), copy("rsync", "-a")
 
 
 def bare(what: str):
     """The same calls without a tool around them, over as many connections as the tools have workers."""
 
-    def limit(site, workers, files):
+    def limit(site, tree, files, workers):
         examples = site.program.parent / "examples"
         collection = f"{site.home}/bare{time.time_ns()}"
         words = [examples / "zone_rates", site.environment_file, collection, what, str(workers), str(files)]
@@ -87,7 +92,7 @@ def small(name: str, files: int):
 
 def all_rows(large_mib: int):
     """By the names that `--rows` takes."""
-    cp = (("cp and sync", copied),) + ((("rsync and sync", synced),) if shutil.which("rsync") else ())
+    copies = (("cp and sync", cp),) + ((("rsync and sync", rsync),) if shutil.which("rsync") else ())
     put = "PUT_SYNC"
     return {
         "small10k": small("10k", 10_000),
@@ -97,20 +102,20 @@ def all_rows(large_mib: int):
             "10k files of 4 KiB",
             10_000,
             lambda top: trees.small(top, 10_000, 4096),
-            (Step("put", put, limits=(("bare loop of puts", bare("put")), *cp)),),
+            (Step("put", put, limits=(("bare loop of puts", bare("put")), *copies)),),
         ),
         "large": Row(
             f"1 file of {large_mib:,} MiB",
             1,
             lambda top: trees.large(top, 1, large_mib),
-            (Step("put", put, limits=cp), Step("put with checksum", put, flags=("--checksum=verify",))),
+            (Step("put", put, limits=copies), Step("put with checksum", put, flags=("--checksum=verify",))),
             large_mib,
         ),
         "large4": Row(
             f"4 files of {large_mib // 4:,} MiB",
             4,
             lambda top: trees.large(top, 4, large_mib // 4),
-            (Step("put", put, limits=cp),),
+            (Step("put", put, limits=copies),),
             large_mib,
         ),
         "deep": Row("10k directories of 1 file", 10_000, lambda top: trees.deep(top, 10_000), (Step("register"), Step("rescan", again=True))),
