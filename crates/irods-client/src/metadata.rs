@@ -1,12 +1,13 @@
 //! AVUs: attribute, value and units on data objects, collections, resources and users.
 
+use bstr::BString;
 use irods_protocol::message::ModAvuMetadataInp;
 use irods_protocol::{api, codes, columns, path};
 use serde_json::{Value, json};
 
 use crate::connection::{Connection, Request};
 use crate::error::Result;
-use crate::query::Query;
+use crate::query::{Pages, Query, Row};
 
 /// One attribute-value-units triple; the units may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +85,25 @@ pub enum AvuChange {
     Add(Avu),
     /// Remove it; nothing happens if it is not there.
     Remove(Avu),
+}
+
+/// The values of one attribute in one collection, as they come.
+#[derive(Debug)]
+pub struct ValuePages<'c>(Pages<'c>);
+
+impl ValuePages<'_> {
+    /// The next page of (object name, value); `None` after the last.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn next(&mut self) -> Result<Option<Vec<(BString, String)>>> {
+        let page = self.0.next().await?;
+        let value = |row: Row<'_>| {
+            let value = row.text(columns::META_DATA_ATTR_VALUE);
+            (row.name(columns::DATA_NAME), value)
+        };
+        Ok(page.map(|rows| rows.iter().map(value).collect()))
+    }
 }
 
 impl AvuChange {
@@ -169,6 +189,14 @@ impl Connection {
         };
         let request = Request::new(api::MOD_AVU_METADATA, entity.name());
         self.call(request, Some(&input)).await.map(drop)
+    }
+
+    /// The values that an attribute has on the data objects of a collection, page by page. A missing collection has none.
+    pub fn list_values(&mut self, collection: &str, attribute: &str) -> ValuePages<'_> {
+        let query = Query::select(&[columns::DATA_NAME, columns::META_DATA_ATTR_VALUE])
+            .equals(columns::COLL_NAME, collection)
+            .equals(columns::META_DATA_ATTR_NAME, attribute);
+        ValuePages(self.query(query))
     }
 
     /// The AVUs of an entity, sorted. A missing entity has none and is no error.

@@ -190,6 +190,14 @@ impl Session for Sink {
     async fn list_avus(&mut self, _: Entity<'_>) -> Result<Vec<Avu>> {
         Ok(Vec::new())
     }
+    async fn list_values(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: &mut (dyn FnMut(Vec<(BString, String)>) -> ControlFlow<()> + Send),
+    ) -> Result<()> {
+        Ok(())
+    }
     async fn remove_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<bool> {
         Ok(false)
     }

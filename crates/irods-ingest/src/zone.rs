@@ -116,6 +116,14 @@ pub trait Session: Debug + Send {
     /// The AVUs of a data object.
     async fn list_avus(&mut self, of: Entity<'_>) -> Result<Vec<Avu>>;
 
+    /// The values that an attribute has on the data objects of a collection, page by page until `page` breaks off.
+    async fn list_values(
+        &mut self,
+        collection: &str,
+        attribute: &str,
+        page: &mut (dyn FnMut(Vec<(BString, String)>) -> ControlFlow<()> + Send),
+    ) -> Result<()>;
+
     /// Takes an AVU from a data object; whether it had it.
     async fn remove_avu(&mut self, from: Entity<'_>, avu: &Avu) -> Result<bool>;
 
@@ -244,6 +252,21 @@ impl Session for Pooled {
 
     async fn list_avus(&mut self, of: Entity<'_>) -> Result<Vec<Avu>> {
         (**self).list_avus(of).await
+    }
+
+    async fn list_values(
+        &mut self,
+        collection: &str,
+        attribute: &str,
+        page: &mut (dyn FnMut(Vec<(BString, String)>) -> ControlFlow<()> + Send),
+    ) -> Result<()> {
+        let mut pages = (**self).list_values(collection, attribute);
+        while let Some(values) = pages.next().await? {
+            if page(values).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn remove_avu(&mut self, from: Entity<'_>, avu: &Avu) -> Result<bool> {

@@ -8,12 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use ingest::broker::{Broker, FailureFilter, Job, JobState};
+use ingest::broker::{Broker, Counts, FailureFilter, Job, JobState};
+use ingest::core::rules::Rules;
 use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::plan::{DeleteMode, Operation};
 use ingest::shutdown::{ShutdownSender, shutdown};
+use ingest::survey::Survey;
+use ingest::survey::forecast::Foreseen;
+use ingest::sync_task::job::{self, JobRequest};
 use ingest::sync_task::{JobOptions, LogTasks};
-use support::{Site, TARGET, assert_registered};
+use irods_client::metadata::{Avu, Entity};
+use support::{Site, TARGET, assert_registered, let_times_settle};
 
 const TRASH: &str = "/tempZone/trash/home/rods/landing";
 
@@ -410,4 +415,283 @@ async fn a_directory_that_was_emptied_keeps_its_collection() {
         assert_eq!(site.run_well(with(operation, mode)).await.deleted, 2);
         assert_eq!(names(&site).await, ["/d"], "{operation}");
     }
+}
+
+fn placed(options: JobOptions, template: &str) -> JobOptions {
+    JobOptions {
+        rules: Rules::with_flags(None, Some(template.to_owned()), None),
+        ..options
+    }
+}
+
+impl Site {
+    /// A job of another source, whose rules put all its files where the template says.
+    async fn run_another(&self, template: &str) {
+        let source = self.dir.path().join("another").canonicalize().unwrap();
+        let options = with(Operation::PutSync, DeleteMode::DoNotDelete);
+        let job = self
+            .run_from(&source, placed(options, template), Arc::new(NoHandler))
+            .await;
+        self.assert_no_failures(&job).await;
+    }
+
+    async fn survey(&self, options: &JobOptions) -> Survey {
+        let request = JobRequest {
+            name: None,
+            source: &self.source(),
+            target: TARGET,
+            options: options.clone(),
+            interval: None,
+            owner: None,
+            hooks: NoHandler.job_hooks(),
+        };
+        // A plan is not made again for every trouble of a harsh zone: it is asked in calm.
+        let spec = job::check(&self.pool, &request).await.unwrap();
+        Survey::new(spec, self.pool.clone(), 2).unwrap()
+    }
+
+    /// What `plan` counts, and what it says of targets that something would be done with, or kept.
+    async fn plan(&self, options: &JobOptions) -> (Counts, BTreeMap<String, String>) {
+        let mut said = BTreeMap::new();
+        let report = |foreseen: Foreseen| {
+            let target = foreseen.target[TARGET.len()..].to_owned();
+            said.insert(target, foreseen.what.to_string());
+        };
+        let broker: Arc<dyn Broker> = self.broker.clone();
+        let survey = self.survey(options).await;
+        let counts = survey.forecast(Some(broker), report).await.unwrap();
+        (counts, said)
+    }
+
+    async fn surplus(&self, options: &JobOptions) -> Vec<String> {
+        let mut found = Vec::new();
+        let survey = self.survey(options).await;
+        let report = |d: ingest::survey::verify::Difference| {
+            found.push(format!("{} {}", d.what.word(), &d.target[TARGET.len()..]));
+        };
+        survey.verify(false, report).await.unwrap();
+        found.sort();
+        found
+    }
+}
+
+fn write_another(site: &Site, name: &str, text: &str) -> std::path::PathBuf {
+    let path = site.dir.path().join("another").join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_files_have_claimed_is_kept() {
+    for (operation, mode) in [
+        (Operation::RegisterSync, DeleteMode::Unregister),
+        (Operation::PutSync, DeleteMode::Trash),
+        (Operation::PutSync, DeleteMode::NoTrash),
+    ] {
+        let options = with(operation, mode);
+        let site = site(operation, mode).await;
+        let file = write_another(&site, "theirs", "theirs");
+        let_times_settle(&file).await;
+        let theirs = [
+            "/theirs",
+            "/gone/deep/er/theirs",
+            "/only/for/theirs",
+            "/dir/theirs",
+        ];
+        for target in theirs {
+            let template = target.trim_start_matches('/').replace("theirs", "{name}");
+            site.run_another(&template).await;
+        }
+        site.create_collection(&format!("{TARGET}/only/empty"))
+            .await;
+        remove(&site);
+        // That the file has gone where it was is not known here.
+        std::fs::remove_file(file).unwrap();
+        let planned = match site.harsh {
+            None => Some(site.plan(&options).await),
+            Some(_) => None,
+        };
+        let t = site.run_well(options.clone()).await;
+        // All that is gone but gone, gone/deep and gone/deep/er; and only/empty.
+        assert_eq!((t.deleted, t.kept), (GONE - 3 + 1, 4), "{mode}");
+        if let Some((counts, said)) = planned {
+            assert_eq!(
+                (counts.deleted, counts.kept, counts.failed),
+                (t.deleted, t.kept, 0)
+            );
+            let path = site.dir.path().join("another").canonicalize().unwrap();
+            let path = path.join("theirs");
+            assert_eq!(
+                said["/theirs"],
+                format!("keep (it is of {})", path.display())
+            );
+            assert_eq!(said["/dir/theirs"], said["/theirs"]);
+            assert_eq!(said["/gone"], "delete 16 in it (of other files: 1)");
+            assert_eq!(said["/only"], "delete 1 in it (of other files: 1)");
+            assert_eq!(said["/drop"], "delete");
+        }
+        let left = names(&site).await;
+        let left: Vec<&str> = left.iter().map(String::as_str).collect();
+        assert_eq!(
+            left,
+            [
+                "/.hidden",
+                "/.hidden/x",
+                "/dir",
+                "/dir/keep",
+                "/dir/theirs",
+                "/gone",
+                "/gone/deep",
+                "/gone/deep/er",
+                "/gone/deep/er/theirs",
+                "/hidden",
+                "/hidden/x",
+                "/keep",
+                "/only",
+                "/only/for",
+                "/only/for/theirs",
+                "/theirs",
+            ],
+            "{mode}"
+        );
+        for target in theirs {
+            assert_eq!(site.read(&format!("{TARGET}{target}")).await, b"theirs");
+        }
+        let t = site.run_well(options.clone()).await;
+        assert_eq!((t.deleted, t.kept), (0, 4), "{mode}");
+        if site.harsh.is_none() {
+            assert_eq!(site.surplus(&options).await, [""; 0], "{mode}");
+            let (counts, said) = site.plan(&options).await;
+            assert_eq!((counts.deleted, counts.kept), (0, 4));
+            assert_eq!(said["/only"], "keep (of other files in it: 1)");
+            // What is nobody's is told all the same.
+            let alone = format!("{TARGET}/only/for/nobody_s");
+            let mut zone = site.connection().await;
+            zone.put_bytes(&alone, b"x", &Default::default())
+                .await
+                .unwrap();
+            drop(zone);
+            assert_eq!(site.surplus(&options).await, ["surplus /only"], "{mode}");
+        }
+    }
+}
+
+/// Under names that rules have given, what a file has claimed goes when the file does, and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_file_has_claimed_goes_when_it_is_gone() {
+    let site = Site::new().await;
+    let plain = with(Operation::PutSync, DeleteMode::NoTrash);
+    let options = placed(plain, "{dir}/v1_{name}");
+    for name in [
+        &b"stays"[..],
+        b"goes",
+        b"bad\xff",
+        b"d/goes",
+        b"d/e/stays",
+        b"gone/f/x",
+    ] {
+        site.write(name, "x");
+    }
+    let_times_settle(&site.source().join("gone/f/x")).await;
+    site.run_well(options.clone()).await;
+    for name in [&b"goes"[..], b"bad\xff", b"d/goes"] {
+        std::fs::remove_file(site.write(name, "")).unwrap();
+    }
+    std::fs::remove_dir_all(site.source().join("gone")).unwrap();
+    let t = site.run_well(options).await;
+    assert_eq!((t.deleted, t.kept), (6, 0));
+    let left = ["/d", "/d/e", "/d/e/v1_stays", "/v1_stays"];
+    assert_eq!(names(&site).await, left);
+
+    // Under other rules what is of a file that is there stays.
+    let other = placed(
+        with(Operation::PutSync, DeleteMode::NoTrash),
+        "{dir}/v2_{name}",
+    );
+    let t = site.run_well(other.clone()).await;
+    assert_eq!((t.uploaded, t.deleted, t.kept), (2, 0, 2));
+    std::fs::remove_file(site.source().join("stays")).unwrap();
+    let t = site.run_well(other).await;
+    assert_eq!((t.deleted, t.kept), (2, 1));
+    let left = ["/d", "/d/e", "/d/e/v1_stays", "/d/e/v2_stays"];
+    assert_eq!(names(&site).await, left);
+}
+
+/// Whose an object is is asked again when it is deleted, which may be long after that was planned.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_claimed_since_it_was_to_be_deleted_is_kept() {
+    let site = Site::new().await;
+    if site.harsh.is_some() {
+        // It counts attempts, to which a harsh zone adds.
+        return;
+    }
+    let options = with(Operation::RegisterSync, DeleteMode::Unregister);
+    // So many others have claims that asking for single objects is quicker.
+    for n in 0..300 {
+        write_another(&site, &format!("f{n}"), "x");
+    }
+    for name in ["claimed", "drop", "keep", "d/x"] {
+        site.write(name, name);
+    }
+    let_times_settle(&site.source().join("d/x")).await;
+    site.run_well(options.clone()).await;
+    site.run_another("{name}").await;
+    std::fs::remove_file(site.source().join("claimed")).unwrap();
+    std::fs::remove_file(site.source().join("drop")).unwrap();
+    let never = Arc::new(FirstFails {
+        always: true,
+        ..FirstFails::default()
+    });
+    let job = site.run_with(options.clone(), never).await;
+    let t = job.totals;
+    assert_eq!((t.failed, t.deleted, t.kept), (2, 0, 300));
+    let mut zone = site.connection().await;
+    let claimed = format!("{TARGET}/claimed");
+    let avu = Avu::new("irods_sync::source", "/elsewhere/x", "");
+    zone.add_avu(Entity::DataObject(&claimed), &avu)
+        .await
+        .unwrap();
+    drop(zone);
+    site.broker
+        .retry(job.id, &FailureFilter::default())
+        .await
+        .unwrap();
+    let (worker, _told) = site.worker(job.id, 2, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    let job = site.broker.job(job.id).await.unwrap();
+    let t = job.pass_totals;
+    assert_eq!((job.failures, t.deleted, t.kept), (0, 1, 1));
+    assert!(exists(&site, &claimed).await);
+    assert!(!exists(&site, &format!("{TARGET}/drop")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_gone_nobody_is_asked_whose_it_is() {
+    let site = Site::new().await;
+    if site.harsh.is_some() {
+        // It counts calls, to which a harsh zone adds.
+        return;
+    }
+    site.write("a", "x");
+    site.write("d/b", "x");
+    let_times_settle(&site.source().join("d/b")).await;
+    let options = placed(
+        with(Operation::PutSync, DeleteMode::NoTrash),
+        "{dir}/v1_{name}",
+    );
+    site.run_well(options.clone()).await;
+    let job = site.start("unchanged", options).await;
+    let before = site.pool.counts().total();
+    let (worker, _told) = site.worker(job.id, 2, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    let job = site.broker.job(job.id).await.unwrap();
+    assert_eq!(job.totals.skipped_unchanged, 2);
+    // Objects and collections of two collections.
+    assert_eq!(
+        site.pool.counts().total() - before,
+        4,
+        "{:?}",
+        site.pool.counts()
+    );
 }

@@ -19,6 +19,7 @@ use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::job::{JobRequest, start_synchronization};
 use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::access::Grant;
+use irods_client::metadata::Avu;
 use irods_client::transfer::Put;
 use irods_zone::Harsh;
 use support::{Site, TARGET, assert_registered, let_times_settle, tree};
@@ -395,6 +396,52 @@ async fn what_may_not_be_seen_is_not_deleted() {
         let catalog = site.catalog().await;
         let left: Vec<String> = catalog.keys().map(ToString::to_string).collect();
         assert_eq!(left, ["/gone", "/gone/secret", "/keep"], "{harsh:?}");
+    }
+}
+
+/// What another file has claimed in a collection that is gone from the source stays, be it seen or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_file_has_claimed_stays_whatever_is_hidden() {
+    let modes = [
+        (Operation::RegisterSync, DeleteMode::Unregister),
+        (Operation::PutSync, DeleteMode::Trash),
+    ];
+    for (seed, (operation, delete_mode)) in seeds().into_iter().zip(modes.into_iter().cycle()) {
+        let harsh = Harsh {
+            strict: true,
+            ..Harsh::from_seed(seed)
+        };
+        let site = Site::new().await;
+        for name in ["keep", "gone/a", "gone/with/b"] {
+            site.write(name, name);
+        }
+        let options = JobOptions {
+            delete_mode,
+            ..with(operation)
+        };
+        let job = run(&site, "calm", options.clone()).await;
+        assert_well(&site, &harsh, &job).await;
+        let claimed = ["seen", "gone/seen", "gone/hidden"].map(|name| format!("{TARGET}/{name}"));
+        let mut zone = site.connection().await;
+        for object in &claimed {
+            let how = Put {
+                metadata: vec![Avu::new("irods_sync::source", "/elsewhere/x", "")],
+                ..Put::default()
+            };
+            zone.put_bytes(object, b"of another", &how).await.unwrap();
+        }
+        drop(zone);
+        hide(&site, &claimed[2]).await;
+        std::fs::remove_dir_all(site.source().join("gone")).unwrap();
+        let site = site.reopened(Some(harsh.clone())).await;
+        let t = run_well(&site, &harsh, "changed", options).await;
+        assert_eq!((t.deleted, t.kept), (3, 2), "{harsh:?}");
+        let site = site.reopened(None).await;
+        let catalog = site.catalog().await;
+        for object in &claimed {
+            let replicas = &catalog[&object.as_bytes()[TARGET.len()..]];
+            assert_eq!(replicas[0].size, 10, "{harsh:?}");
+        }
     }
 }
 

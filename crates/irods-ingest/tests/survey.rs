@@ -382,3 +382,94 @@ async fn other_bytes_of_equal_size_and_time_are_found() {
         [What::Bytes { at: 2 }, What::Bytes { at: 8_500_000 }]
     );
 }
+
+/// One story of two jobs of sources of their own that share a collection: one deletes what its source has not, the other puts its files
+/// among those of the first, by rules. What it put is there to the end.
+async fn story_of_two_jobs(seed: u64) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let site = Site::new().await;
+    let root = site.source();
+    let another = site.dir.path().join("another");
+    std::fs::create_dir(&another).unwrap();
+    let another = another.canonicalize().unwrap();
+    let (operation, delete_mode) = *[
+        (Operation::RegisterSync, DeleteMode::Unregister),
+        (Operation::PutSync, DeleteMode::Trash),
+        (Operation::PutSync, DeleteMode::NoTrash),
+    ]
+    .choose(&mut rng)
+    .unwrap();
+    let own =
+        (operation == Operation::PutSync && rng.random()).then(|| "{dir}/v_{name}".to_owned());
+    let options = JobOptions {
+        operation,
+        delete_mode,
+        files_per_task: rng.random_range(1..4),
+        // What leads nowhere cannot be uploaded.
+        exclude_file_type: "link".to_owned(),
+        rules: Rules::with_flags(None, own, None),
+        ..JobOptions::default()
+    };
+    std::fs::write(root.join("first"), "first").unwrap();
+    let mut put = BTreeSet::new();
+    for round in 0..5 {
+        for _ in 0..rng.random_range(4..10) {
+            edit(&mut rng, &root);
+        }
+        // Files of the other job, each with a name that nothing else has, into some directory that is there now.
+        let below = directories(&root);
+        let below = below.choose(&mut rng).unwrap().strip_prefix(&root).unwrap();
+        let name = format!("of_another_{round}");
+        std::fs::write(another.join(&name), &name).unwrap();
+        for path in entries(&root).iter().chain([&another.join(&name)]) {
+            let_times_settle(path).await;
+        }
+        // Where a directory became a file, and its collection stays for the other's, that fails by right.
+        site.run(options.clone()).await;
+        let template = match (below.to_str().unwrap(), rng.random()) {
+            (_, true) => "only/theirs/{name}".to_owned(),
+            (below, false) => format!("{}/{{name}}", below.replace('{', "{{")),
+        };
+        let theirs = JobOptions {
+            operation: Operation::PutSync,
+            exclude_file_name: (0..round).map(|n| format!(".*/of_another_{n}")).collect(),
+            rules: Rules::with_flags(None, Some(template.clone()), None),
+            ..JobOptions::default()
+        };
+        let job = site.run_from(&another, theirs, Arc::new(NoHandler)).await;
+        site.assert_no_failures(&job).await;
+        assert_eq!(job.totals.uploaded, 1, "seed {seed}, {template}");
+        put.insert((template.replace("{name}", &name).replace("{{", "{"), name));
+        for _ in 0..rng.random_range(0..6) {
+            edit(&mut rng, &root);
+        }
+        for path in entries(&root) {
+            let_times_settle(&path).await;
+        }
+        let told = format!("seed {seed}, round {round}: {options:?} {template}");
+        let (planned, foreseen) = site.plan(&options).await;
+        let job = site.run(options.clone()).await;
+        let failures = site.failures(&job).await;
+        let failures: Vec<_> = failures.iter().map(|f| &f.failure.message).collect();
+        assert_eq!(
+            foreseeable(job.totals),
+            planned,
+            "{told} {failures:#?} {foreseen:#?}"
+        );
+        for (target, content) in &put {
+            let object = format!("{TARGET}/{}", target.trim_start_matches('/'));
+            assert_eq!(site.read(&object).await, content.as_bytes(), "{told}");
+        }
+        if failures.is_empty() {
+            let (_, differences) = site.verify(&options, true).await;
+            assert_eq!(differences, [], "{told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_share_a_collection_are_planned_and_keep_what_is_the_other_s() {
+    for seed in seeds(8) {
+        story_of_two_jobs(seed).await;
+    }
+}

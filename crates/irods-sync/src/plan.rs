@@ -83,7 +83,9 @@ fn line(foreseen: &Foreseen, json: bool) -> String {
         return json::line(&ForeseenJson::new(foreseen));
     }
     let shown = match foreseen.what {
-        Doing::Delete | Doing::Keep(_) => foreseen.target.as_bytes(),
+        Doing::Delete | Doing::Keep(_) | Doing::KeepOf(_) | Doing::DeleteWithin { .. } => {
+            foreseen.target.as_bytes()
+        }
         _ => &foreseen.path,
     };
     let by = match &foreseen.chosen_by {

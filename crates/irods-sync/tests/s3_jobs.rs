@@ -76,6 +76,47 @@ fn what_is_excluded_is_left_out_and_not_gone_and_the_catalog_can_be_compared() {
 }
 
 #[test]
+fn what_a_file_has_put_among_those_of_a_bucket_is_kept() {
+    let Some(mut bucket) = Bucket::start() else {
+        return;
+    };
+    for key in ["stays", "goes", "d/goes", "gone/x"] {
+        bucket.put(&format!("p/{key}"), key);
+    }
+    let site = Site::new();
+    let own = "--operation PUT_SYNC --delete_mode NO_TRASH --target_template {dir}/v1_{name}";
+    site.start_bucket(bucket.port, own).expect(0);
+    site.file("theirs", b"theirs");
+    for target in ["{name}", "gone/{name}"] {
+        site.start(&format!(
+            "--synchronous --operation PUT_SYNC --target_template {target}"
+        ))
+        .expect(0);
+    }
+    bucket.delete(&["p/goes", "p/d/goes", "p/gone/x"]);
+    let flags = site.s3_flags(bucket.port);
+    let planned = site
+        .run(&format!(
+            "plan s3://bucket/p {TARGET} --embedded_zone zone {own} {flags}"
+        ))
+        .expect(0);
+    assert!(planned.out.contains("keep (it is of "), "{planned:?}");
+    let followed = site.start_bucket(bucket.port, own).expect(0);
+    // Of the collection d as well.
+    for ran in [&planned, &followed] {
+        assert_eq!(
+            (ran.number("removed"), ran.number("kept")),
+            (4, 2),
+            "{ran:?}"
+        );
+    }
+    let _zone = site.zone();
+    let names: Vec<String> = site.objects(TARGET).into_keys().collect();
+    let expected = ["gone/theirs", "theirs", "v1_stays"];
+    assert_eq!(names, expected.map(|key| format!("{TARGET}/{key}")));
+}
+
+#[test]
 fn a_periodic_job_follows_a_bucket_and_its_cache_is_cleared_by_its_server() {
     let Some(mut bucket) = Bucket::start() else {
         return;

@@ -40,6 +40,26 @@ async fn metadata_and_permissions(form: Form) {
         assert!(c.remove_avu(entity, &only).await.unwrap());
         assert!(!c.remove_avu(entity, &only).await.unwrap());
     }
+    let second = at("second");
+    c.put_bytes(&second, b"x", &Put::default()).await.unwrap();
+    for (object, value) in [(&object, "1"), (&object, "2"), (&second, "it's")] {
+        let avu = Avu::new("of", value, "");
+        c.add_avu(Entity::DataObject(object), &avu).await.unwrap();
+    }
+    let mut values = Vec::new();
+    let mut pages = c.list_values(HOME, "of");
+    while let Some(page) = pages.next().await.unwrap() {
+        values.extend(page);
+    }
+    drop(pages);
+    values.sort();
+    let expected = [("it's & <o>", "1"), ("it's & <o>", "2"), ("second", "it's")];
+    assert_eq!(
+        values,
+        expected.map(|(name, value)| (name.into(), value.to_owned()))
+    );
+    assert_eq!(c.list_values(HOME, "none").next().await.unwrap(), None);
+
     let missing = at("no");
     let error = c
         .add_avu(Entity::DataObject(&missing), &Avu::new("k", "v", ""))

@@ -53,6 +53,8 @@ counts! {
     collections_created,
     /// Data objects and collections removed.
     deleted,
+    /// Data objects that the source has not, and that stay since they are of other files.
+    kept,
     /// Files and directories given up on.
     failed,
     /// Attempts made again.

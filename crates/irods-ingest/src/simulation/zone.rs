@@ -622,6 +622,16 @@ impl Session for Conversation {
         self.call(api::GEN_QUERY, of.name(), effect).await
     }
 
+    async fn list_values(
+        &mut self,
+        collection: &str,
+        _: &str,
+        _: &mut (dyn FnMut(Vec<(BString, String)>) -> ControlFlow<()> + Send),
+    ) -> Result<()> {
+        let nothing = |_: &mut Catalog, _| Ok(());
+        self.call(api::GEN_QUERY, collection, nothing).await
+    }
+
     async fn remove_avu(&mut self, _: Entity<'_>, _: &Avu) -> Result<bool> {
         unreachable!("nothing has any")
     }

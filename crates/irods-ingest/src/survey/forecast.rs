@@ -16,17 +16,17 @@ use super::{Holding, Place, Survey, SurveyError};
 use crate::broker::{Broker, Counts};
 use crate::core::choice::{EntryOptions, Targets};
 use crate::error::EntryError;
-use crate::naming;
 use crate::plan::compare::{CatalogNames, Wanted, with_catalog, with_record};
 use crate::plan::{
     CatalogState, Decision, DeleteMode, DirectoryFacts, Effect, Operation, Options, Reason,
     decide_directory, guard,
 };
 use crate::signature::{Record, Verdict};
-use crate::source::{Entry, EntryKind, Listing, MountFacts, Stat};
+use crate::source::{Entry, EntryKind, Listing, Stat};
 use crate::sync_irods;
-use crate::sync_task::{Present, as_placed, join, relative_path, was_applied};
+use crate::sync_task::{as_placed, join, was_applied};
 
+mod deletions;
 mod file;
 
 /// One entry that something would be done with, or that could not be dealt with.
@@ -51,6 +51,15 @@ pub enum Doing {
     Delete,
     /// It would stay, since it is not certain that it is gone.
     Keep(guard::Kept),
+    /// It would stay, since it is of another file: the path that it says.
+    KeepOf(String),
+    /// A collection would stay for the data objects in it that are of other files.
+    DeleteWithin {
+        /// What would be removed that is in it, collections too.
+        deleted: u64,
+        /// Objects that would stay.
+        kept: u64,
+    },
     /// It would be left out, with what is below it, for this reason.
     LeaveOut(String),
     /// It could not be looked at, or has a name that iRODS does not take.
@@ -66,6 +75,13 @@ impl fmt::Display for Doing {
             Self::Decided(decision) => decision.fmt(f),
             Self::Delete => f.write_str("delete"),
             Self::Keep(why) => write!(f, "keep ({why})"),
+            Self::KeepOf(path) => write!(f, "keep (it is of {path})"),
+            Self::DeleteWithin { deleted: 0, kept } => {
+                write!(f, "keep (of other files in it: {kept})")
+            }
+            Self::DeleteWithin { deleted, kept } => {
+                write!(f, "delete {deleted} in it (of other files: {kept})")
+            }
             Self::LeaveOut(why) => write!(f, "leave out ({why})"),
             Self::Fail(why) => write!(f, "fail ({why})"),
         }
@@ -224,7 +240,7 @@ impl Survey {
         if deletes {
             let at = (place.directory.as_slice(), place.collection.as_str());
             let present = placing.present(&self.spec, at, &listing);
-            self.deletions(&place, &record, &present, &holding, &mut day)
+            self.deletions((&place, &here), &record, &present, &holding, &mut day)
                 .await?;
         }
         Ok((day.below, (day.counts, day.foreseen)))
@@ -376,70 +392,6 @@ impl Survey {
         }
         Ok(made)
     }
-
-    /// What the zone has and the source has not.
-    async fn deletions(
-        &self,
-        place: &Place,
-        record: &Record,
-        present: &Present,
-        holding: &Holding,
-        day: &mut Day,
-    ) -> Result<(), SurveyError> {
-        let surplus = self.surplus(place, holding, present);
-        if surplus.is_empty() {
-            return Ok(());
-        }
-        let directory = relative_path(&place.directory);
-        let now = self
-            .at_source(move |source| source.mount_facts(&directory))
-            .await?
-            .ok();
-        let before = record.was_mount_point().then_some(MountFacts {
-            dev: 0,
-            is_mount_point: true,
-        });
-        let allowed = match place.directory.is_empty() {
-            true => guard::check_root(before, None, now, present.names.is_empty()),
-            false => guard::check_directory(before, None, now, true),
-        };
-        let allowed = match present.unknown {
-            true => allowed.and(Err(guard::Kept::NamesUnknown)),
-            false => allowed,
-        };
-        if allowed.is_err() {
-            // The job says so in the ledger.
-            day.counts.failed += 1;
-        }
-        let mut left = Vec::new();
-        for surplus in surplus {
-            match allowed {
-                Ok(()) if surplus.is_collection => left.push(surplus.target.clone()),
-                Ok(()) => day.counts.deleted += 1,
-                Err(_) => {}
-            }
-            day.foreseen.push(Foreseen {
-                path: surplus.path,
-                target: surplus.target,
-                what: allowed.map_or_else(Doing::Keep, |()| Doing::Delete),
-                chosen_by: None,
-            });
-        }
-        if left.is_empty() {
-            return Ok(());
-        }
-        let mut zone = self.zone.get().await?;
-        while let Some(collection) = left.pop() {
-            day.counts.deleted += 1 + zone.list_data_objects(&collection).await?.len() as u64;
-            let below = zone.list_subcollections(&collection).await?;
-            left.extend(
-                below
-                    .iter()
-                    .map(|name| naming::join(&collection, &name.to_string())),
-            );
-        }
-        Ok(())
-    }
 }
 
 /// What the pass would have made so far, whatever directory it is from.
@@ -539,7 +491,7 @@ fn outcome(what: &Doing, stat: Option<&Stat>, operation: Operation) -> Counts {
         Doing::Decided(Decision::Look) => {}
         Doing::Decided(Decision::Refuse(_)) | Doing::Fail(_) => counts.failed = 1,
         Doing::LeaveOut(_) => counts.left_out = 1,
-        Doing::Delete | Doing::Keep(_) => {}
+        Doing::Delete | Doing::Keep(_) | Doing::KeepOf(_) | Doing::DeleteWithin { .. } => {}
     }
     counts
 }

@@ -17,14 +17,14 @@ use crate::broker::BrokerError;
 use crate::core::choice::{EntryOptions, Targets, choose_directory};
 use crate::core::rules::{RuleError, RuleHandler};
 use crate::core::{EventHandler, NoHandler};
-use crate::naming;
-use crate::plan::{Operation, guard};
+use crate::plan::Operation;
 use crate::source::s3::Requests;
 use crate::source::{Filter, FilterError, Listing, Source, SourceError};
 use crate::spec::JobSpec;
-use crate::sync_task::{Placing, Present, join, relative_path};
+use crate::sync_task::{Placing, join, relative_path};
 
 pub mod forecast;
+mod surplus;
 pub mod verify;
 
 /// What is looked at, and through what.
@@ -79,16 +79,6 @@ struct Place {
     blocked: bool,
     /// What is remembered of it does not count.
     fresh: bool,
-}
-
-/// A name that a collection has and its directory has not.
-#[derive(Debug)]
-struct Surplus {
-    /// Absolute path in the source of what would have that name.
-    path: Vec<u8>,
-    /// Logical path.
-    target: String,
-    is_collection: bool,
 }
 
 /// What a collection holds.
@@ -307,32 +297,5 @@ impl Survey {
         let source = self.source.clone();
         let looked = tokio::task::spawn_blocking(move || look(source.as_ref())).await;
         looked.map_err(|_| SurveyError::Lost)
-    }
-
-    /// What a collection has and its directory has not: data objects first, then collections, each in byte order. Where entries
-    /// may be put anywhere nobody can tell.
-    fn surplus(&self, place: &Place, holding: &Holding, present: &Present) -> Vec<Surplus> {
-        if self.targets() == Targets::Anywhere {
-            return Vec::new();
-        }
-        let collection = &place.collection;
-        let surplus = |name: &[u8], is_collection| {
-            let text = String::from_utf8_lossy(name);
-            let names = naming::source_names(&text);
-            let entry = names.first().map_or(name, |name| name.as_slice());
-            Surplus {
-                path: self.spec.absolute(&join(&place.directory, entry)),
-                target: naming::join(collection, &text),
-                is_collection,
-            }
-        };
-        let objects = holding.objects.keys().map(|name| name.as_slice());
-        let objects = guard::gone(objects, &present.names).into_iter();
-        let collections = holding.collections.iter().map(|name| name.as_slice());
-        let collections = guard::gone(collections, &present.names).into_iter();
-        objects
-            .map(|name| surplus(name, false))
-            .chain(collections.map(|name| surplus(name, true)))
-            .collect()
     }
 }

@@ -5,7 +5,8 @@
 //! and modification time. An uploaded one has a good replica of its size that is not older than the file; one that PUT left
 //! alone only has to be there. Copies that are stale beside the good one are the zone's own affair.
 //!
-//! What is left out by an exclusion is neither missing nor surplus.
+//! What is left out by an exclusion is neither missing nor surplus. Nor is surplus what other files have claimed, with the collections
+//! that it is in.
 
 use std::fmt;
 use std::io::Read;
@@ -258,12 +259,20 @@ impl Survey {
         }
         let at = (place.directory.as_slice(), place.collection.as_str());
         let present = placing.present(&self.spec, at, &listing);
-        let surplus = self.surplus(&place, &holding, &present).into_iter();
-        found.extend(surplus.map(|surplus| Difference {
-            path: surplus.path,
-            target: surplus.target,
-            what: What::Surplus,
-        }));
+        let here = (&place, &here);
+        for surplus in self.surplus(here, &holding, &present).await? {
+            let is_surplus = match surplus.is_collection {
+                true => self.content(here, &surplus.target, true).await?.surplus > 0,
+                false => surplus.of.is_none(),
+            };
+            if is_surplus {
+                found.push(Difference {
+                    path: surplus.path,
+                    target: surplus.target,
+                    what: What::Surplus,
+                });
+            }
+        }
         Ok((below, (part, found)))
     }
 

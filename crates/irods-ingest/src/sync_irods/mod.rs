@@ -36,7 +36,10 @@ mod upload_file;
 
 pub(crate) use annotate::decorate;
 use annotate::{annotate, annotate_again};
-pub(crate) use claim::{BEFORE, Meeting, Owner, Standing, claim, is_claimed, stand, taken};
+pub(crate) use claim::{
+    BEFORE, Claims, Meeting, Owner, Standing, claim, claims, claims_patiently, is_claimed,
+    names_within, stand, taken,
+};
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};

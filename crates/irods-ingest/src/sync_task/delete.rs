@@ -5,75 +5,29 @@
 //!
 //! A collection whose directory is gone is taken apart: its objects in chunks, its sub-collections by tasks of their own. Whoever
 //! empties a collection removes it and tries the one above, up to the one whose directory is gone.
+//!
+//! Data objects that other files have claimed stay ([`kept`](super::kept)), and so do the collections that they are in. That is found out
+//! once for a collection when its tasks are queued, and once more before each of these begins, which may be much later.
 
 use irods_client::protocol::path;
 
+use super::kept::leave_alone;
 use super::pages::list;
 use super::placing::{Placing, Present, check_gone};
 use super::task::relative_path;
-use super::{DeleteTask, Deletion, PathTask, Task, TaskEnd, failure};
+use super::{DeleteTask, Deletion, Task, TaskEnd, failure};
 use crate::broker::limits::MAX_CHILDREN;
 use crate::broker::{Completion, Counts, Fatal, Leased, NewTask, Spawned};
 use crate::context::JobContext;
 use crate::core::choice::{EntryOptions, Targets};
 use crate::error::{EntryError, SyncError, TIMED_OUT};
 use crate::naming;
-use crate::plan::compare::CatalogNames;
 use crate::plan::guard;
-use crate::source::MountFacts;
 use crate::sync_irods;
 
-/// The tasks that delete what the catalog has and the listing has not, or why none of it may be deleted. `before` says whether
-/// the directory was a mount point at the last scan, `at_start` where the root sat when the pass began.
-pub(super) fn plan(
-    context: &JobContext,
-    (task, here): (&PathTask, &EntryOptions),
-    catalog: &CatalogNames,
-    present: &Present,
-    mounts: Mounts,
-) -> Result<Vec<Task>, guard::Kept> {
-    let directory = task.directory.as_slice();
-    let gone = |names: Vec<&[u8]>| -> Vec<String> {
-        let gone = guard::gone(names, &present.names);
-        // A name that is not text cannot be one that we made.
-        gone.into_iter()
-            .filter_map(|name| std::str::from_utf8(name).ok())
-            .map(str::to_owned)
-            .collect()
-    };
-    let objects = gone(catalog.data_objects().collect());
-    let collections = gone(catalog.collections().collect());
-    if objects.is_empty() && collections.is_empty() {
-        return Ok(Vec::new());
-    }
-    match directory {
-        [] => guard::check_root(
-            mounts.before,
-            mounts.at_start,
-            mounts.now,
-            present.names.is_empty(),
-        )?,
-        _ => guard::check_directory(mounts.before, mounts.at_start, mounts.now, true)?,
-    }
-    if present.unknown {
-        return Err(guard::Kept::NamesUnknown);
-    }
-    let chunk = context.spec.options.files_per_task.max(1);
-    let objects = objects
-        .chunks(chunk)
-        .map(|names| Deletion::Objects(names.to_vec()));
-    let collections = collections.iter().map(|name| {
-        let collection = naming::join(&here.target, name);
-        Deletion::Collection {
-            top: collection.clone(),
-            collection,
-        }
-    });
-    Ok(objects
-        .chain(collections)
-        .map(|what| Task::Delete(DeleteTask::new(directory, task.collection.clone(), what)))
-        .collect())
-}
+mod plan;
+
+pub(super) use plan::{Mounts, plan};
 
 /// The directory whose entry is gone.
 struct Of {
@@ -118,14 +72,6 @@ async fn present(
     Ok(placing.present(&context.spec, place, &listing))
 }
 
-/// Where a directory sits and sat among the mounts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mounts {
-    pub(super) before: Option<MountFacts>,
-    pub(super) at_start: Option<MountFacts>,
-    pub(super) now: Option<MountFacts>,
-}
-
 /// Runs the task. What fails is tried again as often as the job says, like files.
 ///
 /// # Errors
@@ -146,6 +92,14 @@ pub(super) async fn delete(
         }
         (_, Err(why)) => return Err(why),
     };
+    match leave_claimed(context, &mut task, &of).await {
+        Ok(kept) => completion.counts.kept += kept,
+        Err(SyncError::Entry(error)) => {
+            failure::deletion(&of.here, task, &error, &mut completion);
+            return Ok(TaskEnd::complete(completion));
+        }
+        Err(why) => return Err(why),
+    }
     let done = match &task.what {
         Deletion::Objects(objects) => {
             delete_objects(
@@ -195,6 +149,24 @@ pub(super) async fn delete(
         Err(why) if completion.retries.is_empty() => Err(why),
         Err(SyncError::Drained) => Ok(TaskEnd::complete(completion)),
         Err(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
+    }
+}
+
+/// Takes out of a task what has been claimed meanwhile; how much that is.
+async fn leave_claimed(
+    context: &JobContext,
+    task: &mut DeleteTask,
+    of: &Of,
+) -> Result<u64, SyncError> {
+    let place = (task.directory.as_slice(), &of.here);
+    match &mut task.what {
+        Deletion::Objects(objects) => leave_alone(context, place, &of.here.target, objects).await,
+        Deletion::Within {
+            collection,
+            objects,
+            ..
+        } => leave_alone(context, place, collection, objects).await,
+        Deletion::Collection { .. } => Ok(0),
     }
 }
 
@@ -296,7 +268,9 @@ async fn delete_collection(
         .collect::<Result<Vec<_>, _>>()?;
     objects.sort_unstable();
     collections.sort_unstable();
-    if objects.is_empty() && collections.is_empty() {
+    let place = (task.directory.as_slice(), &of.here);
+    let kept = leave_alone(context, place, collection, &mut objects).await?;
+    if objects.is_empty() && collections.is_empty() && kept == 0 {
         return remove_emptied(context, (task, of), collection, top, completion).await;
     }
     let chunk = context.spec.options.files_per_task.max(1);
@@ -327,6 +301,7 @@ async fn delete_collection(
             break;
         }
     }
+    completion.counts.kept += kept;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ use crate::source::{self, FilterError, SourceError};
 use crate::spec::{JobOptions, JobSpec};
 
 /// A job as it is asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct JobRequest<'a> {
     /// Its name; one is made if there is none.
     pub name: Option<String>,

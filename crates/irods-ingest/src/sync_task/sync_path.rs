@@ -187,16 +187,17 @@ async fn scan(
             at_start: task.mount,
             now: Some(mount),
         };
-        match delete::plan(context, (task, here), catalog, &present, mounts) {
-            Ok(tasks) => {
-                for task in &tasks {
-                    if let Flow::Stopping = children.make_room(&completion.counts).await? {
-                        return Ok(());
-                    }
-                    children.push(task)?;
-                }
+        let plan = delete::plan(context, (task, here), catalog, &present, mounts).await?;
+        for task in &plan.tasks {
+            if let Flow::Stopping = children.make_room(&completion.counts).await? {
+                return Ok(());
             }
-            Err(kept) => failure::kept(context, task, here.delete_mode, &kept, completion),
+            children.push(task)?;
+        }
+        // Not among the counts that go with a cursor: whoever goes on from there plans again.
+        completion.counts.kept += plan.kept;
+        if let Some(why) = &plan.refused {
+            failure::kept(context, task, here.delete_mode, why, completion);
         }
     }
     if here.delete_mode != DeleteMode::DoNotDelete && !deletes && task.directory.is_empty() {

@@ -153,18 +153,23 @@ impl Site {
         hooks: JobHooks,
         interval: Option<Duration>,
     ) -> Job {
+        let source = &self.source();
+        self.started(JobRequest {
+            name: Some(name.to_owned()),
+            source,
+            target: TARGET,
+            options,
+            interval,
+            owner: None,
+            hooks,
+        })
+        .await
+    }
+
+    async fn started(&self, request: JobRequest<'_>) -> Job {
         let broker: &dyn Broker = self.broker.as_ref();
         for _ in 0..1000 {
-            let request = JobRequest {
-                name: Some(name.to_owned()),
-                source: &self.source(),
-                target: TARGET,
-                options: options.clone(),
-                interval,
-                owner: None,
-                hooks,
-            };
-            match start_synchronization(broker, &self.pool, request).await {
+            match start_synchronization(broker, &self.pool, request.clone()).await {
                 Ok(started) => return started.job().clone(),
                 Err(error) if self.harsh.is_none() => panic!("{error}"),
                 Err(error) => eprintln!("not started: {error}"),
@@ -239,13 +244,31 @@ impl Site {
         self.run_with(options, Arc::new(NoHandler)).await
     }
 
-    pub async fn run_with(&self, mut options: JobOptions, handler: Arc<dyn EventHandler>) -> Job {
+    pub async fn run_with(&self, options: JobOptions, handler: Arc<dyn EventHandler>) -> Job {
+        self.run_from(&self.source(), options, handler).await
+    }
+
+    /// The same of another source.
+    pub async fn run_from(
+        &self,
+        source: &Path,
+        mut options: JobOptions,
+        handler: Arc<dyn EventHandler>,
+    ) -> Job {
         let may_be_locked = options.operation.uploads() || options.deletes();
         if self.harsh.is_some() && may_be_locked {
             options.max_retries = options.max_retries.max(HARSH_RETRIES);
         }
-        let name = format!("job-{}", uuid::Uuid::new_v4());
-        let job = self.start(&name, options).await;
+        let request = JobRequest {
+            name: Some(format!("job-{}", uuid::Uuid::new_v4())),
+            source,
+            target: TARGET,
+            options,
+            interval: None,
+            owner: None,
+            hooks: JobHooks::default(),
+        };
+        let job = self.started(request).await;
         let (worker, _told) = self.worker(job.id, 2, handler);
         worker
             .run()

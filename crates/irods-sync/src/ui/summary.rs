@@ -37,6 +37,7 @@ fn lines(counts: &Counts, failed_before: u64) -> Vec<String> {
         (counts.metadata_only, "with new times only"),
         (counts.retried, "tried again"),
         (counts.deleted, "removed"),
+        (counts.kept, "kept for other files"),
         (failed_before, "failed before"),
         (counts.requests_repeated, "S3 requests made again"),
     ] {
