@@ -58,6 +58,8 @@ pub struct WorkerOptions {
     pub max_rate: Option<NonZeroU64>,
     /// The most requests to S3 servers that are under way at the same time, at least 1.
     pub s3_max_requests: u16,
+    /// How long an S3 server may say nothing before a request to it is made again.
+    pub s3_timeout: Duration,
 }
 
 impl WorkerOptions {
@@ -72,6 +74,7 @@ impl WorkerOptions {
             name: None,
             max_rate: None,
             s3_max_requests: Requests::MOST,
+            s3_timeout: Requests::SILENCE,
         }
     }
 }
@@ -149,7 +152,10 @@ impl Worker {
             python: None,
             handler,
             watcher,
-            shared: Arc::new(Shared::new(options.max_rate, options.s3_max_requests)),
+            shared: Arc::new(Shared::new(
+                options.max_rate,
+                Requests::new(options.s3_max_requests, options.s3_timeout),
+            )),
             options,
             shutdown,
         }

@@ -294,6 +294,7 @@ async fn work(
     options.until_ended = Some(job.id);
     options.max_rate = args.worker.max_rate;
     options.s3_max_requests = args.worker.s3_max_requests;
+    options.s3_timeout = Duration::from_secs(args.worker.s3_timeout);
     let worker = Worker::new(
         broker.clone(),
         zone.pool.clone(),

@@ -1,6 +1,7 @@
 //! `worker`: takes tasks of all jobs until told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ingest::core::NoHandler;
 use ingest::sync_task::LogTasks;
@@ -57,6 +58,7 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
     options.name = args.fleet.name.clone();
     options.max_rate = args.worker.max_rate;
     options.s3_max_requests = args.worker.s3_max_requests;
+    options.s3_timeout = Duration::from_secs(args.worker.s3_timeout);
     options.filter.queues = Some(args.fleet.queues.clone());
     ui::note(&format!(
         "worker {} takes tasks, as {user} at {}",

@@ -284,7 +284,7 @@ fn source(site: &Site, bucket: &Bucket) -> S3 {
         keypair: site.path("keys").into_os_string().into_encoded_bytes(),
         ..Access::default()
     };
-    let requests = Requests::new(Requests::MOST);
+    let requests = Requests::new(Requests::MOST, Requests::SILENCE);
     S3::at(Path::new("/bucket/p"), access, false, requests).unwrap()
 }
 

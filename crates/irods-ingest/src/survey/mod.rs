@@ -132,7 +132,7 @@ impl Survey {
     pub fn new(spec: JobSpec, zone: Pool, at_once: usize) -> Result<Self, SurveyError> {
         let spec = Arc::new(spec);
         Ok(Survey {
-            source: spec.open_source(Requests::new(Requests::MOST))?,
+            source: spec.open_source(Requests::new(Requests::MOST, Requests::SILENCE))?,
             filter: Arc::new(spec.options.filter()?),
             handler: RuleHandler::around(&spec, Arc::new(NoHandler))?,
             spec,

@@ -1,83 +1,16 @@
 //! What a scan queues, in batches, each with the cursor that whoever runs the task again goes on from.
 
-use serde::{Deserialize, Serialize};
-
+use super::cursor::Cursor;
 use super::sync_path::Found;
 use super::task::join;
 use super::{FileItem, FilesTask, PathTask, Task};
 use crate::broker::limits::MAX_CHILDREN;
-use crate::broker::{Counts, Leased, NewTask, SegmentId, Spawned};
-use crate::bytes_text;
+use crate::broker::{Counts, Leased, NewTask, Spawned};
 use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
 use crate::plan::Operation;
 use crate::plan::compare::Presence;
 use crate::source::{Entry, EntryKind, s3};
-
-/// Where a task that was interrupted goes on.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Cursor {
-    /// The end of the last page that is done with.
-    page: Option<s3::Mark>,
-    /// [Place](crate::source::Source::place) of the last entry behind it that is done with.
-    #[serde(with = "bytes_text")]
-    after: Vec<u8>,
-    counts: Counts,
-    /// Whether the pages before have something that is accounted for at the end.
-    look_back: bool,
-    /// Segments of the record that were there before anything was queued, and do not count any more.
-    pub(super) stale: Vec<SegmentId>,
-}
-
-impl Cursor {
-    /// That of a task; none if it is run for the first time.
-    pub(super) fn of(leased: &Leased) -> Result<Option<Self>, SyncError> {
-        match leased.cursor.as_slice() {
-            [] => Ok(None),
-            bytes => serde_json::from_slice(bytes).map(Some).map_err(|_| {
-                SyncError::Entry(EntryError::new(
-                    "BAD_CURSOR",
-                    "the task's cursor is unreadable",
-                ))
-            }),
-        }
-    }
-
-    /// What was counted.
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// The page after which the listing can go on, if what is before it is not needed.
-    pub(super) fn skips_to(&self) -> Option<&s3::Mark> {
-        self.page.as_ref().filter(|_| !self.look_back)
-    }
-
-    /// Whether an entry is done with.
-    pub(super) fn has_passed(&self, entry: &Entry, place: &[u8]) -> bool {
-        let page = self.page.as_ref();
-        page.is_some_and(|page| page.has_passed(&entry.name, place))
-            || place <= self.after.as_slice()
-    }
-
-    /// Something before the end has to be accounted for at the end.
-    pub(super) fn look_back(&mut self) {
-        self.look_back = true;
-    }
-
-    /// All of a page is done with. False if that was known.
-    fn pass(&mut self, page: &s3::Mark) -> bool {
-        if let Some(known) = &self.page
-            && !page.is_behind(known)
-        {
-            return false;
-        }
-        self.page = Some(page.clone());
-        self.after.clear();
-        true
-    }
-}
 
 pub(super) enum Flow {
     GoOn,
@@ -87,7 +20,7 @@ pub(super) enum Flow {
 /// Children on their way into the queue.
 pub(super) struct Children<'a> {
     context: &'a JobContext,
-    leased: &'a Leased,
+    pub(super) leased: &'a Leased,
     task: &'a PathTask,
     pub(super) batch: Vec<NewTask>,
     chunk: Vec<FileItem>,
@@ -169,6 +102,7 @@ impl<'a> Children<'a> {
                     fresh,
                     collection: collection
                         .filter(|collection| *collection != self.context.logical(&directory)),
+                    cursor: Vec::new(),
                 }))?;
             }
         }
@@ -218,8 +152,7 @@ impl<'a> Children<'a> {
     pub(super) async fn flush(&mut self, counts: &Counts) -> Result<Flow, SyncError> {
         self.close_chunk()?;
         self.cursor.counts = *counts;
-        let cursor = serde_json::to_vec(&self.cursor)
-            .map_err(|error| SyncError::Entry(EntryError::new("BAD_CURSOR", error.to_string())))?;
+        let cursor = self.cursor.encoded()?;
         let batch = std::mem::take(&mut self.batch);
         *self.queued = true;
         match self

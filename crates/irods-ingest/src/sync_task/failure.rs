@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cursor::Cursor;
 use super::task::join;
 use super::{DeleteTask, Deletion, FileItem, FilesTask, PathTask, Task, TaskError};
 use crate::broker::{Completion, Failure, Leased, NewTask};
@@ -77,7 +78,7 @@ pub(super) fn retry_files(
     }
 }
 
-/// Accounts for a directory whose contents could not be seen.
+/// Accounts for a directory whose contents could not be seen, or only up to its cursor.
 pub(super) fn directory(
     context: &JobContext,
     task: &PathTask,
@@ -112,6 +113,15 @@ pub(super) fn directory(
     completion.failures.push(failure);
 }
 
+/// The directory once more, all of it.
+fn from_beginning(task: &PathTask) -> Task {
+    Task::SyncPath(PathTask {
+        attempts: 0,
+        cursor: Vec::new(),
+        ..task.clone()
+    })
+}
+
 /// Accounts for a name whose facts the scan could not learn.
 pub(super) fn unknown_entry(
     context: &JobContext,
@@ -122,7 +132,7 @@ pub(super) fn unknown_entry(
 ) {
     completion.counts.failed += 1;
     let absolute = context.absolute(&join(&path.directory, name));
-    let again = Task::SyncPath(path.clone());
+    let again = from_beginning(path);
     completion
         .failures
         .push(record(absolute, "sync_path", error, 1, &again));
@@ -138,7 +148,7 @@ pub(super) fn kept(
 ) {
     completion.counts.failed += 1;
     let error = EntryError::new(DELETION_REFUSED, why.to_string());
-    let again = Task::SyncPath(task.clone());
+    let again = from_beginning(task);
     let path = context.absolute(&task.directory);
     completion
         .failures
@@ -204,8 +214,9 @@ pub(super) fn deletion(
 }
 
 /// A task whose lease ran out too often: files are tried one by one, a single entry is given up.
-pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Completion {
+pub(super) fn abandoned(context: &JobContext, task: Task, leased: &Leased) -> Completion {
     let mut completion = Completion::default();
+    let expiries = leased.expiries;
     let error = EntryError::new(
         "WORKER_LOST",
         format!("{expiries} workers were lost while they worked on it"),
@@ -241,7 +252,13 @@ pub(super) fn abandoned(context: &JobContext, task: Task, expiries: u32) -> Comp
                 );
             }
         }
-        Task::SyncPath(task) => {
+        Task::SyncPath(mut task) => {
+            if let Ok(Some(cursor)) = Cursor::of(leased, &task)
+                && let Ok(reached) = cursor.of_another_attempt()
+            {
+                completion.counts = cursor.counts;
+                task.cursor = reached;
+            }
             directory(context, &task, NEVER, &error, &mut completion);
         }
         Task::Delete(task) => abandoned_deletion(context, task, &error, &mut completion),

@@ -269,6 +269,7 @@ pub(super) async fn restart(context: &JobContext) -> Result<TaskEnd, SyncError> 
         mount: Some(mount),
         collection: None,
         fresh: false,
+        cursor: Vec::new(),
     });
     let root = root
         .to_new_task()

@@ -20,6 +20,7 @@ use crate::context::JobContext;
 use crate::error::SyncError;
 
 mod children;
+mod cursor;
 mod delete;
 mod failure;
 mod irods_task;
@@ -69,11 +70,7 @@ impl TaskEnd {
 /// What concerns more than single entries; see [`SyncError`].
 pub async fn run(context: &JobContext, leased: &Leased, task: Task) -> Result<TaskEnd, SyncError> {
     if leased.expiries >= MAX_EXPIRIES {
-        return Ok(TaskEnd::complete(failure::abandoned(
-            context,
-            task,
-            leased.expiries,
-        )));
+        return Ok(TaskEnd::complete(failure::abandoned(context, task, leased)));
     }
     match task {
         Task::Restart => job::restart(context).await,

@@ -17,7 +17,8 @@ use std::time::Duration;
 use bstr::BString;
 use irods_client::protocol::path;
 
-use super::children::{Children, Cursor, Flow};
+use super::children::{Children, Flow};
+use super::cursor::Cursor;
 use super::pages::{Page, Pages};
 use super::placing::{Placing, Present, placing};
 use super::sync_dir::{Known, sync_dir};
@@ -42,29 +43,21 @@ pub(super) async fn sync_path(
     leased: &Leased,
     task: PathTask,
 ) -> Result<TaskEnd, SyncError> {
-    let mut completion = Completion::default();
-    let mut queued = false;
+    let mut run = Run::default();
     let here = here(context, &task).await;
-    match scan(
-        context,
-        leased,
-        (&task, &here),
-        &mut completion,
-        &mut queued,
-    )
-    .await
-    {
-        Ok(()) => Ok(TaskEnd::complete(completion)),
+    match scan(context, leased, (&task, &here), &mut run).await {
+        Ok(()) => Ok(TaskEnd::complete(run.completion)),
         Err(SyncError::Entry(error)) => {
-            // What was counted stays counted. Once something is queued, another attempt would queue it again.
-            let retries = match queued {
-                true => failure::NEVER,
-                false => here.retries,
+            // What was counted and is queued stays so: another attempt goes on behind it.
+            let mut completion = run.completion;
+            let task = PathTask {
+                cursor: run.reached,
+                ..task
             };
-            failure::directory(context, &task, retries, &error, &mut completion);
+            failure::directory(context, &task, here.retries, &error, &mut completion);
             Ok(TaskEnd::complete(completion))
         }
-        Err(SyncError::Drained) if queued => Ok(TaskEnd::Release(Duration::ZERO)),
+        Err(SyncError::Drained) if run.queued => Ok(TaskEnd::Release(Duration::ZERO)),
         // The collection may have been made. A task that is given back says nothing of that.
         Err(SyncError::Drained) => {
             let rest = Task::SyncPath(PathTask {
@@ -77,6 +70,16 @@ pub(super) async fn sync_path(
         }
         Err(other) => Err(other),
     }
+}
+
+/// What a run of the task has done.
+#[derive(Default)]
+struct Run {
+    completion: Completion,
+    /// Whether anything is in the queue already.
+    queued: bool,
+    /// The cursor of another attempt, if this one fails.
+    reached: Vec<u8>,
 }
 
 /// What counts for the directory itself.
@@ -95,9 +98,13 @@ async fn scan(
     context: &JobContext,
     leased: &Leased,
     (task, here): (&PathTask, &EntryOptions),
-    completion: &mut Completion,
-    queued: &mut bool,
+    run: &mut Run,
 ) -> Result<(), SyncError> {
+    let Run {
+        completion,
+        queued,
+        reached,
+    } = run;
     if let Some(wrong) = &here.wrong {
         return Err(SyncError::Entry(wrong.clone()));
     }
@@ -105,29 +112,51 @@ async fn scan(
         completion.counts = sync_entry::left_out();
         return Ok(());
     }
-    let cursor = Cursor::of(leased)?;
+    let cursor = Cursor::of(leased, task)?;
     if let Some(cursor) = &cursor {
-        completion.counts = cursor.counts();
+        *reached = cursor.of_another_attempt()?;
+        completion.counts = cursor.counts;
         *queued = true;
     }
-    let mut remembered = remember(context, task, here).await?;
-    let stale = match &cursor {
-        Some(cursor) => cursor.stale.clone(),
-        None if task.fresh => remembered.ids(),
-        None => Vec::new(),
-    };
-    let counts = |segment: &Segment| !stale.contains(&segment.id);
-    remembered.segments.retain(counts);
+    let first = cursor.is_none();
+    let cursor = cursor.unwrap_or_default();
+    let remembered = remember(context, (task, here), (first, cursor.stale)).await?;
+    let mut children = Children::new(context, leased, task, cursor, queued);
+    children.cursor.stale = remembered.stale.iter().copied().max();
+    let done = walk(
+        context,
+        (task, here),
+        &remembered,
+        first,
+        &mut children,
+        completion,
+    )
+    .await;
+    if let Err(SyncError::Entry(_)) = &done
+        && !children.cursor.is_at_beginning()
+    {
+        children.close_chunk()?;
+        *reached = children.cursor.of_another_attempt()?;
+        completion.children = children.batch;
+    }
+    done
+}
+
+/// Goes through the listing, and accounts for what is known at its end.
+async fn walk(
+    context: &JobContext,
+    (task, here): (&PathTask, &EntryOptions),
+    remembered: &Remembered,
+    first: bool,
+    children: &mut Children<'_>,
+    completion: &mut Completion,
+) -> Result<(), SyncError> {
     let record = remembered.record();
     let catalog = remembered.catalog.as_ref();
     let deletes = deletes(context, here);
-    let from = cursor.as_ref().and_then(Cursor::skips_to);
-    let from = from.filter(|_| !deletes).cloned();
-    let mut scanned = Scanned::new(&remembered, &record, from.is_none());
-    let first = cursor.is_none();
-    let mut children = Children::new(context, leased, task, cursor.unwrap_or_default(), queued);
-    children.cursor.stale.clone_from(&stale);
     let done = children.cursor.clone();
+    let from = done.skips_to().filter(|_| !deletes).cloned();
+    let mut scanned = Scanned::new(remembered, &record, from.is_none());
     let place = (task.directory.as_slice(), here.target.as_str());
     let mut present = Present::default();
     let mut pages = Pages::new(context, &task.directory, here.operation, from);
@@ -138,7 +167,7 @@ async fn scan(
         // A cursor says that the collection was there before anything below it was queued.
         if first && facts.is_none() {
             let known = remembered.of_directory(context, &record, task, listing);
-            let redelivered = leased.expiries > 0 || task.redelivered;
+            let redelivered = children.leased.expiries > 0 || task.redelivered;
             let directory = (task.directory.as_slice(), here);
             completion.counts += match sync_dir(context, directory, known, redelivered).await {
                 Err(SyncError::LeftOut(_)) => {
@@ -203,8 +232,7 @@ async fn scan(
     if here.delete_mode != DeleteMode::DoNotDelete && !deletes && task.directory.is_empty() {
         context.broker.note(context.job, NOT_DELETED).await?;
     }
-    completion.children = children.batch;
-    scanned.stale = stale;
+    completion.children = std::mem::take(&mut children.batch);
     let seen = (&mount, &directory, seen_at);
     scanned.finish(context, (task, here), seen, completion);
     Ok(())
@@ -223,13 +251,16 @@ pub(super) fn deletes(context: &JobContext, here: &EntryOptions) -> bool {
 /// what comes into being in between is seen as new, never as gone.
 struct Remembered {
     segments: Vec<Segment>,
+    /// Segments that do not count any more.
+    stale: Vec<SegmentId>,
     catalog: Option<CatalogNames>,
 }
 
+/// Nothing that was there before a fresh task was run for the first time counts; later runs know which is the last of that.
 async fn remember(
     context: &JobContext,
-    task: &PathTask,
-    here: &EntryOptions,
+    (task, here): (&PathTask, &EntryOptions),
+    (first, last_stale): (bool, Option<SegmentId>),
 ) -> Result<Remembered, SyncError> {
     let options = &context.spec.options;
     let catalog = match options.compare_catalog || deletes(context, here) {
@@ -246,7 +277,16 @@ async fn remember(
             context.broker.signatures(&key).await?
         }
     };
-    Ok(Remembered { segments, catalog })
+    let is_stale = |segment: &Segment| match first {
+        true => task.fresh,
+        false => Some(segment.id) <= last_stale,
+    };
+    let (stale, segments): (Vec<_>, Vec<_>) = segments.into_iter().partition(is_stale);
+    Ok(Remembered {
+        segments,
+        stale: stale.into_iter().map(|segment| segment.id).collect(),
+        catalog,
+    })
 }
 
 impl Remembered {
@@ -436,8 +476,6 @@ struct Scanned<'a> {
     errors: Vec<(BString, EntryError)>,
     /// What is to be forgotten.
     forgotten: signature::Segment,
-    /// Segments that do not count any more.
-    stale: Vec<SegmentId>,
 }
 
 impl<'a> Scanned<'a> {
@@ -448,7 +486,6 @@ impl<'a> Scanned<'a> {
             names: (all && !remembered.segments.is_empty()).then(Names::default),
             errors: Vec::new(),
             forgotten: signature::Segment::new(),
-            stale: Vec::new(),
         }
     }
 
@@ -529,10 +566,10 @@ impl<'a> Scanned<'a> {
                 bytes: place.into_bytes(),
             });
         }
-        if !self.stale.is_empty() {
+        if !self.remembered.stale.is_empty() {
             completion.compactions.push(Compaction {
                 key,
-                replaces: self.stale,
+                replaces: self.remembered.stale.clone(),
                 bytes: Vec::new(),
             });
             return;

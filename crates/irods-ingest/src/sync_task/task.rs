@@ -17,7 +17,7 @@ use crate::signature::Verdict;
 use crate::source::{MountFacts, Stat};
 
 /// The format of payloads. A task of another one is not guessed at.
-const FORMAT: u8 = 2;
+pub(super) const FORMAT: u8 = 3;
 
 /// Why a payload is not a task.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +77,9 @@ pub struct PathTask {
     pub collection: Option<String>,
     /// What is remembered of it is not of what is in this collection: the directory was elsewhere, or gone, or its collection was.
     pub fresh: bool,
+    /// Where an attempt that failed in the middle had come to; empty for the beginning.
+    #[serde(with = "bytes_text")]
+    pub cursor: Vec<u8>,
 }
 
 /// See [`Task::Delete`]. What is deleted was called for by one name that is gone from one directory of the source.
@@ -337,6 +340,7 @@ mod tests {
             }),
             collection: Some("/z/elsewhere".into()),
             fresh: false,
+            cursor: b"\xff".to_vec(),
         };
         let mut tasks = vec![Task::Restart, Task::SyncPath(path), files()];
         let delete = |what| Task::Delete(DeleteTask::new(b"d", None, what));
@@ -365,7 +369,7 @@ mod tests {
         }
         assert_eq!(
             said(b"{\"sync_path\":{}}"),
-            "its format is 123, and this version reads 2"
+            "its format is 123, and this version reads 3"
         );
         // A list that says that it is longer than memory.
         said(&[

@@ -56,11 +56,11 @@ impl Drop for Listed<'_> {
 }
 
 impl Shared {
-    pub(super) fn new(max_rate: Option<NonZeroU64>, s3_max_requests: u16) -> Self {
+    pub(super) fn new(max_rate: Option<NonZeroU64>, requests: Arc<Requests>) -> Self {
         Shared {
             breaker: Breaker::default(),
             throttle: max_rate.map(|rate| Arc::new(Throttle::new(rate))),
-            requests: Requests::new(s3_max_requests),
+            requests,
             meter: Mutex::default(),
             doing: Mutex::default(),
         }

@@ -113,6 +113,9 @@ pub struct WorkerFlags {
     /// Requests of this process to S3 servers at the same time; further ones wait
     #[arg(long, value_name = "N", default_value_t = Requests::MOST, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub s3_max_requests: u16,
+    /// Make a request to an S3 server again that it says nothing to for so long, before its answer or in it
+    #[arg(long, value_name = "SECONDS", default_value_t = Requests::SILENCE.as_secs(), value_parser = at_least_one)]
+    pub s3_timeout: u64,
 }
 
 fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What is done with a request.
 pub enum Verdict {
@@ -12,6 +13,12 @@ pub enum Verdict {
     Instead(String),
     /// The proxy answers with this.
     Answer(String),
+    /// The server's answer ends after so many bytes.
+    Cut(u64),
+    /// After so many bytes of the server's answer no more comes until who asked goes away.
+    Stall(u64),
+    /// The server's answer comes in so many pieces, with a pause after each.
+    Slowly(usize, Duration),
 }
 
 /// Runs until it is dropped.
@@ -63,24 +70,40 @@ fn pass(mut client: TcpStream, port: u16, judge: &impl Fn(&str) -> Verdict) -> O
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).ok()?;
-    let head = match judge(&head) {
-        Verdict::Pass => Ok(head),
-        Verdict::Instead(head) => Ok(head),
-        Verdict::Answer(answer) => Err(answer),
-    };
-    match head {
-        Err(answer) => client.write_all(answer.as_bytes()).ok()?,
-        Ok(head) => {
-            let mut server = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
-            let (line, rest) = head.split_once("\r\n")?;
-            let last = format!("{line}\r\nConnection: close\r\n{rest}");
-            server.write_all(last.as_bytes()).ok()?;
-            std::io::copy(&mut server, &mut client).ok()?;
+    let mut ends = true;
+    match judge(&head) {
+        Verdict::Pass => pass_on(&head, port, &mut client, u64::MAX)?,
+        Verdict::Instead(head) => pass_on(&head, port, &mut client, u64::MAX)?,
+        Verdict::Answer(answer) => client.write_all(answer.as_bytes()).ok()?,
+        Verdict::Cut(bytes) => pass_on(&head, port, &mut client, bytes)?,
+        Verdict::Stall(bytes) => {
+            pass_on(&head, port, &mut client, bytes)?;
+            ends = false;
+        }
+        Verdict::Slowly(pieces, pause) => {
+            let mut answer = Vec::new();
+            pass_on(&head, port, &mut answer, u64::MAX)?;
+            for piece in answer.chunks(answer.len().div_ceil(pieces)) {
+                client.write_all(piece).ok()?;
+                std::thread::sleep(pause);
+            }
         }
     }
-    client.shutdown(Shutdown::Write).ok()?;
+    if ends {
+        client.shutdown(Shutdown::Write).ok()?;
+    }
     // Heard to its end, so that nothing is lost on the way.
     std::io::copy(&mut client, &mut std::io::sink()).ok()?;
+    Some(())
+}
+
+/// So many bytes of what the server answers.
+fn pass_on(head: &str, port: u16, client: &mut impl Write, bytes: u64) -> Option<()> {
+    let mut server = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
+    let (line, rest) = head.split_once("\r\n")?;
+    let last = format!("{line}\r\nConnection: close\r\n{rest}");
+    server.write_all(last.as_bytes()).ok()?;
+    std::io::copy(&mut server.take(bytes), client).ok()?;
     Some(())
 }
 

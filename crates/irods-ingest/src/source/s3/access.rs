@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region};
@@ -29,9 +30,6 @@ pub const AWS: &str = "s3.amazonaws.com";
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 const CONNECTING: Duration = Duration::from_secs(10);
-
-/// Longest silence before the first byte of an answer.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// Longest key file that is read.
 const MAX_KEY_FILE: u64 = 64 << 10;
@@ -156,22 +154,28 @@ impl Access {
         }
     }
 
-    /// A client of the server that makes each request up to `attempts` times.
+    /// A client of the server that makes each request up to `attempts` times, or as often as the variable says that all AWS tools
+    /// know, and is as patient as `requests` has it.
     ///
     /// # Errors
     /// As [`Access::check`]. The server was not asked.
     pub(super) async fn client(
         &self,
         attempts: u32,
-        repeated: Repeated,
+        requests: Repeated,
     ) -> Result<Client, AccessError> {
         self.check()?;
+        let wanted = std::env::var("AWS_MAX_ATTEMPTS").ok();
+        let wanted = wanted.and_then(|wanted| wanted.trim().parse().ok());
         let retries = RetryConfig::standard()
-            .with_max_attempts(attempts)
+            .with_max_attempts(wanted.unwrap_or(attempts).max(1))
             .with_max_backoff(LONGEST_PAUSE);
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECTING)
-            .read_timeout(SILENCE)
+            .read_timeout(requests.silence())
+            .build();
+        let stalled = StalledStreamProtectionConfig::enabled()
+            .grace_period(requests.silence())
             .build();
         let proxy = self.proxy()?;
         let http = Builder::new().build_with_connector_fn(move |settings, components| {
@@ -187,13 +191,14 @@ impl Access {
             .region(Region::new(self.region.clone()))
             .retry_config(retries)
             .timeout_config(timeouts)
+            .stalled_stream_protection(stalled)
             .http_client(http);
         if let Some((access, secret)) = self.keys()? {
             let keys = Credentials::new(access, secret, None, None, "keypair");
             loader = loader.credentials_provider(keys);
         }
         let config = aws_sdk_s3::config::Builder::from(&loader.load().await);
-        let config = config.interceptor(repeated);
+        let config = config.interceptor(requests);
         let config = match self.endpoint.as_str() {
             AWS => config,
             // Buckets of other people's servers seldom have host names of their own.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::Response;
 use tokio::runtime::{Handle, Runtime};
@@ -88,7 +89,7 @@ impl Bucket {
     /// # Errors
     /// What stands in the way.
     pub fn probe(path: &Path, access: Access) -> Result<(), SourceError> {
-        let requests = Requests::new(Requests::MOST);
+        let requests = Requests::new(Requests::MOST, Requests::SILENCE);
         let bucket = Self::new(path, access, false, (PROBES, requests))?;
         runtime()?.block_on(bucket.check_root())
     }
@@ -156,12 +157,28 @@ impl Bucket {
     /// The server answers, and there is something below the root unless that is the whole bucket.
     async fn check_root(&self) -> Result<(), SourceError> {
         let prefix = as_prefix(self.shared.prefix.clone());
-        match self.is_prefix(&prefix).await? || prefix.is_empty() {
-            true => Ok(()),
-            false => Err(SourceError::RootMissing {
+        match self.is_prefix(&prefix).await {
+            Ok(is_there) if is_there || prefix.is_empty() => Ok(()),
+            Ok(_) => Err(SourceError::RootMissing {
                 path: self.path(&self.shared.prefix),
             }),
+            Err(mut error) => {
+                // Whatever it is, this worker does not see the root.
+                if let SourceError::Remote { of_worker, .. } = &mut error {
+                    *of_worker = true;
+                }
+                Err(error)
+            }
         }
+    }
+
+    /// Whether the server answers at once when it is asked for the root.
+    async fn tells_root(&self) -> Result<bool, SourceError> {
+        let prefix = as_prefix(self.shared.prefix.clone());
+        let request = self.page_request(&prefix, 1).await?.customize();
+        let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
+        let _turn = self.shared.requests.turn().await?;
+        Ok(request.config_override(once).send().await.is_ok())
     }
 
     /// Facts of an object, or of the directory that its key is.
@@ -181,7 +198,8 @@ impl Bucket {
             Ok(head) => head,
             Err(error) => {
                 drop(turn);
-                return Err(self.why(key, self.failed("look at", key, &error)).await);
+                let failed = self.failed("look at", key, &error).await;
+                return Err(self.why(key, failed).await);
             }
         };
         Ok(Object {
@@ -202,7 +220,9 @@ impl Bucket {
         }
     }
 
-    fn failed<E>(
+    /// What an error means. Where no answer came, the server may be gone, or have trouble with this one thing: what it says to a
+    /// question for the root tells.
+    async fn failed<E>(
         &self,
         doing: &'static str,
         key: &str,
@@ -211,7 +231,13 @@ impl Bucket {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        error::of(doing, self.path(key), error)
+        let mut failed = error::of(doing, self.path(key), error);
+        if error.as_service_error().is_none()
+            && let SourceError::Remote { of_worker, .. } = &mut failed
+        {
+            *of_worker = !self.tells_root().await.unwrap_or(false);
+        }
+        failed
     }
 }
 

@@ -13,6 +13,7 @@
 use std::path::Path;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::types::EncodingType;
 use serde::{Deserialize, Serialize};
 
@@ -159,21 +160,33 @@ impl Bucket {
         most: usize,
         from: From<'_>,
     ) -> Result<ListObjectsV2Output, SourceError> {
-        let request = self.client().await?.list_objects_v2();
-        let request = request
-            .bucket(&self.shared.name)
-            .prefix(prefix)
-            .delimiter("/")
-            .max_keys(i32::try_from(most).unwrap_or(i32::MAX))
-            .encoding_type(EncodingType::Url);
+        let request = self.page_request(prefix, most).await?;
         let request = match from {
             From::Start => request,
             From::Token(token) => request.continuation_token(token),
             From::Key(key) => request.start_after(key),
         };
-        let _turn = self.shared.requests.turn().await?;
+        let turn = self.shared.requests.turn().await?;
         let answer = request.send().await;
-        answer.map_err(|error| self.failed("list", prefix, &error))
+        drop(turn);
+        match answer {
+            Ok(page) => Ok(page),
+            Err(error) => Err(self.failed("list", prefix, &error).await),
+        }
+    }
+
+    pub(super) async fn page_request(
+        &self,
+        prefix: &str,
+        most: usize,
+    ) -> Result<ListObjectsV2FluentBuilder, SourceError> {
+        let request = self.client().await?.list_objects_v2();
+        Ok(request
+            .bucket(&self.shared.name)
+            .prefix(prefix)
+            .delimiter("/")
+            .max_keys(i32::try_from(most).unwrap_or(i32::MAX))
+            .encoding_type(EncodingType::Url))
     }
 
     /// Whether a key begins with this.

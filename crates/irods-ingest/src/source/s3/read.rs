@@ -271,7 +271,10 @@ impl Bucket {
         let turn = self.shared.requests.turn().await?;
         match request.send().await {
             Ok(told) => Ok(Answer { told, _turn: turn }),
-            Err(error) => Err(self.failed("read", key, &error)),
+            Err(error) => {
+                drop(turn);
+                Err(self.failed("read", key, &error).await)
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! each time. Here this is counted, not decided.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
@@ -18,6 +19,7 @@ use crate::source::SourceError;
 #[derive(Debug)]
 pub struct Requests {
     at_once: Arc<Semaphore>,
+    silence: Duration,
     repeated: AtomicU64,
 }
 
@@ -25,10 +27,15 @@ impl Requests {
     /// Requests under way at the same time, where nobody says how many.
     pub const MOST: u16 = 64;
 
-    /// At most so many under way at the same time.
-    pub fn new(most: u16) -> Arc<Self> {
+    /// Longest silence of a server, where nobody says how long.
+    pub const SILENCE: Duration = Duration::from_secs(60);
+
+    /// At most so many under way at the same time; one that the server says nothing to for so long, before its answer or in it, is made
+    /// again.
+    pub fn new(most: u16, silence: Duration) -> Arc<Self> {
         Arc::new(Requests {
             at_once: Arc::new(Semaphore::new(most.max(1).into())),
+            silence,
             repeated: AtomicU64::new(0),
         })
     }
@@ -75,6 +82,11 @@ impl Repeated {
     pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, SourceError> {
         self.all.turn().await
     }
+
+    /// See [`Requests::new`].
+    pub(super) fn silence(&self) -> Duration {
+        self.all.silence
+    }
 }
 
 impl Intercept for Repeated {
@@ -103,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_more_waits_until_one_has_ended() {
-        let requests = Requests::new(2);
+        let requests = Requests::new(2, Requests::SILENCE);
         let (first, second) = (requests.turn().await.unwrap(), requests.turn().await);
         let mut third = std::pin::pin!(requests.turn());
         tokio::select! {
