@@ -4,8 +4,9 @@
 mod support;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
+use ingest::broker::limits::MAX_BEFORE;
 use ingest::broker::{Counts, JobState};
 use support::bucket::Bucket;
 use support::http::{HttpProxy, Verdict, answer, refusal};
@@ -314,4 +315,68 @@ fn requests_that_are_made_again_are_told() {
         (&totals["uploaded"], &totals["failed"]),
         (&5.into(), &0.into())
     );
+}
+
+/// A worker that serves no files lists what the queue takes and no more, and does not wait with the directory in hand; one that serves
+/// all goes on with it once the queue is short.
+fn crowded(bucket: &Bucket, options: &str) -> Vec<String> {
+    const PAGE: usize = 100;
+    let site = Site::new();
+    let _zone = site.zone();
+    let pages: Arc<Mutex<Vec<String>>> = Arc::default();
+    let asked = pages.clone();
+    let proxy = HttpProxy::start(bucket.port, move |head| {
+        if !lists(head, "p/") || !head.contains("max-keys=1000") {
+            return Verdict::Pass;
+        }
+        asked.lock().unwrap().push(head.to_owned());
+        Verdict::Instead(head.replace("max-keys=1000", &format!("max-keys={PAGE}")))
+    });
+    let flags = site.s3_flags(proxy.port);
+    let start =
+        format!("start s3://bucket/p {TARGET} --job_name j --files_per_task 1 {options} {flags}");
+    ran(&mut in_zone(&site, &start)).expect(0);
+    let jobs = JobFile::new(&site);
+    let _lists = Running::spawn(&mut in_zone(&site, "worker --queues path,restart"));
+    let mut ready = 0;
+    jobs.watch("j", |job| {
+        let outstanding = job.unwrap().outstanding;
+        ready = outstanding.ready;
+        outstanding.leased == 0 && ready as usize > MAX_BEFORE
+    });
+    assert!((ready as usize) < MAX_BEFORE + 2 * PAGE, "{ready}");
+    let listed = pages.lock().unwrap().len();
+    assert!(listed <= MAX_BEFORE / PAGE + 2, "{listed} pages");
+    let _all = Running::spawn(&mut in_zone(&site, "worker --concurrency 2"));
+    jobs.watch("j", |job| job.unwrap().state.has_ended());
+    let job = jobs.job("j").unwrap();
+    let expected = Counts {
+        files_seen: MANY as u64,
+        dirs_seen: 1,
+        registered: MANY as u64,
+        collections_created: 1,
+        bytes_registered: (MANY * "p/k0000000".len()) as u64,
+        tasks: job.totals.tasks,
+        ..Counts::default()
+    };
+    assert_eq!(job.totals, expected);
+    assert_eq!(site.objects(TARGET).len(), MANY);
+    let pages = pages.lock().unwrap();
+    pages[listed..].to_vec()
+}
+
+/// More than the queue takes.
+const MANY: usize = MAX_BEFORE + 500;
+
+#[test]
+fn a_long_queue_makes_listings_wait_for_it() {
+    let Some(mut bucket) = Bucket::start() else {
+        return;
+    };
+    bucket.fill("p/k", MANY);
+    let rest = crowded(&bucket, "");
+    // It went on, and did not begin again.
+    assert!(rest[0].contains("start-after="), "{rest:#?}");
+    let rest = crowded(&bucket, "--delete_mode UNREGISTER");
+    assert!(!rest[0].contains("start-after="), "{rest:#?}");
 }

@@ -19,6 +19,9 @@ pub const MAX_LEASE: usize = 1000;
 /// the worker that asks does not serve their queue) up to which directories are scanned all the same. Few in this crate's own
 /// tests, so that random operations reach it.
 pub const MAX_AHEAD: usize = if cfg!(test) { 3 } else { 1000 };
+/// Ready tasks that go before one of their job, from which on its holder is told to give it back. Twice as many as keep directories waiting,
+/// so that who takes it again has something to do.
+pub const MAX_BEFORE: usize = 2 * MAX_AHEAD;
 /// A depth above this orders as this.
 pub const MAX_DEPTH: u32 = 4095;
 /// Entries that a job's ledger shows; those beyond are counted.

@@ -13,6 +13,8 @@
 //!    lost, nothing is counted twice. So totals are exact, and "the job has finished" is a fact.
 //! 3. **Children in batches.** [`Broker::spawn`] queues at most [`limits::MAX_CHILDREN`] children and stores the cursor in one
 //!    transaction; whoever runs the task again is handed the cursor and goes on after it. The last batch goes with the completion.
+//!    Who is told that [many](limits::MAX_BEFORE) ready tasks go before this one by now can give it back: it is handed out again once
+//!    those have been taken. So the queue stays short although nobody waits with a task in hand.
 //! 4. **Depth first, fair.** Ready tasks of a job are taken by class (file chunks before others before directories), then
 //!    deeper before shallower, then in the order in which they were queued; one task from each job in turn. A request may be for certain
 //!    [queues](Queues), and a job may have a bound on its chunks of files in hand ([`NewJob::max_in_flight`]): what is not
@@ -125,7 +127,8 @@ pub trait Broker: Debug + Send + Sync {
     /// Gives a task back after `delay`, counting nothing; its cursor stays.
     async fn release(&self, lease: Lease, delay: Duration) -> Result<()>;
 
-    /// Queues `children` and stores `cursor`, both or neither. In a stopping job the children are dropped.
+    /// Queues `children` and stores `cursor`, both or neither, and answers whether the queue is long. In a stopping job the children
+    /// are dropped.
     async fn spawn(&self, lease: Lease, children: Vec<NewTask>, cursor: Vec<u8>)
     -> Result<Spawned>;
 

@@ -162,6 +162,8 @@ pub struct Extended {
 pub enum Spawned {
     /// Queued, and the cursor stored.
     Queued,
+    /// The same, and [`MAX_BEFORE`](super::limits::MAX_BEFORE) ready tasks or more go before this one now.
+    Crowded,
     /// The job is being stopped: the children are dropped; complete the task.
     Stopping,
 }

@@ -15,6 +15,8 @@ use crate::source::{Entry, EntryKind, s3};
 pub(super) enum Flow {
     GoOn,
     Stopping,
+    /// There is much to do before more should be queued.
+    Crowded,
 }
 
 /// Children on their way into the queue.
@@ -62,6 +64,7 @@ impl<'a> Children<'a> {
         counts.dirs_seen += u64::from(is_directory);
         counts.files_seen += u64::from(!is_directory);
         self.cursor.after = self.context.source.place(entry).into_owned();
+        self.cursor.passed += 1;
         match found {
             Found::Excluded => counts.excluded += 1,
             // Accounted for at the end.
@@ -162,6 +165,7 @@ impl<'a> Children<'a> {
             .await?
         {
             Spawned::Queued => Ok(Flow::GoOn),
+            Spawned::Crowded => Ok(Flow::Crowded),
             Spawned::Stopping => Ok(Flow::Stopping),
         }
     }

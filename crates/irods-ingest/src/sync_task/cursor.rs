@@ -21,6 +21,8 @@ pub(super) struct Cursor {
     #[serde(with = "bytes_text")]
     pub(super) after: Vec<u8>,
     pub(super) counts: Counts,
+    /// Entries that are done with, all runs together.
+    pub(super) passed: u64,
     /// Whether the pages before have something that is accounted for at the end.
     look_back: bool,
     /// The last segment of the record as it was before anything was queued, if none of those count any more.

@@ -10,6 +10,9 @@
 //! errors of all pages are needed, whoever runs the task again lists from the beginning, else from the last page. Names that a
 //! handler chooses can collide across pages, so then the listing is one page.
 //!
+//! Between two pages the task is given back when much of what it or others queued is to be done before it: so a directory of any size fills
+//! no queue, and no worker waits with it in hand. A run that lists from the beginning first queues a quarter of what it had to repeat.
+//!
 //! With nothing changed this makes no call to the zone: one listing, one read of the record.
 
 use std::time::Duration;
@@ -46,7 +49,9 @@ pub(super) async fn sync_path(
     let mut run = Run::default();
     let here = here(context, &task).await;
     match scan(context, leased, (&task, &here), &mut run).await {
-        Ok(()) => Ok(TaskEnd::complete(run.completion)),
+        // It comes after all that is queued, and goes on behind that.
+        Ok(Flow::Crowded) => Ok(TaskEnd::Release(Duration::ZERO)),
+        Ok(_) => Ok(TaskEnd::complete(run.completion)),
         Err(SyncError::Entry(error)) => {
             // What was counted and is queued stays so: another attempt goes on behind it.
             let mut completion = run.completion;
@@ -99,7 +104,7 @@ async fn scan(
     leased: &Leased,
     (task, here): (&PathTask, &EntryOptions),
     run: &mut Run,
-) -> Result<(), SyncError> {
+) -> Result<Flow, SyncError> {
     let Run {
         completion,
         queued,
@@ -110,7 +115,7 @@ async fn scan(
     }
     if here.skip.is_some() {
         completion.counts = sync_entry::left_out();
-        return Ok(());
+        return Ok(Flow::GoOn);
     }
     let cursor = Cursor::of(leased, task)?;
     if let Some(cursor) = &cursor {
@@ -142,7 +147,7 @@ async fn scan(
     done
 }
 
-/// Goes through the listing, and accounts for what is known at its end.
+/// Goes through the listing, and accounts for what is known at its end, if that is where it comes to.
 async fn walk(
     context: &JobContext,
     (task, here): (&PathTask, &EntryOptions),
@@ -150,12 +155,16 @@ async fn walk(
     first: bool,
     children: &mut Children<'_>,
     completion: &mut Completion,
-) -> Result<(), SyncError> {
+) -> Result<Flow, SyncError> {
     let record = remembered.record();
     let catalog = remembered.catalog.as_ref();
     let deletes = deletes(context, here);
     let done = children.cursor.clone();
     let from = done.skips_to().filter(|_| !deletes).cloned();
+    let repeated = match from {
+        Some(_) => 0,
+        None => done.passed,
+    };
     let mut scanned = Scanned::new(remembered, &record, from.is_none());
     let place = (task.directory.as_slice(), here.target.as_str());
     let mut present = Present::default();
@@ -172,7 +181,7 @@ async fn walk(
             completion.counts += match sync_dir(context, directory, known, redelivered).await {
                 Err(SyncError::LeftOut(_)) => {
                     completion.counts += sync_entry::left_out();
-                    return Ok(());
+                    return Ok(Flow::GoOn);
                 }
                 made => made?,
             };
@@ -188,7 +197,7 @@ async fn walk(
             let placed = (placing.at(index), placing.refusal(index));
             let found = remembered.compare(context, (task, here), &record, entry, placed);
             if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
-                return Ok(());
+                return Ok(Flow::Stopping);
             }
         }
         if deletes {
@@ -197,15 +206,19 @@ async fn walk(
         if scanned.take(context, task, &page, &placing) {
             children.cursor.look_back();
         }
-        if let Some(end) = &page.end
-            && let Flow::Stopping = children.end_page(end, &completion.counts).await?
-        {
-            return Ok(());
+        if let Some(end) = &page.end {
+            match children.end_page(end, &completion.counts).await? {
+                Flow::Crowded if pays(repeated, children.cursor.passed - done.passed) => {
+                    return Ok(Flow::Crowded);
+                }
+                Flow::Stopping => return Ok(Flow::Stopping),
+                Flow::GoOn | Flow::Crowded => {}
+            }
         }
     }
     children.close_chunk()?;
     let Some((mount, directory, seen_at)) = facts else {
-        return Ok(());
+        return Ok(Flow::GoOn);
     };
     if deletes && let Some(catalog) = &remembered.catalog {
         let mounts = delete::Mounts {
@@ -219,7 +232,7 @@ async fn walk(
         let plan = delete::plan(context, (task, here), catalog, &present, mounts).await?;
         for task in &plan.tasks {
             if let Flow::Stopping = children.make_room(&completion.counts).await? {
-                return Ok(());
+                return Ok(Flow::Stopping);
             }
             children.push(task)?;
         }
@@ -235,7 +248,13 @@ async fn walk(
     completion.children = std::mem::take(&mut children.batch);
     let seen = (&mount, &directory, seen_at);
     scanned.finish(context, (task, here), seen, completion);
-    Ok(())
+    Ok(Flow::GoOn)
+}
+
+/// Whether a run that had to list again what was there before has come far enough to be interrupted: otherwise a large directory would be
+/// listed as often as there are pages.
+fn pays(repeated: u64, new: u64) -> bool {
+    new >= repeated / 4
 }
 
 /// Said once a pass where nothing is deleted although that was asked for.

@@ -255,6 +255,52 @@ pub(super) async fn a_rerun_gets_the_cursor(bench: Bench) {
     assert_eq!((ended.state, ended.totals.tasks), (JobState::Finished, 6));
 }
 
+/// And once it was given back, those go first.
+pub(super) async fn who_has_many_tasks_before_it_is_told(bench: Bench) {
+    let scan = NewJob {
+        first: task(TaskClass::Directory, 1, "scan"),
+        ..job("a")
+    };
+    bench.create(scan).await;
+    let scan = bench.one().await;
+    let mut queued = Vec::new();
+    for number in 0..limits::MAX_BEFORE {
+        let (class, depth) = [
+            (TaskClass::Files, 1),
+            (TaskClass::Other, 1),
+            (TaskClass::Directory, 2),
+        ][number % 3];
+        let name = format!("{class:?} {number}");
+        let after = [
+            task(TaskClass::Directory, 1, "like it"),
+            task(TaskClass::Directory, 0, "above it"),
+            delayed("later", 1_000_000),
+        ];
+        let mut children = vec![task(class, depth, &name)];
+        children.extend(after);
+        queued.push(name);
+        let spawned = bench.broker.spawn(scan.lease, children, vec![1]).await;
+        let crowded = queued.len() == limits::MAX_BEFORE;
+        let expected = match crowded {
+            true => Spawned::Crowded,
+            false => Spawned::Queued,
+        };
+        assert_eq!(spawned, Ok(expected), "{number}");
+    }
+    let released = bench.broker.release(scan.lease, Duration::ZERO);
+    released.await.unwrap();
+    let leased = bench.lease(limits::MAX_BEFORE).await;
+    assert!(leased.iter().all(|leased| leased.payload != b"scan"));
+    // What was taken does not count.
+    let scan = bench.lease(1).await.remove(0);
+    assert_eq!(
+        (scan.payload.as_slice(), scan.cursor),
+        (&b"scan"[..], vec![1])
+    );
+    let spawned = bench.broker.spawn(scan.lease, vec![], vec![2]).await;
+    assert_eq!(spawned, Ok(Spawned::Queued));
+}
+
 pub(super) async fn batches_are_bounded(bench: Bench) {
     let id = bench.create(job("a")).await;
     let first = bench.one().await;

@@ -300,7 +300,14 @@ impl Broker for Model {
         for child in &children {
             state.queue(job, TaskKind::Work, child);
         }
-        Ok(Spawned::Queued)
+        let entry = state.entry(job)?;
+        let order = |task: &Task| (task.class, std::cmp::Reverse(task.depth));
+        let own = order(&entry.tasks[at]);
+        let ready = entry.tasks.iter().filter(|task| task.place == Place::Ready);
+        Ok(match ready.filter(|task| order(task) < own).count() {
+            limits::MAX_BEFORE.. => Spawned::Crowded,
+            _ => Spawned::Queued,
+        })
     }
 
     async fn begin_once(&self, lease: Lease) -> Result<Begun> {

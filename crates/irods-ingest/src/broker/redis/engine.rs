@@ -215,6 +215,7 @@ impl Broker for RedisBroker {
         let mut fields = self.attempt(attempt, request).await?;
         Ok(match self.told(fields.text())?.as_str() {
             "queued" => Spawned::Queued,
+            "crowded" => Spawned::Crowded,
             _ => Spawned::Stopping,
         })
     }

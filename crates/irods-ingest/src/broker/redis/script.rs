@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use crate::broker::limits::{MAX_AHEAD, MAX_DEPTH, MAX_EVENTS, MAX_FAILURES, MAX_PAYLOAD};
+use crate::broker::limits::{
+    MAX_AHEAD, MAX_BEFORE, MAX_DEPTH, MAX_EVENTS, MAX_FAILURES, MAX_PAYLOAD,
+};
 
 /// In the order in which each may use what is before it.
 const SOURCES: [&str; 8] = [
@@ -98,7 +100,7 @@ fn text(pieces: &[Piece], operation: &str) -> String {
     }
     let limits = format!(
         "local MAX_DEPTH, MAX_EVENTS, MAX_FAILURES = {MAX_DEPTH}, {MAX_EVENTS}, {MAX_FAILURES}
-local MAX_AHEAD, MAX_PAYLOAD = {MAX_AHEAD}, {MAX_PAYLOAD}"
+local MAX_AHEAD, MAX_BEFORE, MAX_PAYLOAD = {MAX_AHEAD}, {MAX_BEFORE}, {MAX_PAYLOAD}"
     );
     kept.push(&limits);
     kept.reverse();

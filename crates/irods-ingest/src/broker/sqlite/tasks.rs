@@ -9,7 +9,9 @@ use super::fault::{Fault, Tried, bytes, int, uint};
 use super::jobs::{cap, queues};
 use super::writer::Tx;
 use crate::broker::check::millis;
-use crate::broker::limits::{MAX_AHEAD, MAX_CURSOR, MAX_DEPTH, MAX_LEASE, MAX_PAYLOAD, MAX_SPEC};
+use crate::broker::limits::{
+    MAX_AHEAD, MAX_BEFORE, MAX_CURSOR, MAX_DEPTH, MAX_LEASE, MAX_PAYLOAD, MAX_SPEC,
+};
 use crate::broker::{
     Begun, BrokerError, Extended, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewTask,
     Spawned, TaskClass, TaskId, TaskKind, Timestamp, Token,
@@ -299,11 +301,25 @@ impl Tx<'_> {
         for child in children {
             self.queue(held.job, TaskKind::Work, child)?;
         }
-        let sql = "UPDATE task SET cursor = ?2 WHERE id = ?1";
-        self.connection
+        let sql = "UPDATE task SET cursor = ?2 WHERE id = ?1 RETURNING class, shallow";
+        let place = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let (class, shallow) = self
+            .connection
             .prepare_cached(sql)?
-            .execute(params![int(lease.task.0), cursor])?;
-        Ok(Spawned::Queued)
+            .query_row(params![int(lease.task.0), cursor], place)?;
+        let sql = "SELECT 1 FROM task WHERE job = ?1 AND state = 0 AND (class, shallow) < (?2, ?3)
+             LIMIT 1 OFFSET ?4";
+        let before = int(MAX_BEFORE as u64 - 1);
+        let crowded = self.connection.prepare_cached(sql)?.exists(params![
+            int(held.job.0),
+            class,
+            shallow,
+            before
+        ])?;
+        Ok(match crowded {
+            true => Spawned::Crowded,
+            false => Spawned::Queued,
+        })
     }
 
     pub(super) fn begin_once(&self, lease: Lease) -> Tried<Begun> {

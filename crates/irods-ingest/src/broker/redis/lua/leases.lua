@@ -196,16 +196,23 @@ function ops.release()
   return { 'ok' }
 end
 
+-- That what a task led to is queued, and whether many go before it now.
+local function queued(job, place)
+  local before = call('ZCOUNT', of('ready', job), '-inf', '(' .. place)
+  return { 'ok', before >= MAX_BEFORE and 'crowded' or 'queued' }
+end
+
 function ops.spawn()
   local job, number, token, request, cursor = arg(), arg(), arg(), arg(), arg()
   local found = held(job, number, token)
   if not found then return stale(job, number) end
-  if string.sub(found, 22, 37) == request then return { 'ok', 'queued' } end
+  local place = string.sub(found, 1, 5)
+  if string.sub(found, 22, 37) == request then return queued(job, place) end
   if call('HGET', of('job', job), 'state') == 'stopping' then return { 'ok', 'stopping' } end
   call('HSET', of('seen', job), 'c' .. number, cursor)
   queue(job, task_args())
   call('HSET', of('held', job), number, string.sub(found, 1, 21) .. request .. string.sub(found, 38))
-  return { 'ok', 'queued' }
+  return queued(job, place)
 end
 
 function ops.begin()
