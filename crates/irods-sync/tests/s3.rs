@@ -13,16 +13,25 @@ use support::mirror::TARGET;
 use support::proxy::{Fault, Proxy};
 use support::{Ran, Site};
 
+/// The beginning of a long key.
+fn elements(count: usize) -> String {
+    format!("{}/", "e".repeat(254)).repeat(count)
+}
+
 /// A bucket with what an ingest may meet, and how many objects that is.
 fn filled() -> Option<(Bucket, usize)> {
     let mut bucket = Bucket::start()?;
+    // As long as a path in the zone may be.
+    let long = format!("{}{}", elements(3), "k".repeat(236));
     let keys = [
+        &*long,
         "top",
         "d/a",
         "d/e/f",
         "größe/ñandú ✓",
         "sp ace+plus/%2F",
         "<xml>/a & b'\"`;,",
+        "tab\tand\u{7f}",
     ];
     for key in keys {
         bucket.put(&format!("p/{key}"), &format!("content of {key}"));
@@ -176,6 +185,8 @@ fn a_key_that_is_no_path_is_in_the_ledger_with_its_reason() {
     }
     let long = "k".repeat(300);
     bucket.put(&format!("p/long/{long}"), "content");
+    // As long as a key may be.
+    bucket.put(&format!("p/{}kk", elements(4)), "content");
     let site = Site::new();
     let done = site
         .start_bucket(bucket.port, "--operation PUT_SYNC --job_name j")
@@ -192,6 +203,7 @@ fn a_key_that_is_no_path_is_in_the_ledger_with_its_reason() {
         ("/bucket/p/here/.", "no path in a zone"),
         ("/bucket/p/full//", "has content"),
         (&*format!("/bucket/p/long/{long}"), "300 bytes long"),
+        (&*format!("/bucket/p/{}", elements(4)), "the limit is 1023"),
     ] {
         let mut lines = failures.out.lines();
         let line = lines.find(|line| *line == key).and(lines.next());
@@ -201,7 +213,7 @@ fn a_key_that_is_no_path_is_in_the_ledger_with_its_reason() {
             failures.out
         );
     }
-    assert_eq!(done.number("failed"), 7);
+    assert_eq!(done.number("failed"), 8);
 }
 
 #[test]

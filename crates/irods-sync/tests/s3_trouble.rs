@@ -1,4 +1,4 @@
-//! Servers that break down, break off, say nothing, or are slow: in the middle of listings and of objects.
+//! Servers that break down, break off or say nothing, in the middle of listings or for one object.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod support;
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ingest::broker::Counts;
+use support::Site;
 use support::bucket::Bucket;
 use support::http::{HttpProxy, Verdict, refusal};
 use support::mirror::TARGET;
-use support::{Ran, Site, ran};
 
 /// Objects in a page, where the proxy sees to it.
 const PAGE: usize = 50;
 
-/// Tries of the library.
+/// Tries of the library before anybody hears of it.
 const TRIES: usize = 2;
 
 /// How a request can fail.
@@ -83,28 +83,10 @@ impl Failing {
     }
 }
 
-/// `start` by which each request is made so often.
-fn start(site: &Site, port: u16, more: &str) -> Ran {
-    let flags = site.s3_flags(port);
-    let mut command = site.command(&format!(
-        "start s3://bucket/p {TARGET} --embedded_zone zone --synchronous --operation PUT_SYNC --job_name j --s3_timeout 1 {flags} {more}"
-    ));
-    ran(command.env("AWS_MAX_ATTEMPTS", TRIES.to_string()))
-}
-
-fn totals(site: &Site) -> Counts {
-    let totals: Counts = serde_json::from_value(site.status("j")["totals"].take()).unwrap();
-    Counts {
-        tasks: 0,
-        bytes_uploaded: 0,
-        ..totals
-    }
-}
-
 /// A bucket of which one object was uploaded and is gone since.
 fn filled(bucket: &mut Bucket, site: &Site, port: u16, count: usize) {
     bucket.put("p/gone", "gone");
-    start(site, port, "").expect(0);
+    site.start_impatiently(port, "").expect(0);
     bucket.delete(&["p/gone"]);
     bucket.fill("p/k", count);
 }
@@ -120,7 +102,7 @@ fn a_page_that_fails_is_tried_again_and_nothing_is_counted_twice() {
         bucket.fill("p/k", COUNT);
         let site = Site::new();
         let failing = Failing::start(bucket.port, way, TRIES);
-        let done = start(&site, failing.proxy.port, "--max_retries 1 --delay 0");
+        let done = site.start_impatiently(failing.proxy.port, "--max_retries 1 --delay 0");
         assert_eq!(done.code, Some(0), "{way:?} {done:?}");
         let expected = Counts {
             files_seen: COUNT as u64,
@@ -131,7 +113,7 @@ fn a_page_that_fails_is_tried_again_and_nothing_is_counted_twice() {
             requests_repeated: TRIES as u64 - 1,
             ..Counts::default()
         };
-        assert_eq!(totals(&site), expected, "{way:?}");
+        assert_eq!(site.counts(), expected, "{way:?}");
         // It went on behind what was queued.
         let pages = failing.pages.lock().unwrap();
         assert_eq!(pages.len(), 3, "{pages:#?}");
@@ -151,7 +133,7 @@ fn a_page_that_fails_while_names_are_needed_deletes_what_is_gone_and_no_more() {
         failing.pages.lock().unwrap().clear();
         failing.left.store(TRIES, Ordering::SeqCst);
         let more = "--delete_mode NO_TRASH --max_retries 1 --delay 0";
-        let done = start(&site, failing.proxy.port, more);
+        let done = site.start_impatiently(failing.proxy.port, more);
         assert_eq!(done.code, Some(0), "{way:?} {done:?}");
         let expected = Counts {
             files_seen: COUNT as u64,
@@ -162,7 +144,7 @@ fn a_page_that_fails_while_names_are_needed_deletes_what_is_gone_and_no_more() {
             requests_repeated: TRIES as u64 - 1,
             ..Counts::default()
         };
-        assert_eq!(totals(&site), expected, "{way:?}");
+        assert_eq!(site.counts(), expected, "{way:?}");
     }
 }
 
@@ -178,7 +160,7 @@ fn a_page_that_always_fails_is_in_the_ledger_and_deletes_nothing_and_a_retry_doe
         failing.pages.lock().unwrap().clear();
         failing.left.store(usize::MAX, Ordering::SeqCst);
         let more = "--delete_mode NO_TRASH --max_retries 1 --delay 0";
-        let done = start(&site, failing.proxy.port, more);
+        let done = site.start_impatiently(failing.proxy.port, more);
         assert_eq!(done.code, Some(1), "{way:?} {done:?}");
         // The last key of a page may be the beginning of what follows, so it waits for that.
         let before = 2 * PAGE as u64 - 1;
@@ -191,7 +173,7 @@ fn a_page_that_always_fails_is_in_the_ledger_and_deletes_nothing_and_a_retry_doe
             requests_repeated: 2 * (TRIES as u64 - 1),
             ..Counts::default()
         };
-        assert_eq!(totals(&site), expected, "{way:?}");
+        assert_eq!(site.counts(), expected, "{way:?}");
         let failures = site.run("failures j").expect(0).out;
         assert!(
             failures.contains("subtree not scanned") && failures.contains(way.told()),
@@ -204,7 +186,7 @@ fn a_page_that_always_fails_is_in_the_ledger_and_deletes_nothing_and_a_retry_doe
         assert_eq!(in_zone(), before + 1, "{way:?}");
         failing.left.store(0, Ordering::SeqCst);
         site.run("retry j").expect(0);
-        let done = start(&site, failing.proxy.port, more);
+        let done = site.start_impatiently(failing.proxy.port, more);
         assert_eq!(done.code, Some(0), "{way:?} {done:?}");
         let rest = COUNT as u64 - before;
         let expected = Counts {
@@ -213,7 +195,39 @@ fn a_page_that_always_fails_is_in_the_ledger_and_deletes_nothing_and_a_retry_doe
             deleted: 1,
             ..Counts::default()
         };
-        assert_eq!(totals(&site), expected, "{way:?}");
+        assert_eq!(site.counts(), expected, "{way:?}");
         assert_eq!(in_zone(), COUNT as u64, "{way:?}");
+    }
+}
+
+/// The server answers for everything else.
+#[test]
+fn an_object_that_never_comes_fails_alone() {
+    for way in Way::ALL {
+        let Some(mut bucket) = Bucket::start() else {
+            return;
+        };
+        bucket.fill("p/k", 6);
+        let site = Site::new();
+        let proxy = HttpProxy::start(bucket.port, move |head| match way {
+            _ if !head.contains("k0000003") => Verdict::Pass,
+            // The answer is no longer than its head.
+            Way::Cut => Verdict::Cut(20),
+            way => way.verdict(),
+        });
+        let done = site
+            .start_impatiently(proxy.port, "--concurrency 1")
+            .expect(1);
+        assert_eq!((done.number("uploaded"), done.number("failed")), (5, 1));
+        let failures = site.run("failures j").expect(0).out;
+        let told = match way {
+            // The answer to a look has no text.
+            Way::Broken => "HTTP status 500",
+            Way::Cut | Way::Silent => "cannot be reached",
+        };
+        assert!(
+            failures.contains("/bucket/p/k0000003") && failures.contains(told),
+            "{way:?} {failures}"
+        );
     }
 }

@@ -8,11 +8,15 @@ use std::sync::Mutex;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::LogFormat;
 use crate::config::LogConfig;
@@ -66,13 +70,28 @@ where
             .with_ansi(false)
             .with_target(false)
             .fmt_fields(debug_fn(one_field).delimited(" "))
+            .finish()
+            .with(of_libraries(config.level))
             .init(),
         LogFormat::Json => builder
             .event_format(ReferenceJson {
                 file: name.to_owned(),
             })
+            .finish()
+            .with(of_libraries(config.level))
             .init(),
     }
+}
+
+/// What the libraries of AWS warn of is said once more by the error that it leads to, with less in it.
+fn of_libraries(level: LevelFilter) -> Targets {
+    let theirs = match level {
+        LevelFilter::WARN => LevelFilter::ERROR,
+        level => level,
+    };
+    Targets::new()
+        .with_default(level)
+        .with_target("aws_", theirs)
 }
 
 /// A field of an event as text. Names of files and messages of servers are in it: they neither end the line nor steer a terminal.

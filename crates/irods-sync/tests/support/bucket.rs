@@ -8,7 +8,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Ran, Running, Site};
+use ingest::broker::Counts;
+
+use super::{Ran, Running, Site, ran};
 
 /// Whatever has this in it has told a secret.
 pub const SECRET: &str = "f00dS3cretKeyf00d";
@@ -144,11 +146,33 @@ impl Site {
         format!("--s3_keypair keys --s3_endpoint_domain 127.0.0.1:{port} --s3_insecure_connection")
     }
 
-    /// `start` of `s3://bucket/prefix` into `/tempZone/home/rods/t` of the embedded zone.
+    /// `start` of `s3://bucket/p` into `/tempZone/home/rods/t` of the embedded zone.
     pub fn start_bucket(&self, port: u16, more: &str) -> Ran {
+        ran(&mut self.bucket_command(port, more))
+    }
+
+    /// The same, with a library that tries twice and not longer.
+    pub fn start_impatiently(&self, port: u16, more: &str) -> Ran {
+        let more = format!("--job_name j --operation PUT_SYNC --s3_timeout 1 {more}");
+        ran(self
+            .bucket_command(port, &more)
+            .env("AWS_MAX_ATTEMPTS", "2"))
+    }
+
+    fn bucket_command(&self, port: u16, more: &str) -> Command {
         let flags = self.s3_flags(port);
-        self.run(&format!(
+        self.command(&format!(
             "start s3://bucket/p /tempZone/home/rods/t --embedded_zone zone --synchronous {flags} {more}"
         ))
+    }
+
+    /// The totals of the job `j`, but for what is not the same each time.
+    pub fn counts(&self) -> Counts {
+        let totals: Counts = serde_json::from_value(self.status("j")["totals"].take()).unwrap();
+        Counts {
+            tasks: 0,
+            bytes_uploaded: 0,
+            ..totals
+        }
     }
 }

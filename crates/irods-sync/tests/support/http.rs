@@ -17,6 +17,8 @@ pub enum Verdict {
     Cut(u64),
     /// After so many bytes of the server's answer no more comes until who asked goes away.
     Stall(u64),
+    /// The last byte of the server's answer is another one.
+    Spoiled,
     /// The server's answer comes in so many pieces, with a pause after each.
     Slowly(usize, Duration),
 }
@@ -79,6 +81,12 @@ fn pass(mut client: TcpStream, port: u16, judge: &impl Fn(&str) -> Verdict) -> O
         Verdict::Stall(bytes) => {
             pass_on(&head, port, &mut client, bytes)?;
             ends = false;
+        }
+        Verdict::Spoiled => {
+            let mut answer = Vec::new();
+            pass_on(&head, port, &mut answer, u64::MAX)?;
+            *answer.last_mut()? ^= 1;
+            client.write_all(&answer).ok()?;
         }
         Verdict::Slowly(pieces, pause) => {
             let mut answer = Vec::new();
