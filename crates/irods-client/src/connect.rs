@@ -18,6 +18,7 @@ use crate::counts::CallCounts;
 use crate::environment::{Environment, TlsPolicy};
 use crate::error::{Call, Error, Result, ServerError, Violation, unsendable};
 use crate::login;
+use crate::observe::CallObserver;
 use crate::tls::Connector;
 use crate::wire::{Timeouts, Wire};
 
@@ -37,6 +38,8 @@ pub struct ConnectOptions {
     pub timeouts: Timeouts,
     /// Where calls are counted.
     pub counts: Arc<CallCounts>,
+    /// Who hears of each call.
+    pub observer: Option<Arc<dyn CallObserver>>,
 }
 
 impl Default for ConnectOptions {
@@ -46,6 +49,7 @@ impl Default for ConnectOptions {
             application: "irods_sync".to_owned(),
             timeouts: Timeouts::default(),
             counts: Arc::default(),
+            observer: None,
         }
     }
 }
@@ -103,6 +107,7 @@ pub(crate) async fn start(
             ..*timeouts
         },
         counts: options.counts.clone(),
+        observer: options.observer.clone(),
         identity: identity(environment),
         hash_scheme: environment.hash_scheme,
         password: environment.password.clone(),

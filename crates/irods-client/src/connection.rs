@@ -20,6 +20,7 @@ use crate::environment::{HashScheme, Password};
 use crate::error::{
     Call, Delivery, Error, Loss, LossCause, Result, ServerError, Violation, messages, unsendable,
 };
+use crate::observe::{CallObserver, Watched};
 use crate::wire::{Timeouts, Wire, WireError};
 
 mod failed;
@@ -46,6 +47,8 @@ pub struct Connection {
     pub(crate) packing: Packing,
     pub(crate) timeouts: Timeouts,
     pub(crate) counts: Arc<CallCounts>,
+    /// Who hears of its calls.
+    pub(crate) observer: Option<Arc<dyn CallObserver>>,
     pub(crate) identity: Identity,
     pub(crate) hash_scheme: HashScheme,
     /// The password of the native login.
@@ -251,6 +254,7 @@ impl Connection {
         let head = self.encode(request, input)?;
         self.enter(call, request.subject)?;
         self.counts.add(request.api);
+        let watched = Watched::begin(self.observer.as_ref(), request.api, request.subject);
         self.wire.begin();
         let outcome = match self.wire.send(head, request.bytes).await {
             Ok(()) => self.answer(request, progress).await,
@@ -260,6 +264,7 @@ impl Connection {
         match outcome {
             Ok(reply) => {
                 self.state = State::Ready;
+                watched.answered(reply.code);
                 Ok(reply)
             }
             Err(error) => Err(self.failed(call, request.subject, error)),

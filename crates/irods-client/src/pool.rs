@@ -19,6 +19,7 @@ use crate::counts::CallCounts;
 use crate::environment::{Environment, Password};
 use crate::error::{Error, Result};
 use crate::login::authentication;
+use crate::observe::CallObserver;
 
 /// How many connections, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,11 @@ impl Default for PoolOptions {
 
 /// A bounded pool of connections that one user logs in to. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Pool(Arc<Inner>);
+pub struct Pool {
+    shared: Arc<Inner>,
+    /// Who hears of the calls of what this handle lends.
+    observer: Option<Arc<dyn CallObserver>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -67,7 +72,8 @@ struct Slots {
 impl Pool {
     /// A pool without connections; the first is made when it is needed.
     pub fn new(environment: Environment, connect: ConnectOptions, options: PoolOptions) -> Self {
-        Pool(Arc::new(Inner {
+        let observer = connect.observer.clone();
+        let shared = Arc::new(Inner {
             environment,
             connect,
             idle_for: options.idle,
@@ -75,17 +81,28 @@ impl Pool {
             made: Mutex::default(),
             waiting: AtomicUsize::new(0),
             slots: Mutex::default(),
-        }))
+        });
+        Pool { shared, observer }
+    }
+
+    /// The same pool, of which this one hears of each call on what the new handle lends, and of those that make it: logins, and the
+    /// change to another user. What is lent by other handles is not told.
+    #[must_use]
+    pub fn observed(&self, observer: Arc<dyn CallObserver>) -> Self {
+        Pool {
+            shared: self.shared.clone(),
+            observer: Some(observer),
+        }
     }
 
     /// Whom this pool's connections log in as.
     pub fn environment(&self) -> &Environment {
-        &self.0.environment
+        &self.shared.environment
     }
 
     /// The counters of all connections of this pool.
     pub fn counts(&self) -> &Arc<CallCounts> {
-        &self.0.connect.counts
+        &self.shared.connect.counts
     }
 
     /// A connection: an idle one, or a new one. Waits while all are in use.
@@ -93,7 +110,7 @@ impl Pool {
     /// # Errors
     /// Those of connecting.
     pub async fn get(&self) -> Result<Pooled> {
-        let home = identity(&self.0.environment);
+        let home = identity(&self.shared.environment);
         self.wait_for(&home).await
     }
 
@@ -114,8 +131,8 @@ impl Pool {
     async fn wait_for(&self, who: &Identity) -> Result<Pooled> {
         // The semaphore is never closed, so there always is a permit.
         let permit = {
-            let _waiting = Waiting::new(&self.0.waiting);
-            self.0.permits.clone().acquire_owned().await.ok()
+            let _waiting = Waiting::new(&self.shared.waiting);
+            self.shared.permits.clone().acquire_owned().await.ok()
         };
         self.lend(permit, who).await
     }
@@ -125,7 +142,7 @@ impl Pool {
     /// # Errors
     /// Those of connecting.
     pub(crate) async fn get_if_free(&self, who: &Identity) -> Result<Option<Pooled>> {
-        match self.0.permits.clone().try_acquire_owned() {
+        match self.shared.permits.clone().try_acquire_owned() {
             Ok(permit) => self.lend(Some(permit), who).await.map(Some),
             Err(_) => Ok(None),
         }
@@ -133,16 +150,17 @@ impl Pool {
 
     /// Whether somebody waits for a connection.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) > 0
+        self.shared.waiting.load(Ordering::Relaxed) > 0
     }
 
     async fn lend(&self, permit: Option<OwnedSemaphorePermit>, who: &Identity) -> Result<Pooled> {
         let pooled = |connection| Pooled {
             connection,
-            pool: Arc::downgrade(&self.0),
+            pool: Arc::downgrade(&self.shared),
             _permit: permit,
         };
-        if let Some(connection) = self.0.take_idle(who) {
+        if let Some(mut connection) = self.shared.take_idle(who) {
+            connection.observer.clone_from(&self.observer);
             if connection.identity() == who {
                 return Ok(pooled(connection));
             }
@@ -152,25 +170,25 @@ impl Pool {
                 let switched = connection.switch_user(&who.user, &who.zone).await;
                 return match switched {
                     Ok(()) => Ok(connection),
-                    Err(e) => Err(authentication(&self.0.environment, e)),
+                    Err(e) => Err(authentication(&self.shared.environment, e)),
                 };
             }
             // It makes room for a new one.
-            self.0.forget(&connection);
+            self.shared.forget(&connection);
         }
-        let new = self.0.open(who).await?;
-        Ok(pooled(self.0.lend_new(new).await))
+        let new = self.shared.open(who, self.observer.clone()).await?;
+        Ok(pooled(self.shared.lend_new(new).await))
     }
 
     /// Number of idle connections.
     pub fn idle(&self) -> usize {
-        let slots = self.0.lock();
+        let slots = self.shared.lock();
         slots.all.iter().filter(|s| s.try_lock().is_ok()).count()
     }
 
     /// Says goodbye on all idle connections and closes them.
     pub async fn close_idle(&self) {
-        self.0.close(|_| true).await;
+        self.shared.close(|_| true).await;
     }
 }
 
@@ -180,7 +198,15 @@ impl Inner {
     }
 
     /// A new connection.
-    async fn open(&self, who: &Identity) -> Result<Connection> {
+    async fn open(
+        &self,
+        who: &Identity,
+        observer: Option<Arc<dyn CallObserver>>,
+    ) -> Result<Connection> {
+        let connect = ConnectOptions {
+            observer,
+            ..self.connect.clone()
+        };
         let home = identity(&self.environment) == *who;
         let own = match home {
             true => self.environment.clone(),
@@ -192,13 +218,13 @@ impl Inner {
                 password,
                 ..own.clone()
             };
-            match Connection::open(&environment, &self.connect).await {
+            match Connection::open(&environment, &connect).await {
                 // It has expired.
                 Err(Error::Authentication { .. }) => *self.made() = None,
                 other => return other,
             }
         }
-        let new = Connection::open(&own, &self.connect).await?;
+        let new = Connection::open(&own, &connect).await?;
         if new.password() != &own.password {
             *self.made() = Some(new.password().clone());
         }
@@ -297,9 +323,12 @@ pub struct Pooled {
 }
 
 impl Pooled {
-    /// The pool that it is from, if that is still there.
+    /// The pool that it is from, as who lent it has it, if that is still there.
     pub(crate) fn pool(&self) -> Option<Pool> {
-        self.pool.upgrade().map(Pool)
+        self.pool.upgrade().map(|shared| Pool {
+            shared,
+            observer: self.connection.observer.clone(),
+        })
     }
 }
 
@@ -336,6 +365,7 @@ impl DerefMut for Pooled {
 impl Drop for Pooled {
     fn drop(&mut self) {
         self.connection.mark_used();
+        self.connection.observer = None;
         if self.connection.is_usable() && !self.connection.has_ticket {
             return;
         }

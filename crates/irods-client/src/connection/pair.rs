@@ -5,6 +5,7 @@ use irods_protocol::Pi;
 
 use super::{Connection, Reply, Request, State};
 use crate::error::{Call, Result};
+use crate::observe::Watched;
 
 impl Connection {
     /// Makes two calls; the second is carried out even if the first fails, so it must do no harm then. The first has no byte
@@ -20,6 +21,9 @@ impl Connection {
         self.enter(call, second.subject)?;
         self.counts.add(first.api);
         self.counts.add(second.api);
+        let observer = self.observer.as_ref();
+        let watched = Watched::begin(observer, first.api, first.subject);
+        let other_watched = Watched::begin(observer, second.api, second.subject);
         self.wire.begin();
         let outcome = async {
             self.wire.send(heads, second.bytes).await?;
@@ -30,6 +34,8 @@ impl Connection {
         match outcome.await {
             Ok((one, other)) => {
                 self.state = State::Ready;
+                watched.answered(one.code);
+                other_watched.answered(other.code);
                 Ok((self.checked(first, one)?, self.checked(second, other)?))
             }
             Err(error) => Err(self.failed(call, second.subject, error)),
