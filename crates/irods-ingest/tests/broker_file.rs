@@ -138,7 +138,7 @@ async fn another_format_is_named() {
         refusal(&path).await,
         BrokerError::Version {
             found: 99,
-            known: 4,
+            known: 5,
             ..
         }
     ));
@@ -152,6 +152,7 @@ async fn use_all(path: &Path) -> Result<()> {
     broker.signatures(b"key").await?;
     for job in &jobs {
         broker.events(job.id).await?;
+        broker.profile(job.id).await?;
         broker.failures(job.id, None, 10).await?;
     }
     for leased in broker.lease(&request()).await? {

@@ -107,6 +107,12 @@ impl Broker for Deadly {
     async fn note(&self, job: JobId, text: &str) -> Result<()> {
         around!(self, note, job, text)
     }
+    async fn profile(&self, job: JobId) -> Result<(u64, Vec<u8>)> {
+        around!(self, profile, job)
+    }
+    async fn put_profile(&self, job: JobId, revision: u64, bytes: Vec<u8>) -> Result<bool> {
+        around!(self, put_profile, job, revision, bytes)
+    }
     async fn stop(&self, job: JobId, now: bool) -> Result<JobState> {
         around!(self, stop, job, now)
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::limits::{
-    MAX_CHILDREN, MAX_CURSOR, MAX_KEY, MAX_MILLIS, MAX_NAME, MAX_PAYLOAD, MAX_SEGMENT, MAX_SPEC,
+    MAX_CHILDREN, MAX_CURSOR, MAX_KEY, MAX_MILLIS, MAX_NAME, MAX_PAYLOAD, MAX_PROFILE, MAX_SEGMENT,
+    MAX_SPEC,
 };
 use super::{BrokerError, Completion, NewJob, NewTask, Result, WorkerInfo};
 
@@ -104,6 +105,10 @@ pub(super) fn completion(completion: &Completion) -> Result<()> {
         }
     }
     Ok(())
+}
+
+pub(super) fn profile(bytes: &[u8]) -> Result<()> {
+    at_most("a profile", "bytes", bytes.len(), MAX_PROFILE)
 }
 
 pub(super) fn worker(info: &WorkerInfo) -> Result<()> {

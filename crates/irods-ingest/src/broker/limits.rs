@@ -32,6 +32,8 @@ pub const MAX_EVENTS: usize = 1000;
 pub const MAX_PATH: usize = 64 << 10;
 /// Bytes of a message in the ledger or of the text of an event.
 pub const MAX_TEXT: usize = 4 << 10;
+/// Bytes of a job's profile.
+pub const MAX_PROFILE: usize = 4 << 20;
 /// Bytes of a signature key.
 pub const MAX_KEY: usize = 64 << 10;
 /// Bytes of one signature segment.

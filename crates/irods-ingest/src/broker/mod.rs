@@ -20,8 +20,8 @@
 //!    [queues](Queues), and a job may have a bound on its chunks of files in hand ([`NewJob::max_in_flight`]): what is not
 //!    served or above the bound is passed over, and directories with it while [`limits::MAX_AHEAD`] chunks wait because of that.
 //! 5. **Tasks are idempotent.** The broker may hand a task out twice; it never completes it twice.
-//! 6. **Bounded.** A finished task leaves nothing but its part of the totals, the capped ledger and the capped log of events.
-//!    [`Broker::forget`] removes those.
+//! 6. **Bounded.** A finished task leaves nothing but its part of the totals, the capped ledger, the capped log of events, and a profile
+//!    if workers keep one ([`Broker::put_profile`]). [`Broker::forget`] removes those.
 //! 7. **No secrets.** Nothing that is put into a broker may contain a credential.
 //!
 //! **Life of a job.** `queued -> running -> finished | waiting -> queued ... | stopping -> stopped | failed`.
@@ -87,8 +87,8 @@ pub trait Broker: Debug + Send + Sync {
     /// Creates a job and queues its first task, or goes on with an unfinished one of the same identity and interval.
     ///
     /// Looked for first is an unfinished job of the same name, then one of the same identity and interval. If there is one, has
-    /// both, is not stopping and has no live owner, it is resumed: it gets the new owner, queues and bound on what is in
-    /// flight, and nothing else of it changes.
+    /// both, is not stopping and has no live owner, it is resumed: it gets the new owner, specification, queues and bound on what is
+    /// in flight, and nothing else of it changes.
     /// An ended job of the same name is forgotten.
     ///
     /// # Errors
@@ -110,11 +110,18 @@ pub trait Broker: Debug + Send + Sync {
     /// Adds a line to the job's log, such as why a worker takes no more of its tasks.
     async fn note(&self, job: JobId, text: &str) -> Result<()>;
 
+    /// The job's profile, which is opaque to the broker, and its revision; 0 and nothing if none was ever put.
+    async fn profile(&self, job: JobId) -> Result<(u64, Vec<u8>)>;
+
+    /// Puts another profile in the place of the one of this revision, and says whether that is still what was there. The revision goes up
+    /// by one.
+    async fn put_profile(&self, job: JobId, revision: u64, bytes: Vec<u8>) -> Result<bool>;
+
     /// Stops a job. Without `now`, leases in hand finish first; with `now` they are taken away and their tokens are stale.
     /// Answers the state after the call; an ended job stays as it is.
     async fn stop(&self, job: JobId, now: bool) -> Result<JobState>;
 
-    /// Removes an ended job with its totals, ledger and events. [`BrokerError::NotEnded`] for any other.
+    /// Removes an ended job with its totals, ledger, events and profile. [`BrokerError::NotEnded`] for any other.
     async fn forget(&self, job: JobId) -> Result<()>;
 
     /// Leases up to `request.max` tasks; none if nothing is ready. Does what [`Broker::tick`] does first.

@@ -93,6 +93,11 @@ enum Op {
     Clear {
         prefix: u8,
     },
+    /// The latest profile is replaced, or one that may not be.
+    Profile {
+        job: u8,
+        revision: Option<u8>,
+    },
 }
 
 fn task() -> impl Strategy<Value = NewTask> {
@@ -178,6 +183,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (few.clone(), 0..60_u8).prop_map(|(worker, lives_for)| Op::Heartbeat { worker, lives_for }),
         1 => (few.clone(), departure).prop_map(|(worker, how)| Op::Gone { worker, how }),
         1 => few.prop_map(|prefix| Op::Clear { prefix }),
+        2 => (0..3_u8, proptest::option::weighted(0.3, 0..3_u8)).prop_map(|(job, revision)| Op::Profile { job, revision }),
     ]
 }
 
@@ -455,6 +461,12 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
             same!(worker_gone(&worker(number), how));
         }
         Op::Clear { prefix } => same!(clear_signatures(&vec![b'k'; usize::from(prefix)])),
+        Op::Profile { job, revision } => {
+            let job = job_of(last, job);
+            let latest = model.profile(job).await.map_or(0, |(latest, _)| latest);
+            let revision = revision.map_or(latest, u64::from);
+            same!(put_profile(job, revision, vec![latest as u8, 1]));
+        }
     }
 }
 
@@ -469,6 +481,10 @@ async fn compare(model: &Model, engine: &dyn Broker) {
         assert_eq!(
             engine.failures(job.id, None, 100).await.unwrap(),
             model.failures(job.id, None, 100).await.unwrap()
+        );
+        assert_eq!(
+            engine.profile(job.id).await.unwrap(),
+            model.profile(job.id).await.unwrap()
         );
     }
     assert_eq!(

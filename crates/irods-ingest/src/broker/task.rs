@@ -146,6 +146,10 @@ pub struct Leased {
     pub expiries: u32,
     /// When the lease runs out, unless extended.
     pub deadline: Timestamp,
+    /// The pass that the job is in.
+    pub pass: u64,
+    /// How long it was ready: since it was queued, became due, or was given or taken back.
+    pub waited: Duration,
 }
 
 /// What became of leases that were to be extended.

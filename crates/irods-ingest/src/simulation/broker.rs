@@ -96,6 +96,12 @@ impl Broker for Link {
     async fn note(&self, job: JobId, text: &str) -> Result<()> {
         over_the_network!(self, note, job, text)
     }
+    async fn profile(&self, job: JobId) -> Result<(u64, Vec<u8>)> {
+        over_the_network!(self, profile, job)
+    }
+    async fn put_profile(&self, job: JobId, revision: u64, bytes: Vec<u8>) -> Result<bool> {
+        over_the_network!(self, put_profile, job, revision, bytes)
+    }
     async fn stop(&self, job: JobId, now: bool) -> Result<JobState> {
         over_the_network!(self, stop, job, now)
     }

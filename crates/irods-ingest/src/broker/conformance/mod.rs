@@ -10,6 +10,7 @@ mod jobs;
 mod leases;
 mod ledger;
 mod order;
+mod profile;
 mod sharing;
 mod signatures;
 mod stops;
@@ -216,6 +217,9 @@ macro_rules! promises {
                 a_retry_that_succeeds_removes_the_entry, a_retry_that_fails_keeps_it, a_retry_that_is_put_off_keeps_it,
                 a_dropped_retry_stays_in_the_ledger, retries_can_be_chosen, a_stopped_job_stays_stopped_after_a_retry,
                 a_retry_between_passes_keeps_the_schedule, a_new_pass_starts_a_new_ledger, long_texts_are_cut;
+            profile: a_lease_says_how_long_its_task_was_ready, a_lease_says_of_which_pass_it_is,
+                a_profile_is_replaced_by_who_has_seen_it, a_profile_goes_with_its_job,
+                a_resumed_job_has_the_specification_of_the_last_start;
             signatures: segments_are_appended_in_order, a_compaction_takes_the_place_of_what_it_read,
                 a_compaction_of_what_is_gone_is_dropped, clearing_is_by_prefix, a_stale_completion_stores_nothing;
         }

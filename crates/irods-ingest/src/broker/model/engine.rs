@@ -46,6 +46,8 @@ impl Broker for Model {
             }
             let entry = state.entry(shown.id)?;
             entry.view.owner = new.owner;
+            entry.view.spec.clone_from(&new.spec);
+            entry.new.spec = new.spec;
             entry.view.queues = new.queues;
             entry.view.max_in_flight = new.max_in_flight;
             entry.event(now, EventKind::Resumed, "");
@@ -93,6 +95,7 @@ impl Broker for Model {
             tasks: Vec::new(),
             ledger: BTreeMap::new(),
             events: Vec::new(),
+            profile: (0, Vec::new()),
         };
         entry.event(now, EventKind::Created, "");
         state.jobs.push(entry);
@@ -132,6 +135,21 @@ impl Broker for Model {
         let now = state.now;
         state.entry(job)?.event(now, EventKind::Note, text);
         Ok(())
+    }
+
+    async fn profile(&self, job: JobId) -> Result<(u64, Vec<u8>)> {
+        Ok(self.state().entry(job)?.profile.clone())
+    }
+
+    async fn put_profile(&self, job: JobId, revision: u64, bytes: Vec<u8>) -> Result<bool> {
+        check::profile(&bytes)?;
+        let mut state = self.state();
+        let entry = state.entry(job)?;
+        let same = entry.profile.0 == revision;
+        if same {
+            entry.profile = (revision + 1, bytes);
+        }
+        Ok(same)
     }
 
     async fn stop(&self, job: JobId, at_once: bool) -> Result<JobState> {
@@ -230,6 +248,8 @@ impl Broker for Model {
                     cursor: task.cursor.clone(),
                     expiries: task.expiries,
                     deadline: Timestamp(until),
+                    pass: entry.view.pass,
+                    waited: Duration::from_millis(now - task.since),
                 });
                 turn += 1;
                 entry.turn = turn;
@@ -271,6 +291,7 @@ impl Broker for Model {
         let due = state.now + millis(delay);
         let (job, at) = state.held(lease)?;
         let entry = state.entry(job)?;
+        entry.tasks[at].since = due;
         entry.tasks[at].place = if delay.is_zero() {
             Place::Ready
         } else {
@@ -560,12 +581,14 @@ impl Broker for Model {
     async fn worker_gone(&self, worker: &WorkerId, how: Departure) -> Result<()> {
         let mut state = self.state();
         state.workers.remove(worker);
+        let now = state.now;
         let jobs: Vec<JobId> = state.jobs.iter().map(|entry| entry.view.id).collect();
         for job in jobs {
             let entry = state.entry(job)?;
             for task in &mut entry.tasks {
                 if matches!(&task.place, Place::Leased { worker: holder, .. } if holder == worker) {
                     task.place = Place::Ready;
+                    task.since = now;
                     match how {
                         Departure::Left => {}
                         Departure::Interrupted => task.expiries = task.expiries.max(1),

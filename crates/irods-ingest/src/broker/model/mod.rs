@@ -38,6 +38,7 @@ struct Entry {
     tasks: Vec<Task>,
     ledger: BTreeMap<Vec<u8>, (FailureRecord, Option<u64>)>,
     events: Vec<JobEvent>,
+    profile: (u64, Vec<u8>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +60,8 @@ struct Task {
     /// Of the leases that were counted there.
     lapsed: Vec<Token>,
     begun: bool,
+    /// When it became ready, or will.
+    since: u64,
     place: Place,
 }
 
@@ -199,6 +202,7 @@ impl State {
             expiries: 0,
             lapsed: Vec::new(),
             begun: false,
+            since: self.now + delay,
             place: if delay == 0 {
                 Place::Ready
             } else {
@@ -309,6 +313,7 @@ impl State {
                             Place::Delayed(due) if due <= now => task.place = Place::Ready,
                             Place::Leased { until, token, .. } if until <= now => {
                                 task.place = Place::Ready;
+                                task.since = now;
                                 task.expiries += 1;
                                 task.lapsed.push(token);
                             }

@@ -210,11 +210,12 @@ impl Fields {
     /// What a lease call answers, under the tokens that it was given, in order.
     pub(super) fn leased(mut self, tokens: &[Token]) -> Tried<Vec<Leased>> {
         let deadline = self.timestamp()?;
-        let mut specs: HashMap<JobId, Arc<[u8]>> = HashMap::new();
+        let mut specs: HashMap<JobId, (Arc<[u8]>, u64)> = HashMap::new();
         let mut list = self.list()?;
         while !list.is_empty() {
             let mut of = list.list()?;
-            specs.insert(of.job()?, of.bytes(MAX_SPEC)?.into());
+            let (job, spec) = (of.job()?, of.bytes(MAX_SPEC)?);
+            specs.insert(job, (spec.into(), of.uint()?));
         }
         let mut list = self.list()?;
         let mut leased = Vec::new();
@@ -234,13 +235,14 @@ impl Fields {
                 "2" => TaskKind::PostJob,
                 code => return Err(Fault::corrupt(format!("no such task kind: {code:?}"))),
             };
+            let (spec, pass) = specs.get(&job).cloned().unwrap_or_default();
             leased.push(Leased {
                 lease: Lease {
                     task: TaskId(job.0 << TASK_BITS | task),
                     token: *token,
                 },
                 job,
-                spec: specs.get(&job).cloned().unwrap_or_default(),
+                spec,
                 kind,
                 class: class_of(class)?,
                 depth: MAX_DEPTH.saturating_sub(shallow),
@@ -248,6 +250,8 @@ impl Fields {
                 cursor: of.bytes(MAX_CURSOR)?,
                 expiries: of.small()?,
                 deadline,
+                pass,
+                waited: Duration::from_millis(of.uint()?),
             });
         }
         Ok(leased)

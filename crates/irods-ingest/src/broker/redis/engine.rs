@@ -13,7 +13,7 @@ use super::link::Request;
 use super::reply::Fields;
 use super::{LOOK, LostLeases, RedisBroker};
 use crate::broker::check::{self, clip, millis};
-use crate::broker::limits::{MAX_LEASE, MAX_TEXT};
+use crate::broker::limits::{MAX_LEASE, MAX_PROFILE, MAX_TEXT};
 use crate::broker::{
     Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
     FailurePage, Fatal, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased,
@@ -109,6 +109,24 @@ impl Broker for RedisBroker {
     async fn note(&self, job: JobId, text: &str) -> Result<()> {
         let request = self.request("note").int(job.0).bytes(clip(text, MAX_TEXT));
         self.send(request).await.map(|_| ())
+    }
+
+    async fn profile(&self, job: JobId) -> Result<(u64, Vec<u8>)> {
+        let mut fields = self.send(self.request("profile").int(job.0)).await?;
+        let found =
+            || -> Tried<(u64, Vec<u8>)> { Ok((fields.uint()?, fields.bytes(MAX_PROFILE)?)) };
+        self.told({ found }())
+    }
+
+    async fn put_profile(&self, job: JobId, revision: u64, bytes: Vec<u8>) -> Result<bool> {
+        check::profile(&bytes)?;
+        let request = self
+            .request("put_profile")
+            .int(job.0)
+            .int(revision)
+            .bytes(bytes);
+        let mut fields = self.send(request).await?;
+        Ok(self.told(fields.uint())? == 1)
     }
 
     async fn stop(&self, job: JobId, now: bool) -> Result<JobState> {

@@ -43,7 +43,7 @@ use link::{Link, Request};
 use reply::Fields;
 
 /// The format of what is stored.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 /// How often a waiter looks whether something has been queued.
 const LOOK: Duration = Duration::from_millis(100);
 

@@ -10,7 +10,7 @@ use super::passes::{counts, state, totals, unknown};
 use super::tasks::{class_code, class_of};
 use super::writer::Tx;
 use crate::broker::check::millis;
-use crate::broker::limits::{MAX_PAYLOAD, MAX_SPEC};
+use crate::broker::limits::{MAX_PAYLOAD, MAX_PROFILE, MAX_SPEC};
 use crate::broker::{
     BrokerError, Counts, Created, EventKind, InUse, Job, JobEvent, JobId, JobState, NewJob,
     NewTask, Outstanding, Queues, Timestamp, WorkerId,
@@ -130,6 +130,10 @@ impl Tx<'_> {
                 new.max_in_flight
             ],
         )?;
+        self.connection.execute(
+            "UPDATE spec SET spec = ?2 WHERE job = ?1",
+            params![int(job.0), new.spec],
+        )?;
         self.event(job, EventKind::Resumed, "")?;
         Ok(Created::Resumed(view(self.connection, self.now, job)?))
     }
@@ -148,6 +152,19 @@ impl Tx<'_> {
             payload: bytes(row, "payload", MAX_PAYLOAD)?,
             delay: maybe_uint(row, "delay")?.map(Duration::from_millis),
         })
+    }
+
+    pub(super) fn put_profile(&self, job: JobId, revision: u64, bytes: &[u8]) -> Tried<bool> {
+        exists(self.connection, job)?;
+        let put = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO profile (job, revision, bytes) SELECT ?1, ?2 + 1, ?3
+                    WHERE ?2 = coalesce((SELECT revision FROM profile WHERE job = ?1), 0)
+                 ON CONFLICT (job) DO UPDATE SET revision = excluded.revision, bytes = excluded.bytes",
+            )?
+            .execute(params![int(job.0), int(revision), bytes])?;
+        Ok(put > 0)
     }
 
     pub(super) fn note(&self, job: JobId, text: &str) -> Tried<()> {
@@ -244,6 +261,17 @@ pub(super) fn exists(connection: &Connection, job: JobId) -> Tried<()> {
         .query_row([int(job.0)], |_| Ok(()))
         .optional()?;
     found.ok_or_else(|| unknown(job))
+}
+
+pub(super) fn profile(connection: &Connection, job: JobId) -> Tried<(u64, Vec<u8>)> {
+    exists(connection, job)?;
+    let sql = "SELECT revision, bytes FROM profile WHERE job = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([int(job.0)])?;
+    match rows.next()? {
+        None => Ok((0, Vec::new())),
+        Some(row) => Ok((uint(row, "revision")?, bytes(row, "bytes", MAX_PROFILE)?)),
+    }
 }
 
 pub(super) fn events(connection: &Connection, job: JobId) -> Tried<Vec<JobEvent>> {

@@ -160,6 +160,18 @@ impl Broker for SqliteBroker {
         self.writer.run(move |tx| tx.note(job, &text)).await
     }
 
+    async fn profile(&self, job: JobId) -> Result<(u64, Vec<u8>)> {
+        self.read(move |connection, _| jobs::profile(connection, job))
+            .await
+    }
+
+    async fn put_profile(&self, job: JobId, revision: u64, bytes: Vec<u8>) -> Result<bool> {
+        check::profile(&bytes)?;
+        self.writer
+            .run(move |tx| tx.put_profile(job, revision, &bytes))
+            .await
+    }
+
     async fn stop(&self, job: JobId, now: bool) -> Result<JobState> {
         self.writer.run(move |tx| tx.stop(job, now)).await
     }

@@ -164,8 +164,8 @@ impl Tx<'_> {
                     }
                 }
                 _ => {
-                    let expired = "UPDATE task SET state = 0, time = NULL, token = NULL, worker = NULL, expiries = expiries + 1,
-                            lapsed = lapsed || hex(token) || ' '
+                    let expired = "UPDATE task SET state = 0, time = NULL, since = ?2, token = NULL, worker = NULL,
+                            expiries = expiries + 1, lapsed = lapsed || hex(token) || ' '
                         WHERE job = ?1 AND state = 2 AND time <= ?2";
                     let due = "UPDATE task SET state = 0, time = NULL WHERE job = ?1 AND state = 1 AND time <= ?2";
                     for sql in [expired, due] {
@@ -417,6 +417,7 @@ impl Tx<'_> {
             "DELETE FROM failure WHERE job = ?1",
             "DELETE FROM event WHERE job = ?1",
             "DELETE FROM spec WHERE job = ?1",
+            "DELETE FROM profile WHERE job = ?1",
             "DELETE FROM job WHERE id = ?1",
         ] {
             self.connection.prepare_cached(sql)?.execute([int(job.0)])?;

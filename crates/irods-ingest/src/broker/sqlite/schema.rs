@@ -1,7 +1,8 @@
 //! The tables, their version, and how a file becomes a connection.
 //!
-//! A task without a time is ready; one with a time is delayed until it or leased until it. The two partial indexes on tasks follow from that: every
-//! question that the engine asks of tasks is a range of one of them. What never changes of a job is kept apart from what every completion writes.
+//! A task without a time is ready; one with a time is delayed until it or leased until it; `since` is when it became ready, or will.
+//! The two partial indexes on tasks follow from that: every question that the engine asks of tasks is a range of one of them. What never
+//! changes of a job is kept apart from what every completion writes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::broker::BrokerError;
 /// "irsy": tells a broker's file from any other SQLite database.
 const APPLICATION_ID: i64 = 0x6972_7379;
 /// The format that this program reads and writes.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -63,6 +64,7 @@ CREATE TABLE task (
     job INTEGER NOT NULL,
     state INTEGER NOT NULL CHECK (state IN (0, 1, 2) AND (state = 0) = (time IS NULL)),
     time INTEGER,
+    since INTEGER NOT NULL,
     class INTEGER NOT NULL,
     shallow INTEGER NOT NULL,
     kind INTEGER NOT NULL,
@@ -102,6 +104,12 @@ CREATE TABLE event (
     text TEXT NOT NULL
 ) STRICT;
 CREATE INDEX event_job ON event (job, id);
+
+CREATE TABLE profile (
+    job INTEGER PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE record (
     id INTEGER PRIMARY KEY,

@@ -70,12 +70,14 @@ impl Tx<'_> {
             .map(|delay| int(self.now.0.saturating_add(delay)));
         self.connection
             .prepare_cached(
-                "INSERT INTO task (job, state, time, class, shallow, kind, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO task (job, state, time, since, class, shallow, kind, payload)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 int(job.0),
                 i64::from(due.is_some()),
                 due,
+                due.unwrap_or(int(self.now.0)),
                 class_code(task.class),
                 MAX_DEPTH - task.depth.min(MAX_DEPTH),
                 kind_code(kind),
@@ -146,40 +148,38 @@ impl Tx<'_> {
                 true
             });
         }
-        let mut specs = Vec::new();
+        let mut jobs = Vec::new();
         for (job, turn) in turns {
             self.started(job, turn)?;
-            specs.push((job, self.spec(job)?));
+            jobs.push((job, self.spec(job)?));
         }
         let deadline = Timestamp(self.now.0.saturating_add(millis(request.lease_for)));
         let mut leased = Vec::with_capacity(picked.len());
         for (job, task) in picked {
-            let spec = specs
-                .iter()
-                .find(|(other, _)| *other == job)
-                .map(|(_, spec)| Arc::clone(spec))
-                .unwrap_or_default();
-            leased.push(self.take(job, task, spec, request, deadline)?);
+            let of_job = jobs.iter().find(|(other, _)| *other == job);
+            let of_job = of_job.map(|(_, known)| known.clone()).unwrap_or_default();
+            leased.push(self.take(job, task, of_job, request, deadline)?);
         }
         Ok(leased)
     }
 
-    fn spec(&self, job: JobId) -> Tried<Arc<[u8]>> {
+    /// The job's specification, and the pass that it is in.
+    fn spec(&self, job: JobId) -> Tried<(Arc<[u8]>, u64)> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT spec FROM spec WHERE job = ?1")?;
+            .prepare_cached("SELECT spec, pass FROM spec JOIN job ON id = job WHERE job = ?1")?;
         let mut rows = statement.query([int(job.0)])?;
         let row = rows
             .next()?
             .ok_or_else(|| Fault::corrupt(format!("job {job} has no specification")))?;
-        Ok(bytes(row, "spec", MAX_SPEC)?.into())
+        Ok((bytes(row, "spec", MAX_SPEC)?.into(), uint(row, "pass")?))
     }
 
     fn take(
         &self,
         job: JobId,
         task: i64,
-        spec: Arc<[u8]>,
+        (spec, pass): (Arc<[u8]>, u64),
         request: &LeaseRequest,
         deadline: Timestamp,
     ) -> Tried<Leased> {
@@ -195,7 +195,7 @@ impl Tx<'_> {
                 request.worker.0
             ])?;
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, kind, class, shallow, payload, cursor, expiries FROM task WHERE id = ?1",
+            "SELECT id, kind, class, shallow, payload, cursor, expiries, since FROM task WHERE id = ?1",
         )?;
         let mut rows = statement.query([task])?;
         let row = rows
@@ -216,6 +216,8 @@ impl Tx<'_> {
             cursor: bytes(row, "cursor", MAX_CURSOR)?,
             expiries: u32::try_from(uint(row, "expiries")?).unwrap_or(u32::MAX),
             deadline,
+            pass,
+            waited: Duration::from_millis(self.now.0.saturating_sub(uint(row, "since")?)),
         })
     }
 
@@ -270,9 +272,14 @@ impl Tx<'_> {
         let due = (!delay.is_zero()).then(|| int(self.now.0.saturating_add(millis(delay))));
         self.connection
             .prepare_cached(
-                "UPDATE task SET state = ?2, time = ?3, token = NULL, worker = NULL WHERE id = ?1",
+                "UPDATE task SET state = ?2, time = ?3, since = ?4, token = NULL, worker = NULL WHERE id = ?1",
             )?
-            .execute(params![int(lease.task.0), i64::from(due.is_some()), due])?;
+            .execute(params![
+                int(lease.task.0),
+                i64::from(due.is_some()),
+                due,
+                due.unwrap_or(int(self.now.0))
+            ])?;
         if due.is_none() {
             self.wake.set(true);
         }

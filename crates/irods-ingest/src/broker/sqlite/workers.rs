@@ -62,10 +62,11 @@ impl Tx<'_> {
                 let returned = self
                     .connection
                     .prepare_cached(
-                        "UPDATE task SET state = 0, time = NULL, token = NULL, worker = NULL, expiries = max(expiries + ?3, ?4)
+                        "UPDATE task SET state = 0, time = NULL, since = ?5, token = NULL, worker = NULL,
+                            expiries = max(expiries + ?3, ?4)
                          WHERE job = ?1 AND state = 2 AND time IS NOT NULL AND worker = ?2",
                     )?
-                    .execute(params![int(job.0), worker.0, more, least])?;
+                    .execute(params![int(job.0), worker.0, more, least, int(self.now.0)])?;
                 if returned > 0 {
                     self.wake.set(true);
                 }

@@ -6,8 +6,9 @@
 --
 -- Per job: job (hash: what the job is and where it stands), task (hash: number -> payload), ready, delayed, leased (sorted sets), held
 -- (hash: number -> place, token, request, worker), seen (hash: number -> expiries, o<number> -> tokens of the leases that were
--- counted there, b<number> -> who began, c<number> -> cursor, k<number> -> which hook), pass and before (hashes of counters: this pass's, and those of the passes before), ledger (hash: path ->
--- record), paths (sorted set, for their order), bound and retrying (hashes: task -> path and back), events (list).
+-- counted there, b<number> -> who began, c<number> -> cursor, k<number> -> which hook,
+-- w<number> -> when it became ready, or will), pass and before (hashes of counters: this pass's, and those of the passes before), ledger (hash: path ->
+-- record), paths (sorted set, for their order), bound and retrying (hashes: task -> path and back), events (list), profile (hash: revision, bytes).
 --
 -- A place is the class and 4 digits of shallowness: what ready tasks are ordered by, then by number. Redis undoes nothing: so all
 -- that can be refused is refused before the first write. What frees memory writes first by deleting, because a script that has

@@ -20,7 +20,7 @@ end
 local function forget(job)
   call('HDEL', P .. 'names', call('HGET', of('job', job), 'name'))
   call('ZREM', P .. 'jobs', job)
-  for _, kind in ipairs({ 'job', 'pass', 'before', 'ledger', 'paths', 'bound', 'retrying', 'events' }) do
+  for _, kind in ipairs({ 'job', 'pass', 'before', 'ledger', 'paths', 'bound', 'retrying', 'events', 'profile' }) do
     call('UNLINK', of(kind, job))
   end
 end
@@ -58,6 +58,7 @@ function ops.create()
     if v[3] == 'stopping' then return { 'in_use', v[1], 'stopping', '' } end
     if v[4] and lives(v[4]) and v[4] ~= owner then return { 'in_use', v[1], 'owned', v[4] } end
     if owner == '' then call('HDEL', key, 'owner') else call('HSET', key, 'owner', owner) end
+    call('HSET', key, 'spec', spec)
     share(found, file_queue, path_queue, restart_queue, max_in_flight)
     event(found, 'resumed', '')
     return { 'ok', 'resumed', view(found) }
@@ -112,6 +113,22 @@ function ops.note()
   if not exists(job) then return unknown(job) end
   event(job, 'note', text)
   return { 'ok' }
+end
+
+function ops.profile()
+  local job = arg()
+  if not exists(job) then return unknown(job) end
+  local kept = call('HMGET', of('profile', job), 'revision', 'bytes')
+  return { 'ok', kept[1] or '0', kept[2] or '' }
+end
+
+function ops.put_profile()
+  local job, revision, bytes = arg(), arg(), arg()
+  if not exists(job) then return unknown(job) end
+  local key = of('profile', job)
+  if (call('HGET', key, 'revision') or '0') ~= revision then return { 'ok', '0' } end
+  call('HSET', key, 'revision', int(tonumber(revision) + 1), 'bytes', bytes)
+  return { 'ok', '1' }
 end
 
 function ops.stop()

@@ -126,8 +126,9 @@ function ops.lease()
     -- What nobody can have queued (somebody has been at the keys) is handed out as nothing, which its holder accounts for.
     local payload = call('HGET', of('task', job), number) or ''
     if #payload > MAX_PAYLOAD then payload = '' end
-    local seen = call('HMGET', of('seen', job), number, 'c' .. number, 'k' .. number)
-    tasks[i] = { job, number, place, seen[3] or '0', payload, seen[2] or '', seen[1] or '0' }
+    local seen = call('HMGET', of('seen', job), number, 'c' .. number, 'k' .. number, 'w' .. number)
+    tasks[i] = { job, number, place, seen[3] or '0', payload, seen[2] or '', seen[1] or '0',
+      int(math.max(now() - (tonumber(seen[4]) or now()), 0)) }
   end
   for _, q in ipairs(found) do
     if q.taken > 0 then
@@ -137,7 +138,7 @@ function ops.lease()
         call('HSET', key, 'state', 'running', 'started', int(now()))
         event(q.job, 'pass_started', '')
       end
-      specs[#specs + 1] = { q.job, call('HGET', key, 'spec') }
+      specs[#specs + 1] = { q.job, unpack(call('HMGET', key, 'spec', 'pass')) }
     end
   end
   return { 'ok', till, specs, tasks }
@@ -192,6 +193,7 @@ function ops.release()
   else
     unlease(job, number, found)
     call('ZADD', of('delayed', job), int(now() + delay), string.sub(found, 1, 5) .. number)
+    call('HSET', of('seen', job), 'w' .. number, int(now() + delay))
   end
   return { 'ok' }
 end

@@ -141,6 +141,7 @@ local function put_back(job, state, number, how)
   local lease, seen = call('HGET', of('held', job), number), of('seen', job)
   unlease(job, number, lease)
   make_ready(job, string.sub(lease, 1, 5), number)
+  call('HSET', seen, 'w' .. number, int(now()))
   if how == 'middle' then call('HSETNX', seen, number, 1) end
   if how == 'died' or how == 'lapsed' then call('HINCRBY', seen, number, 1) end
   if how == 'lapsed' then

@@ -8,12 +8,13 @@ end
 local function queue(job, tasks)
   if #tasks == 0 then return nil end
   local last = call('HINCRBY', of('job', job), 'last', #tasks)
-  local payloads, ready, first = {}, {}, nil
+  local payloads, ready, since, first = {}, {}, {}, nil
   for i, task in ipairs(tasks) do
     local number = string.format('%013.0f', last - #tasks + i)
     local place = task[1] .. string.format('%04d', MAX_DEPTH - math.min(task[2], MAX_DEPTH))
     first = first or number
     payloads[2 * i - 1], payloads[2 * i] = number, task[3]
+    since[2 * i - 1], since[2 * i] = 'w' .. number, int(now() + task[4])
     if task[4] > 0 then
       call('ZADD', of('delayed', job), int(now() + task[4]), place .. number)
     else
@@ -22,6 +23,7 @@ local function queue(job, tasks)
     end
   end
   call('HSET', of('task', job), unpack(payloads))
+  call('HSET', of('seen', job), unpack(since))
   if #ready > 0 then call('ZADD', of('ready', job), unpack(ready)) end
   return first
 end
@@ -67,7 +69,8 @@ end
 local function erase(job, number, found)
   unlease(job, number, found)
   call('HDEL', of('task', job), number)
-  call('HDEL', of('seen', job), number, 'o' .. number, 'b' .. number, 'c' .. number, 'k' .. number)
+  call('HDEL', of('seen', job), number, 'o' .. number, 'b' .. number, 'c' .. number, 'k' .. number,
+    'w' .. number)
 end
 
 local function drop(job, number)
@@ -95,7 +98,7 @@ local function drop_waiting(job)
   local numbers = call('ZRANGE', of('leased', job), 0, -1)
   local seen = {}
   for _, number in ipairs(numbers) do
-    for _, kind in ipairs({ '', 'o', 'b', 'c', 'k' }) do seen[#seen + 1] = kind .. number end
+    for _, kind in ipairs({ '', 'o', 'b', 'c', 'k', 'w' }) do seen[#seen + 1] = kind .. number end
   end
   keep(of('task', job), numbers)
   keep(of('seen', job), seen)
