@@ -10,6 +10,7 @@ use crate::broker::{Broker, JobId};
 use crate::core::choice::{Candidate, EntryOptions, Targets, choose, choose_directory};
 use crate::core::{Event, EventHandler};
 use crate::error::SyncError;
+use crate::profile::Stages;
 use crate::rate::Throttle;
 use crate::shutdown::Shutdown;
 use crate::source::{Filter, Source};
@@ -44,6 +45,8 @@ pub struct JobContext {
     pub(crate) removals: Arc<Removals>,
     /// What people call the job, once somebody has asked.
     pub(crate) name: Arc<OnceCell<String>>,
+    /// Where its stages are measured, if they are.
+    pub(crate) stages: Stages,
     /// The lease of the task that this is for.
     pub hold: Hold,
 }

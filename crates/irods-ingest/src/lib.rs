@@ -22,6 +22,7 @@ pub mod error;
 pub mod naming;
 pub mod patience;
 pub mod plan;
+pub mod profile;
 mod rate;
 pub mod shutdown;
 pub mod signature;

@@ -92,6 +92,9 @@ pub struct JobOptions {
     /// written down: so jobs of those who knew no choice read as before.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub transfer_streams: usize,
+    /// Whether the stages of its work are measured ([`crate::profile`]). Not a part of what the job is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub profile: bool,
     /// In which queues its tasks are. Like the next one kept by the broker, and not a part of what the job is: another value goes
     /// on with the same job.
     #[serde(skip)]
@@ -172,6 +175,7 @@ impl Default for JobOptions {
             bucket: None,
             rules: None,
             transfer_streams: one(),
+            profile: false,
             queues: Queues::default(),
             max_in_flight: None,
         }

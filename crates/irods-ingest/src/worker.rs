@@ -191,6 +191,11 @@ impl Worker {
         let keeper = tokio::spawn(keep_alive(self.clone(), in_hand.clone()));
         let ended = self.work(&in_hand).await;
         keeper.abort();
+        tokio::select! {
+            biased;
+            () = self.hand_in() => {}
+            () = self.shutdown.wait_for(Urgency::Now) => {}
+        }
         // Whatever is still in hand is given back at once rather than when its lease runs out. Whoever takes it next must know
         // that some of it may be done.
         let in_order = in_hand.lock().is_empty() && !in_hand.abandoned.load(Ordering::SeqCst);
@@ -237,8 +242,12 @@ impl Worker {
             if got == free && free > 0 {
                 continue;
             }
-            if tasks.is_empty() && self.has_ended().await? {
-                return Ok(());
+            if tasks.is_empty() {
+                if self.has_ended().await? {
+                    return Ok(());
+                }
+                // Whoever waits for the job to end finds all of it.
+                self.hand_in().await;
             }
             tokio::select! {
                 biased;
@@ -340,9 +349,13 @@ impl Worker {
         let about = (task.name(), path.as_slice());
         let shared = &self.shared;
         let _listed = shared.list(leased.lease, leased.job, task.name(), task.directory());
+        let stages = context.stages.clone();
+        let began = Instant::now();
+        let measured = stages.task(leased, task.name(), &path, self.options.lease_for);
         let complete = async |completion: &Completion| {
             in_hand.completing(leased.lease);
-            self.complete(context, leased, about, completion).await
+            self.complete(context, leased, (about, began), completion)
+                .await
         };
         let end = match sync_task::run(context, leased, task).await {
             Ok(TaskEnd::Complete(completion)) => complete(&completion).await,
@@ -377,7 +390,7 @@ impl Worker {
                 return Left::Refused(leased.job, error.to_string());
             }
         };
-        match end {
+        match measured.end(end) {
             Ok(()) => Left::Completed(leased.job),
             Err(error) => {
                 if error.is_stale() {
@@ -400,19 +413,22 @@ impl Worker {
         warn!(job = %leased.job, task = %leased.lease.task, %error, "a task is unreadable");
         let completion = sync_task::unreadable(context, leased, error);
         let about = ("task", context.spec.source_bytes());
-        match self.complete(context, leased, about, &completion).await {
+        match self
+            .complete(context, leased, (about, Instant::now()), &completion)
+            .await
+        {
             Ok(()) => Left::Completed(leased.job),
             Err(error) => Left::from(error),
         }
     }
 
     /// Completes, waiting for a broker that does not answer (the lease may be lost by then, and the task done again), and tells who
-    /// watches. `about` is the name of the task and its directory.
+    /// watches. `about` is the name of the task and its directory, with when it was begun.
     async fn complete(
         &self,
         context: &JobContext,
         leased: &Leased,
-        about: (&'static str, &[u8]),
+        (about, began): ((&'static str, &[u8]), Instant),
         completion: &Completion,
     ) -> Result<(), BrokerError> {
         let mut counted = completion.clone();
@@ -423,6 +439,7 @@ impl Worker {
         })
         .await?;
         self.shared.count(&completion.counts);
+        context.stages.completed(&completion.counts, began);
         let (watcher, task) = (self.watcher.as_ref(), leased.lease.task);
         sync_task::report(watcher, context, task, about, completion).await;
         Ok(())

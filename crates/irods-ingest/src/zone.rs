@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bstr::BString;
@@ -18,13 +19,18 @@ use irods_client::metadata::{Avu, Entity};
 use irods_client::register::{Register, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
-use irods_client::{Pool, Pooled, Result};
+use irods_client::{CallObserver, Pool, Pooled, Result};
 
 /// A zone that can be connected to.
 #[async_trait]
 pub trait Zone: Debug + Send + Sync {
     /// The zone's name.
     fn name(&self) -> &str;
+
+    /// The same zone, with each call on its connections told to `observer`; `None` where they are no calls of iRODS.
+    fn observed(&self, _observer: Arc<dyn CallObserver>) -> Option<Arc<dyn Zone>> {
+        None
+    }
 
     /// A connection; waits while all that may be there at once are in use.
     async fn get(&self) -> Result<Box<dyn Session>>;
@@ -135,6 +141,10 @@ pub trait Session: Debug + Send {
 impl Zone for Pool {
     fn name(&self) -> &str {
         &self.environment().zone
+    }
+
+    fn observed(&self, observer: Arc<dyn CallObserver>) -> Option<Arc<dyn Zone>> {
+        Some(Arc::new(Pool::observed(self, observer)))
     }
 
     async fn get(&self) -> Result<Box<dyn Session>> {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 mod broker;
 mod check;
 mod host;
+mod profile;
 mod schedule;
 mod source;
 mod zone;

@@ -20,6 +20,7 @@ use crate::error::{EntryError, SyncError, TIMED_OUT};
 use crate::patience::Backoff;
 use crate::plan::compare::CatalogNames;
 use crate::plan::{CatalogState, Effect, Operation, Replica, ReplicaStatus};
+use crate::profile::{About, Stage};
 use crate::shutdown::Urgency;
 use crate::source::Stat;
 use crate::zone::Session;
@@ -283,7 +284,10 @@ where
             turn = context.breaker.turn() => turn,
             () = context.shutdown.wait_for(Urgency::Drain) => return Err(SyncError::Drained),
         };
-        let zone = match connect(context, user).await {
+        let connected = context
+            .stages
+            .begin(Stage::Connect, "connection", About::NOTHING);
+        let zone = match connected.end(connect(context, user).await) {
             Ok(zone) => {
                 turn.reached();
                 zone

@@ -13,6 +13,7 @@ use super::{FileAction, made};
 use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
+use crate::profile::{About, Measured, Stage};
 use crate::rate::Wanted;
 use crate::source::{Source, Stat};
 use crate::spec::ChecksumPolicy;
@@ -43,8 +44,9 @@ pub(super) async fn upload_file(
     };
     let (size, streams) = (action.stat.size, options.transfer_streams);
     let (file, _wanted) = throttled(action.context, file);
-    zone.put_in_streams(action.subject.target, file, size, &how, streams)
-        .await?;
+    let measured = transfer(action, "put");
+    let sent = zone.put_in_streams(action.subject.target, file, size, &how, streams);
+    measured.end(sent.await)?;
     Ok(made(action))
 }
 
@@ -58,9 +60,15 @@ pub(super) async fn append(
     let file = open(action, from).await?;
     let size = action.stat.size.saturating_sub(from);
     let (file, _wanted) = throttled(action.context, file);
-    zone.append(action.subject.target, file, size, from, target.as_ref())
-        .await?;
+    let measured = transfer(action, "append");
+    let sent = zone.append(action.subject.target, file, size, from, target.as_ref());
+    measured.end(sent.await)?;
     Ok(size)
+}
+
+fn transfer<'a>(action: &FileAction<'a>, name: &'a str) -> Measured<'a> {
+    let stages = &action.context.stages;
+    stages.begin(Stage::Transfer, name, About::path(action.subject.path))
 }
 
 /// The file, read no faster than this worker may upload; its waiting ends with what it is returned with.

@@ -224,16 +224,18 @@ pub async fn init(
     request: &JobRequest<'_>,
 ) -> Result<Created, BrokerError> {
     let json = serde_json::to_vec(spec).map_err(unwritable)?;
+    let mut what = spec.clone();
+    what.options.profile = false;
+    let identity = serde_json::to_vec(&what).map_err(unwritable)?;
     if spec.target_is_missing && spec.options.operation != Operation::NoOp {
         // What is remembered as applied to it is gone with it: a new zone of the same name, or somebody removed it.
         let prefix = CacheKey::target_prefix(&spec.cache_root(), &spec.target);
         broker.clear_signatures(&prefix).await?;
     }
-    let identity = String::from_utf8_lossy(&json).into_owned();
     broker
         .create_job(NewJob {
             name: request.name.clone(),
-            identity: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(identity.as_bytes())),
+            identity: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&identity)),
             spec: json,
             first: Task::Restart.to_new_task().map_err(unwritable)?,
             pre_job: request.hooks.pre_job,

@@ -10,6 +10,7 @@ use crate::error::{EntryError, SyncError};
 use crate::plan::{
     self, CatalogState, Decision, DirectoryFacts, Effect, Operation, Options, decide_directory,
 };
+use crate::profile::{About, Stage};
 use crate::signature::Verdict;
 use crate::sync_irods::{self, Wanted, patiently};
 
@@ -47,7 +48,7 @@ pub(super) async fn sync_dir(
             false => known.catalog.clone(),
         };
         for _ in 0..MAX_TURNS {
-            let decision = decide_directory(&DirectoryFacts {
+            let facts = DirectoryFacts {
                 operation: here.operation,
                 verdict: known.verdict,
                 catalog: &catalog,
@@ -58,8 +59,11 @@ pub(super) async fn sync_dir(
                     redelivered: redelivered || again,
                     existed: false,
                 },
-            });
-            let (event, effect) = match decision {
+            };
+            let decide = || decide_directory(&facts);
+            let stages = &context.stages;
+            let about = About::path(absolute);
+            let (event, effect) = match stages.time(Stage::Plan, "directory", about, decide) {
                 Decision::Skip(_) => return Ok(Counts::default()),
                 Decision::Look | Decision::CompareChecksums => {
                     catalog = sync_irods::look(zone, collection).await?;

@@ -16,6 +16,7 @@ use crate::plan::{
     self, CatalogState, Checksums, Decision, FileFacts, Operation, Options, Reason, Refusal,
     Replica, decide_file,
 };
+use crate::profile::{About, Stage};
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Look, SourceError, Stat, Timestamp};
 use crate::sync_irods::{self, FileAction, Meeting, Owner, Standing, in_time, patiently};
@@ -184,7 +185,7 @@ impl File<'_> {
                     found => standing = Some(found),
                 }
             }
-            let decision = decide_file(&FileFacts {
+            let facts = FileFacts {
                 own_source,
                 operation: self.options.operation,
                 stat: &self.look.stat,
@@ -200,8 +201,10 @@ impl File<'_> {
                     redelivered: redelivered || self.item.redelivered,
                     existed: self.item.existed,
                 },
-            });
-            match decision {
+            };
+            let about = About::path(self.absolute);
+            let stages = &self.context.stages;
+            match stages.time(Stage::Plan, "file", about, || decide_file(&facts)) {
                 Decision::Skip(Reason::Exists)
                     if standing == Some(Standing::LeftAlone) && !self.is_at_home() =>
                 {

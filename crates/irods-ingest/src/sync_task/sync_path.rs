@@ -33,6 +33,7 @@ use crate::core::choice::{EntryOptions, Targets};
 use crate::error::{EntryError, SyncError};
 use crate::plan::compare::{CatalogNames, Presence, Wanted, with_catalog, with_record};
 use crate::plan::{CatalogState, DeleteMode, Operation, Options};
+use crate::profile::{About, Stage};
 use crate::signature::{self, Names, Record, Verdict};
 use crate::source::{Entry, EntryKind, Listing, MountFacts, Stat, Timestamp};
 use crate::{naming, sync_irods};
@@ -187,6 +188,8 @@ async fn walk(
             };
         }
         facts.get_or_insert((page.mount, listing.directory, listing.seen_at));
+        let (stages, path) = (&context.stages, context.absolute(&task.directory));
+        let mut comparing = stages.gather(Stage::Plan, "compare", About::path(&path));
         for (index, entry) in listing.entries.iter().enumerate() {
             if done.has_passed(entry, &context.source.place(entry)) {
                 continue;
@@ -195,7 +198,8 @@ async fn walk(
                 return Err(SyncError::Drained);
             }
             let placed = (placing.at(index), placing.refusal(index));
-            let found = remembered.compare(context, (task, here), &record, entry, placed);
+            let found = comparing
+                .time(|| remembered.compare(context, (task, here), &record, entry, placed));
             if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
                 return Ok(Flow::Stopping);
             }

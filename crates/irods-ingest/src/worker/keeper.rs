@@ -1,21 +1,24 @@
 //! What goes on beside the tasks of a worker: heartbeats that say how it is, and leases that are extended in time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::status::{Doing, Meter, Waiting, WorkerStatus, shown};
 use super::{InHand, Worker};
 use crate::breaker::Breaker;
 use crate::broker::{Counts, JobId, Lease, WorkerInfo};
+use crate::profile::recorder::Recorder;
 use crate::rate::Throttle;
 use crate::shutdown::Urgency;
 use crate::source::s3::Requests;
 
+/// How often what is measured is handed in.
+const HAND_IN: Duration = Duration::from_secs(5);
 /// How often a worker says how it is, if leases do not ask for more. What changes at once is said at once.
 const REPORT: Duration = Duration::from_secs(2);
 
@@ -30,6 +33,8 @@ pub(super) struct Shared {
     pub(super) requests: Arc<Requests>,
     meter: Mutex<Meter>,
     doing: Mutex<HashMap<Lease, Begun>>,
+    /// Of jobs whose stages are measured.
+    recorders: Mutex<BTreeMap<JobId, Arc<Recorder>>>,
 }
 
 /// A task that was begun.
@@ -63,6 +68,7 @@ impl Shared {
             requests,
             meter: Mutex::default(),
             doing: Mutex::default(),
+            recorders: Mutex::default(),
         }
     }
 
@@ -84,6 +90,15 @@ impl Shared {
         Listed(self, lease)
     }
 
+    /// Where the stages of a job are measured.
+    pub(super) fn recorder(&self, job: JobId) -> Arc<Recorder> {
+        let mut recorders = lock(&self.recorders);
+        let recorder = recorders.entry(job);
+        recorder
+            .or_insert_with(|| Arc::new(Recorder::new(job)))
+            .clone()
+    }
+
     /// Counts what was done.
     pub(super) fn count(&self, counts: &Counts) {
         lock(&self.meter).add(counts);
@@ -91,6 +106,17 @@ impl Shared {
 }
 
 impl Worker {
+    /// Hands in what was measured.
+    pub(super) async fn hand_in(&self) {
+        let recorders: Vec<_> = lock(&self.shared.recorders).values().cloned().collect();
+        for recorder in recorders {
+            let broker = self.broker.as_ref();
+            if let Err(error) = recorder.hand_in(broker, &self.options.info.id).await {
+                debug!(%error, "the profile of a job was not handed in");
+            }
+        }
+    }
+
     /// Who it is, and how it is now.
     fn report(&self) -> WorkerInfo {
         let (files_per_second, bytes_per_second) = lock(&self.shared.meter).rates(Instant::now());
@@ -133,6 +159,7 @@ pub(super) async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut extended = Instant::now();
     let mut drains = false;
+    let mut handed_in = Instant::now();
     loop {
         let before = worker.shared.breaker.away().is_some();
         let turned = async {
@@ -153,6 +180,12 @@ pub(super) async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
         let heartbeat = worker.broker.heartbeat(&worker.report(), lease_for).await;
         if let Err(error) = heartbeat {
             warn!(%error, "no heartbeat");
+        }
+        if handed_in.elapsed() >= HAND_IN {
+            handed_in = Instant::now();
+            // Beside, since it may take some turns.
+            let worker = worker.clone();
+            tokio::spawn(async move { worker.hand_in().await });
         }
         if extended.elapsed() >= lease_for / 3 - every.period() / 2 {
             let asked = Instant::now();

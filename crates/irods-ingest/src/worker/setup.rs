@@ -10,6 +10,7 @@ use crate::context::{Hold, JobContext};
 use crate::core::EventHandler;
 use crate::core::python::PythonHandler;
 use crate::core::rules::RuleHandler;
+use crate::profile::Stages;
 use crate::spec::JobSpec;
 
 impl Worker {
@@ -27,6 +28,10 @@ impl Worker {
                 spec.zone
             ));
         }
+        let stages = match spec.options.profile {
+            true => Stages::of(self.shared.recorder(leased.job)),
+            false => Stages::default(),
+        };
         let source = match &self.source {
             Some(source) => source.clone(),
             None => spec
@@ -37,24 +42,30 @@ impl Worker {
         let spec = Arc::new(spec);
         Ok(JobContext {
             job: leased.job,
-            source,
+            source: stages.source(source, spec.source_bytes()),
             filter: Arc::new(filter),
-            handler: RuleHandler::around(&spec, self.handler_of(leased.job, &spec)?)
+            handler: RuleHandler::around(&spec, self.handler_of(leased.job, &spec, &stages)?)
                 .map_err(|error| error.to_string())?,
             spec,
-            zone: self.zone.clone(),
+            zone: stages.zone(&self.zone),
             breaker: self.shared.breaker.clone(),
             throttle: self.shared.throttle.clone(),
             broker: self.broker.clone(),
             shutdown: self.shutdown.clone(),
             removals: Arc::default(),
             name: Arc::default(),
+            stages,
             hold: Hold::new(Instant::now()),
         })
     }
 
     /// The job's own handler, if it has one.
-    fn handler_of(&self, job: JobId, spec: &Arc<JobSpec>) -> Result<Arc<dyn EventHandler>, String> {
+    fn handler_of(
+        &self,
+        job: JobId,
+        spec: &Arc<JobSpec>,
+        stages: &Stages,
+    ) -> Result<Arc<dyn EventHandler>, String> {
         let Some(handler) = &spec.options.handler else {
             return Ok(self.handler.clone());
         };
@@ -65,6 +76,6 @@ impl Worker {
         allowed.check(handler)?;
         let job = Some((job, self.broker.clone()));
         let handler = PythonHandler::new(python, handler.clone(), job, spec.clone());
-        Ok(Arc::new(handler))
+        Ok(Arc::new(handler.measured(stages.clone())))
     }
 }

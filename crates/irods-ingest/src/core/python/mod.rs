@@ -20,6 +20,7 @@ use super::choice::{Candidate, Choice, Chooses};
 use super::{Changes, Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
 use crate::broker::{Broker, JobId};
 use crate::plan::{DeleteMode, Operation};
+use crate::profile::{About, Measured, Stage, Stages};
 use crate::spec::{JobOptions, JobSpec};
 
 mod choose;
@@ -228,6 +229,7 @@ pub struct PythonHandler {
     /// Whose name handlers are told; none of what is only looked at.
     job: Option<(JobId, Arc<dyn Broker>)>,
     spec: Arc<JobSpec>,
+    stages: Stages,
     /// Hosts that wait for something to do.
     idle: Mutex<Vec<Host>>,
     /// What pre hooks left in `meta`, by event and target, for the post hooks: no business of this process.
@@ -247,9 +249,15 @@ impl PythonHandler {
             python,
             job,
             spec,
+            stages: Stages::default(),
             idle: Mutex::default(),
             kept: Mutex::default(),
         }
+    }
+
+    /// The same, and it says how long its calls take.
+    pub(crate) fn measured(self, stages: Stages) -> Self {
+        PythonHandler { stages, ..self }
     }
 
     async fn start_host(&self) -> Result<Host, HookError> {
@@ -265,7 +273,9 @@ impl PythonHandler {
             None => String::new(),
         };
         let hello = hello(&self.python, &self.handler, &name, &self.spec);
-        let started = Host::start(&self.python, &hello, LOADING).await;
+        let about = About::path(self.handler.path.as_bytes());
+        let measured = self.stages.begin(Stage::Handler, "start", about);
+        let started = measured.end(Host::start(&self.python, &hello, LOADING).await);
         Ok(started.map_err(|error| failed(error.to_string()))?.0)
     }
 
@@ -301,7 +311,10 @@ impl PythonHandler {
     async fn call(&self, request: Value) -> Result<Value, HookError> {
         let mut host = self.host().await?;
         let limit = self.spec.options.file_timeout();
+        let (hook, about) = asked(&request);
+        let measured = self.stages.begin(Stage::Handler, hook, about);
         let answered = host.call(&request, limit).await;
+        ended(measured, &answered);
         self.done(host, answered)
     }
 }
@@ -309,6 +322,7 @@ impl PythonHandler {
 /// An event that the handler has done itself.
 struct Conversation<'a> {
     handler: &'a PythonHandler,
+    hook: String,
     request: Value,
     /// Until the call has ended.
     host: Option<Host>,
@@ -328,7 +342,10 @@ impl EventDone for Conversation<'_> {
         let Some(mut host) = self.host.take() else {
             return Ok(None);
         };
+        let (_, about) = asked(&message);
+        let measured = (self.handler.stages).begin(Stage::Handler, &self.hook, about);
         let said = host.say(&message, limit).await;
+        ended(measured, &said);
         match said.and_then(|said| match said {
             Said::Act(told) => meta::changes(told).map(Some),
             Said::Answer(_) => Ok(None),
@@ -391,6 +408,7 @@ impl EventHandler for PythonHandler {
         subject: Subject<'_>,
     ) -> Result<Box<dyn EventDone + 'a>, HookError> {
         Ok(Box::new(Conversation {
+            hook: format!("on_{}", event.name()),
             request: request("on", event, subject, None),
             host: Some(self.host().await?),
             handler: self,
@@ -463,6 +481,10 @@ impl PythonHandler {
             }
         };
         let limit = self.spec.options.file_timeout();
+        let first = asked.first().map_or(&b""[..], |entry| entry.path);
+        let measured = self
+            .stages
+            .begin(Stage::Handler, "choose", About::path(first));
         host.send(&choose::request(&self.handler, asked), limit)
             .await?;
         for entry in asked {
@@ -471,6 +493,7 @@ impl PythonHandler {
             };
             choices.push(choose::choice(&self.handler, entry, answer)?);
         }
+        measured.done();
         self.rest(host);
         Ok(())
     }
@@ -505,6 +528,20 @@ impl PythonHandler {
     fn rest(&self, host: Host) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push(host);
+    }
+}
+
+/// The hook that a request is of, and the path that it is about.
+fn asked(request: &Value) -> (&str, About<'_>) {
+    let hook = request["hook"].as_str().unwrap_or_default();
+    let path = request["meta"]["path"].as_str().unwrap_or_default();
+    (hook, About::path(path.as_bytes()))
+}
+
+/// That an entry is to be left out is an answer.
+fn ended<T>(measured: Measured<'_>, answered: &Result<T, HostError>) {
+    if matches!(answered, Ok(_) | Err(HostError::Skipped(_))) {
+        measured.done();
     }
 }
 
