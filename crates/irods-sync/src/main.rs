@@ -19,6 +19,7 @@ mod list;
 mod log;
 mod plan;
 mod presence;
+mod profile;
 mod retry;
 mod signals;
 mod start;

@@ -21,7 +21,7 @@ use crate::signals::Signals;
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
 use crate::zone_access::{Joining, ZoneAccess};
-use crate::{handler, jobs, presence, signals, watch, workers};
+use crate::{handler, jobs, presence, profile, signals, watch, workers};
 
 /// What a signal means that comes before the job is queued.
 const NOT_QUEUED: &str = "nothing was queued";
@@ -67,6 +67,7 @@ pub async fn handle_start(config: &Config, args: StartArgs) -> Result<Exit> {
 
 /// What can be checked without asking anybody, so that a slip of the pen does not even make an embedded zone.
 pub fn check_here(args: &StartArgs) -> Result<()> {
+    profile::check(args.job.profile.as_deref())?;
     match args.s3.access(&args.source) {
         Some(bucket) => {
             args::bucket_path(&args.source)?;
@@ -191,8 +192,9 @@ async fn queued(config: &Config, args: &StartArgs, broker: &dyn Broker, job: &Jo
     } else if let Some(why) = workers::unserved_queues(job, &living) {
         ui::note(&format!("queued, but {why}"));
     }
+    let profile_flag = profile_flag(args);
     ui::note(&format!(
-        "to follow it:      irods_sync watch {name}{broker_flag}"
+        "to follow it:      irods_sync watch {name}{profile_flag}{broker_flag}"
     ));
     Ok(Exit::Done)
 }
@@ -209,7 +211,18 @@ async fn wait_for_workers(
         true => Progress::shown(),
         false => Progress::silent(),
     };
-    watch::to_the_end(config, broker, job, progress, args.json, signals).await
+    let output = watch::Output {
+        json: args.json,
+        profile: args.job.profile.as_deref(),
+    };
+    watch::to_the_end(config, broker, job, progress, output, signals).await
+}
+
+fn profile_flag(args: &StartArgs) -> String {
+    match &args.job.profile {
+        Some(file) => format!(" --profile {}", ui::shell_word(file.as_os_str().as_bytes())),
+        None => String::new(),
+    }
 }
 
 fn zone_flag(embedded: Option<&Path>) -> String {
@@ -266,6 +279,10 @@ async fn run_here(
         }
     };
     ui::say(&said);
+    let written = match &args.job.profile {
+        Some(file) => profile::write_ended(&*broker, &now, file).await?,
+        None => Exit::Done,
+    };
     if !now.state.has_ended() {
         return Ok(Exit::Interrupted);
     }
@@ -276,7 +293,10 @@ async fn run_here(
     {
         return Err(Failed::could_not_run(why.clone()));
     }
-    Ok(jobs::exit_of(&now))
+    Ok(match written {
+        Exit::Done => jobs::exit_of(&now),
+        _ => jobs::exit_of(&now).without_output(),
+    })
 }
 
 /// Runs a worker for this job alone until the job has ended or a signal arrives.

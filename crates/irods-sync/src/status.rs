@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use ingest::broker::{Job, JobEvent, Queues, Timestamp, Worker};
 use ingest::sync_task::JobSpec;
 
-use crate::args::JobOutputArgs;
+use crate::args::JobProfileArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Result};
 use crate::jobs;
+use crate::profile;
 use crate::ui::json::{latest, rfc3339};
 use crate::ui::{self, summary};
 use crate::workers;
@@ -17,10 +18,11 @@ use crate::workers;
 ///
 /// # Errors
 /// There is no such job, or the broker cannot be used.
-pub async fn handle_status(config: &Config, args: &JobOutputArgs) -> Result<Exit> {
+pub async fn handle_status(config: &Config, args: &JobProfileArgs) -> Result<Exit> {
+    profile::check(args.profile.as_deref())?;
     let broker = config.broker.open().await?;
-    let job = jobs::find(&*broker, &args.job).await?;
-    let text = match args.json {
+    let job = jobs::find(&*broker, &args.shown.job).await?;
+    let text = match args.shown.json {
         true => jobs::as_json(&*broker, &job).await?,
         false => {
             let events = broker.events(job.id).await?;
@@ -29,7 +31,10 @@ pub async fn handle_status(config: &Config, args: &JobOutputArgs) -> Result<Exit
         }
     };
     ui::say(&text);
-    Ok(Exit::Done)
+    match &args.profile {
+        Some(file) => profile::write(&*broker, &job, file).await,
+        None => Ok(Exit::Done),
+    }
 }
 
 /// Lines of the job's log that people are shown: the latest.

@@ -1,11 +1,14 @@
 //! `watch`: a job, live, until it ends.
 
+use std::path::Path;
+
 use ingest::broker::{Broker, Job};
 
-use crate::args::JobOutputArgs;
+use crate::args::JobProfileArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Result};
 use crate::jobs;
+use crate::profile;
 use crate::signals::{self, Signals};
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
@@ -14,11 +17,12 @@ use crate::ui::{self, summary};
 ///
 /// # Errors
 /// There is no such job, or the broker cannot be used.
-pub async fn handle_watch(config: &Config, args: &JobOutputArgs) -> Result<Exit> {
+pub async fn handle_watch(config: &Config, args: &JobProfileArgs) -> Result<Exit> {
+    profile::check(args.profile.as_deref())?;
     let signals = signals::listen()?;
     let found = async {
         let broker = config.broker.open().await?;
-        let job = jobs::find(&*broker, &args.job).await?;
+        let job = jobs::find(&*broker, &args.shown.job).await?;
         Ok((broker, job))
     };
     let (broker, job) = signals
@@ -29,13 +33,25 @@ pub async fn handle_watch(config: &Config, args: &JobOutputArgs) -> Result<Exit>
         &*broker,
         &job,
         Progress::shown(),
-        args.json,
+        Output {
+            json: args.shown.json,
+            profile: args.profile.as_deref(),
+        },
         &signals,
     )
     .await
 }
 
-/// Follows a job that others run, and says how it ended, with `json` to machines.
+/// What is said when a job has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Output<'a> {
+    /// To machines.
+    pub json: bool,
+    /// Where its profile is written.
+    pub profile: Option<&'a Path>,
+}
+
+/// Follows a job that others run, and says how it ended.
 ///
 /// # Errors
 /// The broker cannot be used.
@@ -44,7 +60,7 @@ pub async fn to_the_end(
     broker: &dyn Broker,
     job: &Job,
     mut progress: Progress,
-    json: bool,
+    output: Output<'_>,
     signals: &Signals,
 ) -> Result<Exit> {
     let followed = async {
@@ -63,9 +79,9 @@ pub async fn to_the_end(
         ui::note("irods_sync: the job has ended and was removed");
         return Ok(Exit::Done);
     };
-    if json {
+    if output.json {
         ui::say(&jobs::as_json(broker, &job).await?);
-        return Ok(jobs::exit_of(&job));
+        return told(broker, &job, output, signals).await;
     }
     let mut lines = vec![format!(
         "job {}: {}",
@@ -77,5 +93,26 @@ pub async fn to_the_end(
     }
     lines.extend(summary::of_job(&job));
     ui::say(&lines.join("\n"));
-    Ok(jobs::exit_of(&job))
+    told(broker, &job, output, signals).await
+}
+
+/// The exit code of a job that has ended, once its profile is written.
+async fn told(
+    broker: &dyn Broker,
+    job: &Job,
+    output: Output<'_>,
+    signals: &Signals,
+) -> Result<Exit> {
+    let exit = jobs::exit_of(job);
+    let Some(file) = output.profile else {
+        return Ok(exit);
+    };
+    let written = profile::write_ended(broker, job, file);
+    Ok(match signals.before(written).await {
+        None => Exit::Interrupted,
+        Some(written) => match written? {
+            Exit::Done => exit,
+            _ => exit.without_output(),
+        },
+    })
 }

@@ -71,6 +71,10 @@ pub struct JobFlags {
     /// Show how far it is, with --synchronous
     #[arg(long)]
     pub progress: bool,
+    /// Measure what the job's time is spent on, and write it when this command ends to FILE.json and, for people, to FILE.html; watch and
+    /// status write it as well (docs/profile.md)
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
     /// How often a file that failed is tried again
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_retries: u32,
@@ -235,6 +239,7 @@ impl StartArgs {
             delay: self.job.delay,
             timeout: self.job.timeout,
             transfer_streams: self.job.transfer_streams,
+            profile: self.job.profile.is_some(),
             queues: Queues {
                 file: self.job.file_queue.clone(),
                 path: self.job.path_queue.clone(),

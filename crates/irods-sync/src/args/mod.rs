@@ -156,9 +156,9 @@ pub enum Command {
     /// List jobs as one line of JSON: periodic, singlepass, stopped; with --workers: the workers and what they do
     List(ListArgs),
     /// Follow a job until it ends; the exit code is the job's
-    Watch(JobOutputArgs),
+    Watch(JobProfileArgs),
     /// State and totals of a job, also after it has ended
-    Status(JobOutputArgs),
+    Status(JobProfileArgs),
     /// Take tasks of all jobs from the broker until told to stop (Ctrl-C or SIGTERM: finishes what is in hand)
     Worker(WorkerArgs),
     /// What a job gave up on: path, error, attempts
@@ -277,6 +277,18 @@ pub struct JobOutputArgs {
     /// For machines: JSON, one value a line; of watch, the job as status --json shows it, when it has ended
     #[arg(long)]
     pub json: bool,
+}
+
+/// A command that shows something of a job, and its profile.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+pub struct JobProfileArgs {
+    /// Which job.
+    #[command(flatten)]
+    pub shown: JobOutputArgs,
+    /// Write the profile of a job that was started with --profile to FILE.json and FILE.html; watch does so when the job has ended
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
 }
 
 /// `stop`.
