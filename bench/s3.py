@@ -69,10 +69,11 @@ class Server:
         identity = {"name": "bench", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}], "actions": ["Admin"]}
         with open(f"{work}/s3.json", "w") as config:
             json.dump({"identities": [identity]}, config)
-        ports = [f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")]
+        # Of its own choice one of the second kind is 10,000 above the first, which may be none.
+        ports = [f"-{part}.port{kind}={free_port()}" for part in ("master", "volume", "filer") for kind in ("", ".grpc")]
         self.process = subprocess.Popen(
             [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}", "-volume.max=20", "-s3"]
-            + [f"-s3.port={self.port}", f"-s3.config={work}/s3.json", *ports],
+            + [f"-s3.port={self.port}", f"-s3.port.grpc={free_port()}", f"-s3.config={work}/s3.json", *ports],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -153,7 +153,7 @@ impl Site {
 
     /// The same, with a library that tries twice and not longer.
     pub fn start_impatiently(&self, port: u16, more: &str) -> Ran {
-        let more = format!("--job_name j --operation PUT_SYNC --s3_timeout 1 {more}");
+        let more = format!("--job_name j --operation PUT_SYNC --s3_timeout 3 {more}");
         ran(self
             .bucket_command(port, &more)
             .env("AWS_MAX_ATTEMPTS", "2"))
