@@ -3,6 +3,7 @@
 //! `zone_rates IRODS_ENVIRONMENT_FILE COLLECTION WHAT CONNECTIONS [COUNT | FILE]`, where WHAT is
 //! - `stat`: COUNT times of the objects that `register` made there, in turn;
 //! - `register`: COUNT new objects for one file, its size and time given; also makes the collection;
+//! - `register_row`, `register_rows`: the same as rows of the catalog on demoResc, one a call or 50; the latter with the present time;
 //! - `put`: COUNT new objects of 4 KiB, one message each;
 //! - `put_file`: FILE as one object, over so many connections;
 //! - `get_file`: that object into FILE, over one.
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use irods_client::environment::{Environment, Sources};
-use irods_client::register::Register;
+use irods_client::register::{BULK_MAX, NewRow, Register};
 use irods_client::transfer::{OpenHow, Put};
 use irods_client::{ConnectOptions, Pool, PoolOptions, Pooled};
 use tokio::sync::Barrier;
@@ -25,6 +26,8 @@ type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Objects that `stat` asks for.
 const ASKED: usize = 1000;
 const SMALL: usize = 4096;
+const FILE: &str = "/etc/hostname";
+const MTIME: i64 = 1_700_000_000;
 const BLOCK: usize = 8 << 20;
 
 #[tokio::main]
@@ -73,10 +76,36 @@ async fn small(
     for (first, mut zone) in all.into_iter().enumerate() {
         let (together, collection) = (Arc::clone(&together), collection.to_owned());
         let what = what.to_owned();
+        let leaf = match what.starts_with("register_row") {
+            true => Some(zone.leaf("demoResc").await?),
+            false => None,
+        };
         workers.push(tokio::spawn(async move {
             together.wait().await;
-            for number in (first..count).step_by(connections) {
-                call(&mut zone, &collection, &what, number).await?;
+            let mut numbers = (first..count).step_by(connections);
+            match leaf {
+                Some(leaf) if what == "register_rows" => loop {
+                    let rows: Vec<NewRow> = numbers
+                        .by_ref()
+                        .take(BULK_MAX)
+                        .map(|number| row(&collection, number))
+                        .collect();
+                    if rows.is_empty() {
+                        break;
+                    }
+                    zone.register_rows(&rows, &leaf).await?;
+                },
+                Some(leaf) => {
+                    for number in numbers {
+                        let row = row(&collection, number);
+                        zone.register_row(&row, &leaf, Some(MTIME)).await?;
+                    }
+                }
+                None => {
+                    for number in numbers {
+                        call(&mut zone, &collection, &what, number).await?;
+                    }
+                }
             }
             Ok::<_, Box<dyn Error + Send + Sync>>(())
         }));
@@ -89,6 +118,15 @@ async fn small(
     Ok(began.elapsed())
 }
 
+fn row(collection: &str, number: usize) -> NewRow {
+    NewRow {
+        object: format!("{collection}/o{number}"),
+        file: FILE.to_owned(),
+        size: SMALL as u64,
+        ..NewRow::default()
+    }
+}
+
 async fn call(zone: &mut Pooled, collection: &str, what: &str, number: usize) -> Fallible<()> {
     match what {
         "stat" => {
@@ -97,9 +135,9 @@ async fn call(zone: &mut Pooled, collection: &str, what: &str, number: usize) ->
         }
         "register" => {
             let register = Register {
-                file: "/etc/hostname".to_owned(),
+                file: FILE.to_owned(),
                 size: Some(SMALL as u64),
-                mtime: Some(1_700_000_000),
+                mtime: Some(MTIME),
                 ..Register::default()
             };
             let object = format!("{collection}/o{number}");

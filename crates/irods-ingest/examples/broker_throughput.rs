@@ -75,7 +75,9 @@ async fn work(broker: Arc<dyn Broker>, name: String, directories: u32) -> Result
                         child
                     });
                     let children = children.collect();
-                    broker.spawn(leased.lease, children, vec![0; 50]).await?;
+                    broker
+                        .spawn(leased.lease, children, vec![0; 50], vec![])
+                        .await?;
                 }
             }
             broker.complete(leased.lease, completion).await?;

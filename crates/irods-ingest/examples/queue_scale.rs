@@ -33,7 +33,7 @@ use irods_client::collection::Replica;
 use irods_client::connection::Identity;
 use irods_client::data_object::Remove;
 use irods_client::metadata::{Avu, Entity};
-use irods_client::register::{Register, Target};
+use irods_client::register::{Leaf, NewRow, Register, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
 
@@ -204,6 +204,14 @@ impl Session for Sink {
     async fn remove_empty_collection(&mut self, _: &str) -> Result<()> {
         Ok(())
     }
+    async fn leaf(&mut self, _: &str) -> Result<Leaf> {
+        unreachable!("nothing is registered directly")
+    }
+
+    async fn register_row(&mut self, _: &NewRow, _: &Leaf, _: i64) -> Result<()> {
+        unreachable!("nothing is registered directly")
+    }
+
     async fn register(&mut self, _: &str, _: &Register) -> Result<()> {
         Ok(())
     }

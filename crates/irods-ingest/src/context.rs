@@ -15,7 +15,7 @@ use crate::rate::Throttle;
 use crate::shutdown::Shutdown;
 use crate::source::{Filter, Source};
 use crate::spec::JobSpec;
-use crate::sync_irods::Removals;
+use crate::sync_irods::{Leaves, Removals};
 use crate::zone::Zone;
 
 /// One job in one worker.
@@ -43,6 +43,8 @@ pub struct JobContext {
     pub shutdown: Shutdown,
     /// Removals of collections by this worker.
     pub(crate) removals: Arc<Removals>,
+    /// Resources that objects are written onto directly.
+    pub(crate) leaves: Arc<Leaves>,
     /// What people call the job, once somebody has asked.
     pub(crate) name: Arc<OnceCell<String>>,
     /// Where its stages are measured, if they are.

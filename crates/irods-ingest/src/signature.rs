@@ -86,6 +86,11 @@ impl Segment {
         self.push_hashes(name_hash(name), place_hash(collection), 1);
     }
 
+    /// `name` counts as changed at the next scan, whatever it looks like then.
+    pub fn push_changed(&mut self, name: &[u8]) {
+        self.push_hashes(name_hash(name), CHANGED, 1);
+    }
+
     /// Nothing is remembered of `name` any more.
     pub fn push_forgotten(&mut self, name: &[u8]) {
         self.push_hashes(name_hash(name), CHANGED, CHANGED);
@@ -188,6 +193,11 @@ impl Record {
     /// Whether something was mounted on the directory when it was last scanned.
     pub fn was_mount_point(&self) -> bool {
         self.entries.contains_key(&name_hash(MOUNT_POINT))
+    }
+
+    /// Whether something is remembered of `name`.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        self.entries.contains_key(&name_hash(name))
     }
 
     /// Number of names remembered.

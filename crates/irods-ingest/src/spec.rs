@@ -54,6 +54,9 @@ pub struct JobOptions {
     pub ignore_cache: bool,
     /// Take names for free until the zone objects.
     pub initial_ingest: bool,
+    /// Write the rows of new objects into the catalog, with few of the zone's checks ([`irods_client::register`]).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub direct_register: bool,
     /// Decide from the catalog, without remembered signatures.
     pub compare_catalog: bool,
     /// What is done about checksums.
@@ -159,6 +162,7 @@ impl Default for JobOptions {
             files_per_task: 50,
             ignore_cache: false,
             initial_ingest: false,
+            direct_register: false,
             compare_catalog: false,
             checksum: ChecksumPolicy::None,
             exclude_file_type: String::new(),

@@ -16,7 +16,7 @@ use irods_client::collection::{RemoveCollection, Replica};
 use irods_client::connection::Identity;
 use irods_client::data_object::{ChecksumMode, Remove};
 use irods_client::metadata::{Avu, Entity};
-use irods_client::register::{Register, Target};
+use irods_client::register::{Leaf, NewRow, Register, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
 use irods_client::{CallObserver, Pool, Pooled, Result};
@@ -66,6 +66,12 @@ pub trait Session: Debug + Send {
 
     /// Registers a file.
     async fn register(&mut self, object: &str, what: &Register) -> Result<()>;
+
+    /// A resource that holds files, for [`Session::register_row`].
+    async fn leaf(&mut self, resource: &str) -> Result<Leaf>;
+
+    /// Writes the row of a new data object, which the zone hardly checks.
+    async fn register_row(&mut self, row: &NewRow, leaf: &Leaf, mtime: i64) -> Result<()>;
 
     /// Changes a replica's row.
     async fn modify_replica(
@@ -198,6 +204,15 @@ impl Session for Pooled {
 
     async fn register(&mut self, object: &str, what: &Register) -> Result<()> {
         (**self).register(object, what).await
+    }
+
+    async fn leaf(&mut self, resource: &str) -> Result<Leaf> {
+        (**self).leaf(resource).await
+    }
+
+    async fn register_row(&mut self, row: &NewRow, leaf: &Leaf, mtime: i64) -> Result<()> {
+        let written = (**self).register_row(row, leaf, Some(mtime)).await;
+        written.map(drop)
     }
 
     async fn modify_replica(

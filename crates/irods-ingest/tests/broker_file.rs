@@ -170,7 +170,10 @@ async fn a_damaged_file_is_an_error() {
     broker.create_job(job("a")).await.unwrap();
     let first = broker.lease(&request()).await.unwrap().remove(0);
     let children = (0..200_u8).map(|n| task(&[n; 300])).collect();
-    broker.spawn(first.lease, children, vec![1]).await.unwrap();
+    broker
+        .spawn(first.lease, children, vec![1], vec![])
+        .await
+        .unwrap();
     let signatures = vec![Append {
         key: b"key".to_vec(),
         bytes: vec![7; 2400],

@@ -106,7 +106,7 @@ async fn worker() {
                         let children = batch.iter().map(|n| task(class, depth + 1, *n)).collect();
                         let cursor = (batch.last().unwrap() + 1).to_be_bytes().to_vec();
                         assert_eq!(
-                            broker.spawn(leased.lease, children, cursor).await,
+                            broker.spawn(leased.lease, children, cursor, vec![]).await,
                             Ok(Spawned::Queued)
                         );
                     }

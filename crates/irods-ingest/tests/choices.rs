@@ -20,7 +20,6 @@ use ingest::sync_task::job::{self, JobRequest};
 use irods_client::access::Grant;
 use irods_client::connection::Identity;
 use irods_client::metadata::{Avu, Entity};
-use irods_client::protocol::{api, message::UserAdminInp};
 use support::{Site, TARGET, let_times_settle};
 
 /// Chooses by the last element of an entry's path.
@@ -141,18 +140,6 @@ impl Site {
         let survey = self.survey(options, handler).await;
         survey.verify(false, |d| found.push(d)).await.unwrap();
         found
-    }
-
-    async fn add_user(&self, name: &str) {
-        let argument = |text: &str| Some(text.to_owned());
-        let input = UserAdminInp {
-            arg0: argument("mkuser"),
-            arg1: argument(name),
-            ..UserAdminInp::default()
-        };
-        let mut zone = self.connection().await;
-        let request = irods_client::connection::Request::new(api::USER_ADMIN, name);
-        zone.call(request, Some(&input)).await.unwrap();
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ingest::broker::{
-    Begun, Broker, Completion, Created, Departure, Extended, FailureFilter, FailurePage,
+    Append, Begun, Broker, Completion, Created, Departure, Extended, FailureFilter, FailurePage,
     FailureRecord, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob,
     NewTask, Result, Retried, Segment, Spawned, Worker as Working, WorkerId, WorkerInfo,
 };
@@ -133,8 +133,9 @@ impl Broker for Deadly {
         lease: Lease,
         children: Vec<NewTask>,
         cursor: Vec<u8>,
+        signatures: Vec<Append>,
     ) -> Result<Spawned> {
-        around!(self, spawn, lease, children, cursor)
+        around!(self, spawn, lease, children, cursor, signatures)
     }
     async fn begin_once(&self, lease: Lease) -> Result<Begun> {
         around!(self, begin_once, lease)

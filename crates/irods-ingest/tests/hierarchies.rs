@@ -5,8 +5,10 @@
 mod support;
 
 use bstr::BString;
+use ingest::core::JobHooks;
 use ingest::plan::Operation;
 use ingest::sync_task::JobOptions;
+use ingest::sync_task::job::{self, JobRequest};
 use irods_client::collection::ReplicaStatus;
 use irods_client::protocol::{api, message::GeneralAdminInp};
 use irods_client::register::{Register, Target};
@@ -127,6 +129,34 @@ async fn files_are_registered_on_a_leaf_and_below_a_root_and_followed_there() {
         assert_eq!(site.run_well(options()).await.updated, 0);
         assert_registered(&site).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_written_on_a_leaf_alone() {
+    let site = site().await;
+    let direct = |resource| JobOptions {
+        direct_register: true,
+        files_per_task: 2,
+        ..with(Operation::RegisterSync, Some(resource))
+    };
+    let request = JobRequest {
+        name: None,
+        source: &site.source(),
+        target: TARGET,
+        options: direct(MIDDLE),
+        interval: None,
+        owner: None,
+        hooks: JobHooks::default(),
+    };
+    let refused = job::check(&site.pool, &request).await.unwrap_err();
+    let why = "needs the name of a resource that holds files itself; middle is of type random";
+    assert!(refused.to_string().contains(why), "{refused}");
+    assert_eq!(site.run_well(direct(LEAF)).await.registered, FILES);
+    assert_eq!(site.pool.counts().of(api::REG_DATA_OBJ), FILES / 2);
+    for replicas in site.catalog().await.values() {
+        assert_eq!(replicas[0].hierarchy, "root;middle;leaf_a");
+    }
+    assert_registered(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

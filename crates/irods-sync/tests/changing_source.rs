@@ -84,9 +84,9 @@ fn the_file_on_its_way_shrinks() {
     assert_put_right(&site);
 }
 
-/// The old file comes back with the times that it had, after another of its name was uploaded in part.
-#[test]
-fn what_a_failed_upload_has_gone_over_is_uploaded_again() {
+/// The old file comes back with the times that it had, after another of its name was uploaded in part, because of `meddle`.
+#[track_caller]
+fn assert_uploaded_again(code: i32, meddle: impl FnOnce(&Site)) {
     let site = Site::new();
     let _zone = site.zone();
     site.file("d/a large", b"the one that stays");
@@ -94,17 +94,45 @@ fn what_a_failed_upload_has_gone_over_is_uploaded_again() {
     ran(&mut start("name first")).expect(0);
     let (here, kept) = (site.path("src/d"), site.path("kept"));
     std::fs::rename(&here, &kept).unwrap();
-    let ended = changed_on_the_way_of(&site, "d/a large", |src| {
-        let large = std::fs::File::options()
-            .write(true)
-            .open(src.join("d/a large"));
-        large.unwrap().set_len(LARGE / 2).unwrap();
-    });
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let ended = changed_on_the_way_of(&site, "d/a large", |_| meddle(&site));
+    assert_eq!(ended.code, Some(code), "{ended:?}");
     std::fs::remove_dir_all(&here).unwrap();
     std::fs::rename(&kept, &here).unwrap();
     let again = ran(&mut start("name again")).expect(0);
     assert_eq!(again.number("uploaded"), 1, "{again:?}");
+    site.assert_uploaded();
+}
+
+#[test]
+fn what_a_failed_upload_has_gone_over_is_uploaded_again() {
+    assert_uploaded_again(1, |site| {
+        let large = site.path("src/d/a large");
+        let large = std::fs::File::options().write(true).open(large);
+        large.unwrap().set_len(LARGE / 2).unwrap();
+    });
+}
+
+#[test]
+fn what_a_stopped_upload_has_gone_over_is_uploaded_again() {
+    assert_uploaded_again(130, |site| {
+        ran(&mut site.command(&format!("stop j --now --broker sqlite:{BROKER}"))).expect(0);
+    });
+}
+
+/// What was queued because of its permissions alone has other bytes when its turn comes.
+#[test]
+fn a_file_whose_permissions_changed_changes_before_its_turn() {
+    let site = Site::new();
+    let _zone = site.zone();
+    let small = site.file("b small", b"as it was");
+    let start = |name: &str| in_zone(&site, &START.replace("name j", name));
+    ran(&mut start("name first")).expect(0);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&small, mode).unwrap();
+    let ended = changed_on_the_way(&site, |_| std::fs::write(&small, b"as it is").unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let done = (ended.number("files_seen"), ended.number("uploaded"));
+    assert_eq!(done, (2, 2));
     site.assert_uploaded();
 }
 

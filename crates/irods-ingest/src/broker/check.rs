@@ -6,7 +6,7 @@ use super::limits::{
     MAX_CHILDREN, MAX_CURSOR, MAX_KEY, MAX_MILLIS, MAX_NAME, MAX_PAYLOAD, MAX_PROFILE, MAX_SEGMENT,
     MAX_SPEC,
 };
-use super::{BrokerError, Completion, NewJob, NewTask, Result, WorkerInfo};
+use super::{Append, BrokerError, Completion, NewJob, NewTask, Result, WorkerInfo};
 
 fn at_most(what: &str, unit: &str, size: usize, limit: usize) -> Result<()> {
     if size <= limit {
@@ -51,10 +51,20 @@ fn task(task: &NewTask) -> Result<()> {
     at_most("a task", "bytes", task.payload.len(), MAX_PAYLOAD)
 }
 
-pub(super) fn children(children: &[NewTask], cursor: &[u8]) -> Result<()> {
+pub(super) fn batch(children: &[NewTask], cursor: &[u8], signatures: &[Append]) -> Result<()> {
     at_most("a batch", "children", children.len(), MAX_CHILDREN)?;
     at_most("a cursor", "bytes", cursor.len(), MAX_CURSOR)?;
-    children.iter().try_for_each(task)
+    children.iter().try_for_each(task)?;
+    signatures.iter().try_for_each(append)
+}
+
+fn append(append: &Append) -> Result<()> {
+    key(&append.key)?;
+    segment(&append.bytes)
+}
+
+fn segment(bytes: &[u8]) -> Result<()> {
+    at_most("a signature segment", "bytes", bytes.len(), MAX_SEGMENT)
 }
 
 pub(super) fn key(key: &[u8]) -> Result<()> {
@@ -81,23 +91,10 @@ pub(super) fn completion(completion: &Completion) -> Result<()> {
         .iter()
         .filter_map(|failure| failure.retry.as_ref())
         .try_for_each(task)?;
-    for append in &completion.signatures {
-        key(&append.key)?;
-        at_most(
-            "a signature segment",
-            "bytes",
-            append.bytes.len(),
-            MAX_SEGMENT,
-        )?;
-    }
+    completion.signatures.iter().try_for_each(append)?;
     for compaction in &completion.compactions {
         key(&compaction.key)?;
-        at_most(
-            "a signature segment",
-            "bytes",
-            compaction.bytes.len(),
-            MAX_SEGMENT,
-        )?;
+        segment(&compaction.bytes)?;
         if compaction.replaces.is_empty() {
             return Err(BrokerError::Invalid {
                 what: "a compaction that replaces nothing".to_owned(),

@@ -11,8 +11,9 @@
 //! 2. **One atomic completion.** [`Broker::complete`] acknowledges, moves the counters, stores signatures, writes the ledger
 //!    and queues what is to be retried, in one transaction. Crash before it: the task runs again. Crash after it: nothing is
 //!    lost, nothing is counted twice. So totals are exact, and "the job has finished" is a fact.
-//! 3. **Children in batches.** [`Broker::spawn`] queues at most [`limits::MAX_CHILDREN`] children and stores the cursor in one
-//!    transaction; whoever runs the task again is handed the cursor and goes on after it. The last batch goes with the completion.
+//! 3. **Children in batches.** [`Broker::spawn`] queues at most [`limits::MAX_CHILDREN`] children, stores the cursor, and appends
+//!    signatures (what counts as changed until the children have worked on it) in one transaction; whoever runs the task again is
+//!    handed the cursor and goes on after it. The last batch goes with the completion.
 //!    Who is told that [many](limits::MAX_BEFORE) ready tasks go before this one by now can give it back: it is handed out again once
 //!    those have been taken. So the queue stays short although nobody waits with a task in hand.
 //! 4. **Depth first, fair.** Ready tasks of a job are taken by class (file chunks before others before directories), then
@@ -134,10 +135,15 @@ pub trait Broker: Debug + Send + Sync {
     /// Gives a task back after `delay`, counting nothing; its cursor stays.
     async fn release(&self, lease: Lease, delay: Duration) -> Result<()>;
 
-    /// Queues `children` and stores `cursor`, both or neither, and answers whether the queue is long. In a stopping job the children
-    /// are dropped.
-    async fn spawn(&self, lease: Lease, children: Vec<NewTask>, cursor: Vec<u8>)
-    -> Result<Spawned>;
+    /// Queues `children`, stores `cursor` and appends `signatures`, all or nothing, and answers whether the queue is long. In a
+    /// stopping job nothing of it is done.
+    async fn spawn(
+        &self,
+        lease: Lease,
+        children: Vec<NewTask>,
+        cursor: Vec<u8>,
+        signatures: Vec<Append>,
+    ) -> Result<Spawned>;
 
     /// Marks a task as begun. The mark outlives the lease, so a later holder learns that an earlier one began.
     async fn begin_once(&self, lease: Lease) -> Result<Begun>;

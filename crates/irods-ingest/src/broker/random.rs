@@ -50,6 +50,7 @@ enum Op {
     Spawn {
         lease: u8,
         children: Vec<NewTask>,
+        key: Option<u8>,
     },
     Begin {
         lease: u8,
@@ -169,7 +170,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => queues().prop_map(|queues| Op::Look { queues }),
         2 => (vec(lease, 0..4), 0..40_u8).prop_map(|(leases, lease_for)| Op::Extend { leases, lease_for }),
         2 => (lease, 0..20_u8).prop_map(|(lease, delay)| Op::Release { lease, delay }),
-        6 => (lease, vec(task(), 0..4)).prop_map(|(lease, children)| Op::Spawn { lease, children }),
+        6 => (lease, vec(task(), 0..4), proptest::option::of(few.clone())).prop_map(|(lease, children, key)| Op::Spawn { lease, children, key }),
         2 => lease.prop_map(|lease| Op::Begin { lease }),
         14 => completion.prop_map(|(lease, failures, (children, retries), key, compact, fatal)| Op::Complete {
             lease, failures, children, retries, key, compact, fatal
@@ -333,7 +334,18 @@ async fn apply(op: Op, model: &Model, engine: &dyn Broker, clock: &AtomicU64, pa
             assert_eq!(found, expected);
         }
         Op::Release { lease, delay } => same_of_lease!(lease, release, ms(delay)),
-        Op::Spawn { lease, children } => same_of_lease!(lease, spawn, children, vec![lease]),
+        Op::Spawn {
+            lease,
+            children,
+            key,
+        } => {
+            let signatures = key.map(|key| Append {
+                key: vec![b'k'; usize::from(key)],
+                bytes: vec![lease],
+            });
+            let signatures: Vec<_> = signatures.into_iter().collect();
+            same_of_lease!(lease, spawn, children, vec![lease], signatures)
+        }
         Op::Begin { lease } => same_of_lease!(lease, begin_once),
         Op::Complete {
             lease,

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::host::{Fate, Host, World};
 use crate::broker::model::Model;
 use crate::broker::{
-    Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
+    Append, Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
     FailurePage, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob,
     NewTask, Result, Retried, Segment, Spawned, Worker, WorkerId, WorkerInfo,
 };
@@ -122,8 +122,9 @@ impl Broker for Link {
         lease: Lease,
         children: Vec<NewTask>,
         cursor: Vec<u8>,
+        signatures: Vec<Append>,
     ) -> Result<Spawned> {
-        over_the_network!(self, spawn, lease, children, cursor)
+        over_the_network!(self, spawn, lease, children, cursor, signatures)
     }
     async fn begin_once(&self, lease: Lease) -> Result<Begun> {
         over_the_network!(self, begin_once, lease)

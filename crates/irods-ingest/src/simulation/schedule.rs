@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use super::broker::{Link, Queue};
 use super::check;
 use super::host::{Host, Weather, World};
-use super::source::{ROOT, Tree};
-use super::zone::{BAD, Reach, Server};
+use super::source::{Node, ROOT, Tree};
+use super::zone::{BAD, RESOURCE, Reach, Server};
 use crate::broker::{Broker, Created, Departure, Job, JobId, NewJob, WorkerId, WorkerInfo};
 use crate::core::{Event, EventHandler, HookError, Subject};
 use crate::plan::{DeleteMode, Operation};
@@ -129,7 +129,8 @@ pub(super) async fn play(world: Arc<World>) -> Result<(), String> {
         true => check::account(&play, &job).await?,
     }
 
-    // The second pass finds what changed since.
+    // The second pass finds what changed since, unless somebody stops it; then some of that may be taken back.
+    let before = play.tree.all();
     let changed = match changing {
         false => play.change(),
         true => Changed::default(),
@@ -137,10 +138,19 @@ pub(super) async fn play(world: Arc<World>) -> Result<(), String> {
     play.settle(1).await;
     let weather = play.weather(changing);
     world.set_weather(weather);
+    let stopped = !changing && world.one_in(3);
+    if stopped {
+        play.stopped_job("stopped").await?;
+        world.calm_down();
+        play.settle(90).await;
+        play.take_back(&before, &changed.modified);
+        play.settle(1).await;
+        world.set_weather(weather);
+    }
     let job = play.job("second").await?;
     world.calm_down();
     play.settle(90).await;
-    match changing {
+    match changing || stopped {
         false => check::pass(&play, &job, &changed, false).await?,
         true => check::account(&play, &job).await?,
     }
@@ -164,11 +174,14 @@ impl Play {
             Operation::PutAppend,
         ][world.below(5) as usize];
         let deletes = world.one_in(3);
+        let direct = operation == Operation::RegisterSync && world.one_in(3);
         let options = JobOptions {
             operation,
             files_per_task: 1 + world.below(6) as usize,
             initial_ingest: world.one_in(6),
             compare_catalog: world.one_in(5),
+            direct_register: direct,
+            resource: direct.then(|| RESOURCE.into()),
             checksum: match world.one_in(3) {
                 true => ChecksumPolicy::Verify,
                 false => ChecksumPolicy::None,
@@ -380,8 +393,40 @@ impl Play {
         }
     }
 
+    /// Some of what was changed is again as it was. Not where files only grow.
+    fn take_back(&self, before: &BTreeMap<String, Node>, modified: &[String]) {
+        let can = self.options.operation != Operation::PutAppend;
+        for path in modified {
+            if can && self.world.one_in(2) {
+                self.world.note(|| format!("{path} comes back"));
+                self.tree.put(path, before[path].clone());
+            }
+        }
+    }
+
     /// Runs a job to its end.
     async fn job(&self, name: &str) -> Result<Job, String> {
+        let job = self.begin(name).await?;
+        self.end(&job, name).await
+    }
+
+    /// Runs a job and stops it somewhere.
+    async fn stopped_job(&self, name: &str) -> Result<(), String> {
+        let job = self.begin(name).await?;
+        let after = Duration::from_millis(u64::from(self.world.below(3000)));
+        let now = !self.world.one_in(3);
+        let stop = async {
+            tokio::time::sleep(after).await;
+            self.world.note(|| format!("{name} is stopped, now: {now}"));
+            let broker = self.queue.here();
+            broker.stop(job.id, now).await
+        };
+        let (job, stopped) = tokio::join!(self.end(&job, name), stop);
+        stopped.map_err(|error| error.to_string())?;
+        job.map(|_| ())
+    }
+
+    async fn begin(&self, name: &str) -> Result<Job, String> {
         self.forget_hooks();
         let spec = JobSpec::new(
             Path::new(ROOT),
@@ -406,6 +451,10 @@ impl Play {
             return Err("the job was not created".into());
         };
         self.world.note(|| format!("job {name}"));
+        Ok(job)
+    }
+
+    async fn end(&self, job: &Job, name: &str) -> Result<Job, String> {
         let workers: Vec<_> = (0..self.workers)
             .map(|n| {
                 let crew = Crew {

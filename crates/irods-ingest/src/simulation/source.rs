@@ -63,6 +63,14 @@ impl Tree {
         self.set_at(path, content, now);
     }
 
+    /// Makes a file what it was.
+    pub(super) fn put(&self, path: &str, node: Node) {
+        self.nodes
+            .lock()
+            .unwrap()
+            .insert(path.as_bytes().to_vec(), node);
+    }
+
     /// The same at another time.
     pub(super) fn set_at(&self, path: &str, content: Option<Vec<u8>>, time: Timestamp) {
         let mut nodes = self.nodes.lock().unwrap();

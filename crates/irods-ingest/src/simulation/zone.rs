@@ -22,7 +22,7 @@ use irods_client::data_object::Remove;
 use irods_client::error::{Call, Delivery, Left, Loss, LossCause, ServerError};
 use irods_client::metadata::{Avu, Entity};
 use irods_client::protocol::{api, codes, path};
-use irods_client::register::{Register, Target};
+use irods_client::register::{Leaf, NewRow, Register, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
 use irods_client::{Error, Result};
@@ -33,6 +33,9 @@ use crate::zone::{Session, Zone};
 
 /// Uploads of more bytes take several messages.
 const ONE_MESSAGE: u64 = 6;
+
+/// The one resource.
+pub(super) const RESOURCE: &str = "demoResc";
 
 /// Objects whose name has this in it are refused.
 pub(super) const BAD: &str = "bad";
@@ -156,7 +159,7 @@ fn replica(name: &str, mtime: i64) -> Replica {
         checksum: String::new(),
         status: ReplicaStatus::Good,
         path: format!("/vault{name}").into(),
-        hierarchy: "demoResc".into(),
+        hierarchy: RESOURCE.into(),
     }
 }
 
@@ -421,6 +424,34 @@ fn read(mut source: Box<dyn Read + Send>) -> Vec<u8> {
     bytes
 }
 
+impl Conversation {
+    /// Makes the object of a file that is registered.
+    async fn insert(&mut self, api: i32, object: &str, what: &Register) -> Result<()> {
+        let (name, what) = (object.to_owned(), what.clone());
+        let effect = move |catalog: &mut Catalog, now| {
+            catalog.check_new(&name)?;
+            if catalog.objects.contains_key(&name) {
+                return Err(codes::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME);
+            }
+            check_good(&name)?;
+            let replica = Replica {
+                size: what.size.unwrap(),
+                mtime: what.mtime.unwrap_or(now),
+                path: what.file.into(),
+                ..replica(&name, now)
+            };
+            let object = Object {
+                replica,
+                content: Vec::new(),
+                writer: 0,
+            };
+            catalog.objects.insert(name, object);
+            Ok(())
+        };
+        self.call(api, object, effect).await
+    }
+}
+
 #[async_trait]
 impl Session for Conversation {
     async fn replicas(&mut self, object: &str) -> Result<Vec<Replica>> {
@@ -511,28 +542,25 @@ impl Session for Conversation {
 
     async fn register(&mut self, object: &str, what: &Register) -> Result<()> {
         assert!(!what.as_replica);
-        let (name, what) = (object.to_owned(), what.clone());
-        let effect = move |catalog: &mut Catalog, now| {
-            catalog.check_new(&name)?;
-            if catalog.objects.contains_key(&name) {
-                return Err(codes::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME);
-            }
-            check_good(&name)?;
-            let replica = Replica {
-                size: what.size.unwrap(),
-                mtime: what.mtime.unwrap_or(now),
-                path: what.file.into(),
-                ..replica(&name, now)
-            };
-            let object = Object {
-                replica,
-                content: Vec::new(),
-                writer: 0,
-            };
-            catalog.objects.insert(name, object);
-            Ok(())
+        self.insert(api::PHY_PATH_REG, object, what).await
+    }
+
+    async fn leaf(&mut self, resource: &str) -> Result<Leaf> {
+        Ok(Leaf {
+            id: 10_000,
+            name: resource.into(),
+            hierarchy: resource.into(),
+        })
+    }
+
+    async fn register_row(&mut self, row: &NewRow, _: &Leaf, mtime: i64) -> Result<()> {
+        let what = Register {
+            file: row.file.clone(),
+            size: Some(row.size),
+            mtime: Some(mtime),
+            ..Register::default()
         };
-        self.call(api::PHY_PATH_REG, object, effect).await
+        self.insert(api::REG_DATA_OBJ, &row.object, &what).await
     }
 
     async fn modify_replica(

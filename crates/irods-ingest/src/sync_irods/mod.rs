@@ -30,6 +30,7 @@ mod claim;
 mod compare_checksums;
 mod create_dirs;
 mod delete;
+mod direct;
 mod register_file;
 mod sync_file;
 mod update_metadata;
@@ -44,6 +45,7 @@ pub(crate) use claim::{
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
+pub(crate) use direct::Leaves;
 
 /// A file that something is to be done with.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,8 @@ pub(crate) struct FileAction<'a> {
     pub(crate) stat: &'a Stat,
     /// The text of a link.
     pub(crate) link: Option<&'a [u8]>,
+    /// Its row may be written as it is: its name is free, and the zone has checked another one of its directory.
+    pub(crate) direct: bool,
 }
 
 /// Does what the plan decided, once more with its collection made where that was missing. `created` if the object comes to be.
@@ -136,6 +140,7 @@ async fn once(
             ..Counts::default()
         }),
         Effect::CreateCollection => Box::pin(make_parents(zone, action)).await,
+        Effect::Register if action.direct => direct::register(zone, action).await,
         Effect::Register => register_file::register_file(zone, action, false).await,
         Effect::RegisterReplica => register_file::register_file(zone, action, true).await,
         Effect::UpdateReplica { number } => {

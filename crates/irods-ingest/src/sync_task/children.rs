@@ -5,12 +5,16 @@ use super::sync_path::Found;
 use super::task::join;
 use super::{FileItem, FilesTask, PathTask, Task};
 use crate::broker::limits::MAX_CHILDREN;
-use crate::broker::{Counts, Leased, NewTask, Spawned};
+use crate::broker::{Append, Completion, Counts, Leased, NewTask, Spawned};
 use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
 use crate::plan::Operation;
 use crate::plan::compare::Presence;
+use crate::signature::{Record, Segment, Verdict};
 use crate::source::{Entry, EntryKind, s3};
+
+/// Files that one batch says of at most that they have changed.
+const MAX_CHANGED: usize = 1 << 16;
 
 pub(super) enum Flow {
     GoOn,
@@ -24,8 +28,11 @@ pub(super) struct Children<'a> {
     context: &'a JobContext,
     pub(super) leased: &'a Leased,
     task: &'a PathTask,
-    pub(super) batch: Vec<NewTask>,
+    batch: Vec<NewTask>,
     chunk: Vec<FileItem>,
+    held: &'a Record,
+    /// What is in the queue, and so no more as it is remembered.
+    changed: Segment,
     /// The next cursor, but for its counts.
     pub(super) cursor: Cursor,
     /// Whether anything is in the queue already.
@@ -36,7 +43,7 @@ impl<'a> Children<'a> {
     pub(super) fn new(
         context: &'a JobContext,
         leased: &'a Leased,
-        task: &'a PathTask,
+        (task, held): (&'a PathTask, &'a Record),
         cursor: Cursor,
         queued: &'a mut bool,
     ) -> Self {
@@ -46,6 +53,8 @@ impl<'a> Children<'a> {
             task,
             batch: Vec::new(),
             chunk: Vec::new(),
+            held,
+            changed: Segment::new(),
             cursor,
             queued,
         }
@@ -75,6 +84,9 @@ impl<'a> Children<'a> {
                 presence,
                 operation,
             } => {
+                if verdict != Verdict::MetadataChanged && self.held.holds(&entry.name) {
+                    self.changed.push_changed(&entry.name);
+                }
                 self.chunk.push(FileItem {
                     name: entry.name.to_vec(),
                     stat: entry.stat,
@@ -124,15 +136,15 @@ impl<'a> Children<'a> {
         }
     }
 
-    /// Queues the batch if one more child, with a chunk that is not full, would be too many.
+    /// Queues the batch if one more child, with a chunk that is not full, or one more file would be too many.
     pub(super) async fn make_room(&mut self, counts: &Counts) -> Result<Flow, SyncError> {
-        match self.batch.len() + 1 >= MAX_CHILDREN {
+        match self.batch.len() + 1 >= MAX_CHILDREN || self.changed.len() >= MAX_CHANGED {
             true => self.flush(counts).await,
             false => Ok(Flow::GoOn),
         }
     }
 
-    pub(super) fn close_chunk(&mut self) -> Result<(), SyncError> {
+    fn close_chunk(&mut self) -> Result<(), SyncError> {
         if self.chunk.is_empty() {
             return Ok(());
         }
@@ -157,16 +169,36 @@ impl<'a> Children<'a> {
         self.cursor.counts = *counts;
         let cursor = self.cursor.encoded()?;
         let batch = std::mem::take(&mut self.batch);
+        let changes = self.changes();
         *self.queued = true;
-        match self
-            .context
-            .broker
-            .spawn(self.leased.lease, batch, cursor)
+        let broker = &self.context.broker;
+        match broker
+            .spawn(self.leased.lease, batch, cursor, changes)
             .await?
         {
             Spawned::Queued => Ok(Flow::GoOn),
             Spawned::Crowded => Ok(Flow::Crowded),
             Spawned::Stopping => Ok(Flow::Stopping),
         }
+    }
+
+    /// Whatever becomes of a file's task, even nothing, it cannot be mistaken for done by what is remembered of an earlier time.
+    fn changes(&mut self) -> Vec<Append> {
+        let bytes = std::mem::take(&mut self.changed).into_bytes();
+        match bytes.is_empty() {
+            true => Vec::new(),
+            false => vec![Append {
+                key: self.context.cache_key(&self.task.directory),
+                bytes,
+            }],
+        }
+    }
+
+    /// The last batch goes with the completion.
+    pub(super) fn finish(&mut self, completion: &mut Completion) -> Result<(), SyncError> {
+        self.close_chunk()?;
+        completion.signatures.extend(self.changes());
+        completion.children = std::mem::take(&mut self.batch);
+        Ok(())
     }
 }

@@ -295,7 +295,7 @@ async fn delete_collection(
     for batch in children.chunks(MAX_CHILDREN) {
         let spawned = context
             .broker
-            .spawn(leased.lease, batch.to_vec(), b"children".to_vec())
+            .spawn(leased.lease, batch.to_vec(), b"children".to_vec(), vec![])
             .await?;
         if spawned == Spawned::Stopping {
             break;

@@ -126,6 +126,9 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
         )));
     }
     check_compatible(options.operation, options.delete_mode)?;
+    if options.direct_register {
+        check_direct(options)?;
+    }
     options.filter()?;
     if let Some(rules) = &options.rules {
         rules.check(options)?;
@@ -158,6 +161,12 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
         let Some(resource) = connection.resource(name).await? else {
             return Err(StartError::NoSuchResource(name.clone()));
         };
+        if options.direct_register && !resource.stores() {
+            return Err(StartError::Option(format!(
+                "direct_register needs the name of a resource that holds files itself; {name} is of type {}",
+                resource.kind
+            )));
+        }
         let registers_objects = options.bucket.is_some() && options.operation.registers();
         if registers_objects && resource.stores() && resource.kind != "s3" {
             return Err(StartError::NotAnS3Resource {
@@ -188,6 +197,22 @@ pub async fn check(zone: &Pool, request: &JobRequest<'_>) -> Result<JobSpec, Sta
     );
     spec.target_is_missing = target_is_missing;
     Ok(spec)
+}
+
+fn check_direct(options: &JobOptions) -> Result<(), StartError> {
+    let operation = options.operation;
+    if operation != Operation::RegisterSync {
+        let name = operation.name();
+        return Err(StartError::Option(format!(
+            "direct_register writes the rows of new data objects; it does not go with {name}"
+        )));
+    }
+    match options.resource {
+        Some(_) => Ok(()),
+        None => Err(StartError::Option(
+            "direct_register needs the name of the resource that holds the files".into(),
+        )),
+    }
 }
 
 /// Where the source is, on a thread that may block.

@@ -22,6 +22,7 @@ use crate::error::SyncError;
 mod children;
 mod cursor;
 mod delete;
+mod direct;
 mod failure;
 mod irods_task;
 pub mod job;

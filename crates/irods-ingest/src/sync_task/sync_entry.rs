@@ -30,12 +30,14 @@ pub(super) struct FileDone {
     pub(super) counts: Counts,
     /// What to remember if it is still so, and when that was seen.
     pub(super) signature: Option<(Stat, Timestamp)>,
+    /// Nothing was done: it looks like this now, and it must be written down first that its data has changed.
+    pub(super) changed: Option<Stat>,
 }
 
 /// So many turns may be taken by asking and deciding again; see `sync_dir`.
 const MAX_TURNS: usize = 8;
 
-/// Applies one file.
+/// Applies one file; `direct` as in [`FileAction`].
 ///
 /// # Errors
 /// [`SyncError::Entry`] for what concerns this file alone.
@@ -45,6 +47,7 @@ pub(super) async fn sync_entry(
     item: &FileItem,
     options: &EntryOptions,
     looks: &mut Looks<'_>,
+    direct: bool,
 ) -> Result<FileDone, SyncError> {
     if let Some(wrong) = &options.wrong {
         return Err(SyncError::Entry(wrong.clone()));
@@ -52,7 +55,7 @@ pub(super) async fn sync_entry(
     if options.skip.is_some() {
         return Ok(FileDone {
             counts: left_out(),
-            signature: None,
+            ..FileDone::default()
         });
     }
     let operation = options.operation;
@@ -84,9 +87,16 @@ pub(super) async fn sync_entry(
                     excluded: 1,
                     ..Counts::default()
                 },
-                signature: None,
+                ..FileDone::default()
             });
         }
+    }
+    let unchanged = look.stat.unchanged_since(&item.stat);
+    if !unchanged && item.verdict == Verdict::MetadataChanged {
+        return Ok(FileDone {
+            changed: Some(look.stat),
+            ..FileDone::default()
+        });
     }
     let file = File {
         context,
@@ -97,11 +107,12 @@ pub(super) async fn sync_entry(
         options,
         look: &look,
         // Changed again since the scan: whatever the scan thought of it, its data may differ.
-        verdict: match look.stat.unchanged_since(&item.stat) {
+        verdict: match unchanged {
             true => as_placed(context.targets(), operation, item.verdict),
             false => item.verdict.min(Verdict::DataChanged),
         },
         within_event: false,
+        direct,
     };
     let done = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
         let file = &file;
@@ -118,7 +129,7 @@ pub(super) async fn sync_entry(
         Err(SyncError::LeftOut(_)) => {
             return Ok(FileDone {
                 counts: left_out(),
-                signature: None,
+                ..FileDone::default()
             });
         }
         Err(other) => return Err(own_resource(context, options, other)),
@@ -126,6 +137,7 @@ pub(super) async fn sync_entry(
     Ok(FileDone {
         counts,
         signature: Some((look.stat, seen_at)),
+        changed: None,
     })
 }
 
@@ -150,6 +162,8 @@ struct File<'a> {
     verdict: Verdict,
     /// Whether the hooks of an event are around it already.
     within_event: bool,
+    /// See [`FileAction::direct`].
+    direct: bool,
 }
 
 impl File<'_> {
@@ -344,6 +358,7 @@ impl File<'_> {
             options: self.options,
             stat: &self.look.stat,
             link: self.look.link.as_ref().map(|text| text.as_slice()),
+            direct: self.direct,
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Some files of one directory, one after the other; each stands alone. What failed and may be tried again becomes one
 //! delayed task; what succeeded gets its signature.
 
+use super::direct::Direct;
 use super::looks::{Looks, TOGETHER, Worked, unchanged};
 use super::sync_entry::{FileDone, sync_entry};
 use super::task::join;
-use super::{FilesTask, Task, TaskEnd, failure};
+use super::{FileItem, FilesTask, Task, TaskEnd, failure};
 use crate::broker::{Append, Completion, Fatal};
 use crate::context::JobContext;
 use crate::core::choice::{Candidate, EntryOptions};
 use crate::error::SyncError;
 use crate::naming;
-use crate::signature::Segment;
+use crate::signature::{Segment, Verdict};
 
 /// Runs the task; `redelivered` if an earlier holder of it may have done some of it.
 ///
@@ -27,7 +28,9 @@ pub(super) async fn sync_files(
     let mut looks = Looks::new(context, &task, &options);
     let mut worked = Vec::new();
     let mut again = Vec::new();
+    let mut changed = Vec::new();
     let mut refused = None;
+    let mut direct = Direct::default();
     let mut left = task.files.iter().zip(&options).enumerate();
     while let Some((index, (item, options))) = left.next() {
         looks.turn_to(index);
@@ -35,12 +38,29 @@ pub(super) async fn sync_files(
         item.redelivered |= redelivered;
         let begun = !context.shutdown.requested();
         let done = match begun {
-            true => sync_entry(context, &task.directory, &item, options, &mut looks).await,
+            true => {
+                let direct = direct.admits(context, &item, options);
+                sync_entry(context, &task.directory, &item, options, &mut looks, direct).await
+            }
             false => Err(SyncError::Drained),
         };
         match done {
-            Ok(FileDone { counts, signature }) => {
+            Ok(FileDone {
+                changed: Some(stat),
+                ..
+            }) => {
+                applied.push_changed(&item.name);
+                changed.push(FileItem {
+                    stat,
+                    verdict: Verdict::DataChanged,
+                    ..item
+                });
+            }
+            Ok(FileDone {
+                counts, signature, ..
+            }) => {
                 completion.counts += counts;
+                direct.learn(&counts, options);
                 if let Some((stat, seen_at)) = signature {
                     worked.push(Worked {
                         name: item.name,
@@ -54,8 +74,6 @@ pub(super) async fn sync_files(
                 }
             }
             Err(SyncError::Entry(error)) => {
-                // It may have been done in part: what is remembered is of something that may not be there any more.
-                applied.push_forgotten(&item.name);
                 failure::file(
                     context,
                     (&task, &item),
@@ -71,9 +89,6 @@ pub(super) async fn sync_files(
             }
             // The rest goes back, and what was done counts. This file may have been done in part.
             Err(why) => {
-                if begun {
-                    applied.push_forgotten(&item.name);
-                }
                 item.redelivered |= begun;
                 let rest = std::iter::once(item).chain(left.map(|(_, (item, _))| {
                     let mut item = item.clone();
@@ -95,13 +110,17 @@ pub(super) async fn sync_files(
         });
     }
     failure::retry_files(&task, again, &mut completion);
+    if !changed.is_empty() {
+        let anew = Task::SyncFiles(task.with_files(changed));
+        completion.retries.extend(anew.to_new_task().ok());
+    }
     match refused {
         None => Ok(TaskEnd::complete(completion)),
         Some(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
     }
 }
 
-/// Takes up into `applied` what has not changed since. Of what has, nothing is remembered: what was before is not in the zone now.
+/// Takes up into `applied` what has not changed since.
 async fn remember(
     context: &JobContext,
     task: &FilesTask,
@@ -109,9 +128,8 @@ async fn remember(
     applied: &mut Segment,
 ) {
     for (file, unchanged) in unchanged(context, &task.directory, worked).await {
-        match unchanged {
-            true => applied.push(&file.name, &file.stat, file.seen_at),
-            false => applied.push_forgotten(&file.name),
+        if unchanged {
+            applied.push(&file.name, &file.stat, file.seen_at);
         }
     }
 }

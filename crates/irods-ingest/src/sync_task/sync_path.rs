@@ -22,6 +22,7 @@ use irods_client::protocol::path;
 
 use super::children::{Children, Flow};
 use super::cursor::Cursor;
+use super::direct::FreeNames;
 use super::pages::{Page, Pages};
 use super::placing::{Placing, Present, placing};
 use super::sync_dir::{Known, sync_dir};
@@ -127,7 +128,8 @@ async fn scan(
     let first = cursor.is_none();
     let cursor = cursor.unwrap_or_default();
     let remembered = remember(context, (task, here), (first, cursor.stale)).await?;
-    let mut children = Children::new(context, leased, task, cursor, queued);
+    let of = (task, remembered.held());
+    let mut children = Children::new(context, leased, of, cursor, queued);
     children.cursor.stale = remembered.stale.iter().copied().max();
     let done = walk(
         context,
@@ -141,9 +143,8 @@ async fn scan(
     if let Err(SyncError::Entry(_)) = &done
         && !children.cursor.is_at_beginning()
     {
-        children.close_chunk()?;
+        children.finish(completion)?;
         *reached = children.cursor.of_another_attempt()?;
-        completion.children = children.batch;
     }
     done
 }
@@ -157,7 +158,7 @@ async fn walk(
     children: &mut Children<'_>,
     completion: &mut Completion,
 ) -> Result<Flow, SyncError> {
-    let record = remembered.record();
+    let record = &remembered.record;
     let catalog = remembered.catalog.as_ref();
     let deletes = deletes(context, here);
     let done = children.cursor.clone();
@@ -166,26 +167,33 @@ async fn walk(
         Some(_) => 0,
         None => done.passed,
     };
-    let mut scanned = Scanned::new(remembered, &record, from.is_none());
+    let mut scanned = Scanned::new(remembered, from.is_none());
     let place = (task.directory.as_slice(), here.target.as_str());
     let mut present = Present::default();
     let mut pages = Pages::new(context, &task.directory, here.operation, from);
     let mut facts = None;
+    let mut free = None;
+    let mut made = false;
     while let Some(page) = pages.next().await? {
         let listing = &page.listing;
-        let placing = placing(context, (task, here), &record, catalog, listing).await;
+        let placing = placing(context, (task, here), record, catalog, listing).await;
         // A cursor says that the collection was there before anything below it was queued.
         if first && facts.is_none() {
-            let known = remembered.of_directory(context, &record, task, listing);
+            let known = remembered.of_directory(context, task, listing);
             let redelivered = children.leased.expiries > 0 || task.redelivered;
             let directory = (task.directory.as_slice(), here);
-            completion.counts += match sync_dir(context, directory, known, redelivered).await {
+            let counts = match sync_dir(context, directory, known, redelivered).await {
                 Err(SyncError::LeftOut(_)) => {
                     completion.counts += sync_entry::left_out();
                     return Ok(Flow::GoOn);
                 }
-                made => made?,
+                done => done?,
             };
+            made = counts.collections_created > 0;
+            completion.counts += counts;
+        }
+        if free.is_none() && FreeNames::matter(context, record, listing) {
+            free = Some(FreeNames::of(context, here, catalog, made).await?);
         }
         facts.get_or_insert((page.mount, listing.directory, listing.seen_at));
         let (stages, path) = (&context.stages, context.absolute(&task.directory));
@@ -198,8 +206,13 @@ async fn walk(
                 return Err(SyncError::Drained);
             }
             let placed = (placing.at(index), placing.refusal(index));
-            let found = comparing
-                .time(|| remembered.compare(context, (task, here), &record, entry, placed));
+            let found =
+                comparing.time(|| remembered.compare(context, (task, here), entry, placed));
+            let is_free = |names: &FreeNames| names.has(context, (task, here), entry, placed.0);
+            let found = match free.as_ref().is_some_and(is_free) {
+                true => found.under_a_free_name(),
+                false => found,
+            };
             if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
                 return Ok(Flow::Stopping);
             }
@@ -220,7 +233,6 @@ async fn walk(
             }
         }
     }
-    children.close_chunk()?;
     let Some((mount, directory, seen_at)) = facts else {
         return Ok(Flow::GoOn);
     };
@@ -249,7 +261,7 @@ async fn walk(
     if here.delete_mode != DeleteMode::DoNotDelete && !deletes && task.directory.is_empty() {
         context.broker.note(context.job, NOT_DELETED).await?;
     }
-    completion.children = std::mem::take(&mut children.batch);
+    children.finish(completion)?;
     let seen = (&mount, &directory, seen_at);
     scanned.finish(context, (task, here), seen, completion);
     Ok(Flow::GoOn)
@@ -270,12 +282,16 @@ pub(super) fn deletes(context: &JobContext, here: &EntryOptions) -> bool {
     here.delete_mode != DeleteMode::DoNotDelete && context.targets() != Targets::Anywhere
 }
 
-/// What is known of the directory before it is listed. The catalog is listed first where it is asked at all, so that
+/// What is known of the directory before it is listed: its record, which says nothing where the catalog decides, and the names in
+/// the catalog, if they matter. The catalog is listed first where it is asked at all, so that
 /// what comes into being in between is seen as new, never as gone.
 struct Remembered {
     segments: Vec<Segment>,
     /// Segments that do not count any more.
     stale: Vec<SegmentId>,
+    record: Record,
+    /// With what does not count, if there is any.
+    held: Option<Record>,
     catalog: Option<CatalogNames>,
 }
 
@@ -293,23 +309,25 @@ async fn remember(
         }
         false => None,
     };
-    let segments = match options.compare_catalog {
-        true => Vec::new(),
-        false => {
-            let key = context.cache_key(&task.directory);
-            context.broker.signatures(&key).await?
-        }
-    };
+    let key = context.cache_key(&task.directory);
+    let all = context.broker.signatures(&key).await?;
     let is_stale = |segment: &Segment| match first {
-        true => task.fresh,
+        true => options.compare_catalog || task.fresh,
         false => Some(segment.id) <= last_stale,
     };
-    let (stale, segments): (Vec<_>, Vec<_>) = segments.into_iter().partition(is_stale);
+    let held = all.iter().any(is_stale).then(|| record(&all));
+    let (stale, segments): (Vec<_>, Vec<_>) = all.into_iter().partition(is_stale);
     Ok(Remembered {
+        record: record(&segments),
         segments,
         stale: stale.into_iter().map(|segment| segment.id).collect(),
+        held,
         catalog,
     })
+}
+
+fn record(segments: &[Segment]) -> Record {
+    Record::read(segments.iter().map(|segment| segment.bytes.as_slice()))
 }
 
 impl Remembered {
@@ -317,15 +335,15 @@ impl Remembered {
         self.segments.iter().map(|segment| segment.id).collect()
     }
 
-    fn record(&self) -> Record {
-        Record::read(self.segments.iter().map(|segment| segment.bytes.as_slice()))
+    /// The record with what does not count in it.
+    fn held(&self) -> &Record {
+        self.held.as_ref().unwrap_or(&self.record)
     }
 
     fn compare(
         &self,
         context: &JobContext,
         (task, here): (&PathTask, &EntryOptions),
-        record: &Record,
         entry: &Entry,
         placed: (Option<&EntryOptions>, Option<&EntryError>),
     ) -> Found {
@@ -357,7 +375,7 @@ impl Remembered {
                     ignore_cache: options.ignore_cache,
                     ..Options::default()
                 };
-                match with_record(entry, record, options) {
+                match with_record(entry, &self.record, options) {
                     // Somebody removed it, or it was gone for a while.
                     Verdict::Unchanged if !self.may_hold(here, placed.0, &name) => {
                         (Verdict::New, Presence::Unknown)
@@ -369,8 +387,7 @@ impl Remembered {
         match (entry.stat.kind, verdict) {
             (EntryKind::Directory, _) => Found::Directory {
                 exists: presence == Presence::Exists && verdict == Verdict::Unchanged,
-                fresh: task.fresh
-                    || self.is_fresh(context, (here, record), (entry, placed.0), &name),
+                fresh: task.fresh || self.is_fresh(context, here, (entry, placed.0), &name),
                 collection: match (placed.0, &task.collection) {
                     (Some(placed), _) => Some(placed.target.clone()),
                     (None, Some(collection)) => Some(naming::join(collection, &name)),
@@ -404,30 +421,24 @@ impl Remembered {
     fn is_fresh(
         &self,
         context: &JobContext,
-        (here, record): (&EntryOptions, &Record),
+        here: &EntryOptions,
         (entry, placed): (&Entry, Option<&EntryOptions>),
         name: &str,
     ) -> bool {
         let moved = context.targets() != Targets::Own && {
             let own = || naming::join(&here.target, name);
             let collection = placed.map_or_else(own, |placed| placed.target.clone());
-            !record.is_placed(&entry.name, &collection)
+            !self.record.is_placed(&entry.name, &collection)
         };
         moved || !self.may_hold(here, placed, name)
     }
 
     /// What is known of the directory itself: its own entry stands in its record under the empty name.
-    fn of_directory(
-        &self,
-        context: &JobContext,
-        record: &Record,
-        task: &PathTask,
-        listing: &Listing,
-    ) -> Known {
+    fn of_directory(&self, context: &JobContext, task: &PathTask, listing: &Listing) -> Known {
         let verdict = match (context.spec.options.compare_catalog, task.exists) {
             (true, true) => Verdict::Unchanged,
             (true, false) => Verdict::New,
-            (false, _) => record.verdict(b"", &listing.directory),
+            (false, _) => self.record.verdict(b"", &listing.directory),
         };
         Known {
             verdict,
@@ -456,6 +467,23 @@ pub(super) enum Found {
     },
     /// It cannot be where it should.
     Refused,
+}
+
+impl Found {
+    fn under_a_free_name(self) -> Self {
+        match self {
+            Found::File {
+                verdict: Verdict::New,
+                operation,
+                ..
+            } => Found::File {
+                verdict: Verdict::New,
+                presence: Presence::Absent,
+                operation,
+            },
+            other => other,
+        }
+    }
 }
 
 /// How an entry compares with the catalog where it is placed by choice. What is put elsewhere is not in this listing.
@@ -493,7 +521,6 @@ const OWN_NAMES: [&[u8]; 2] = [b"", signature::MOUNT_POINT];
 /// What a scan learnt that is accounted for once, when everything is queued.
 struct Scanned<'a> {
     remembered: &'a Remembered,
-    record: &'a Record,
     /// All names, if they are needed and if all were listed.
     names: Option<Names>,
     errors: Vec<(BString, EntryError)>,
@@ -502,10 +529,9 @@ struct Scanned<'a> {
 }
 
 impl<'a> Scanned<'a> {
-    fn new(remembered: &'a Remembered, record: &'a Record, all: bool) -> Self {
+    fn new(remembered: &'a Remembered, all: bool) -> Self {
         Scanned {
             remembered,
-            record,
             names: (all && !remembered.segments.is_empty()).then(Names::default),
             errors: Vec::new(),
             forgotten: signature::Segment::new(),
@@ -547,7 +573,8 @@ impl<'a> Scanned<'a> {
             let with = with.map(|(_, entry)| entry.name.as_slice());
             let unknown = listing.errors.iter().map(|(name, _)| name.as_slice());
             let names = with.chain(unknown).chain(OWN_NAMES);
-            self.forgotten.push_others_forgotten(self.record, names);
+            self.forgotten
+                .push_others_forgotten(&self.remembered.record, names);
         }
         self.errors.len() > before
     }
@@ -565,7 +592,7 @@ impl<'a> Scanned<'a> {
         if context.spec.options.compare_catalog {
             return;
         }
-        let record = self.record;
+        let record = &self.remembered.record;
         let key = context.cache_key(&task.directory);
         let mut own = self.forgotten;
         if record.verdict(b"", directory) != Verdict::Unchanged {

@@ -53,6 +53,7 @@ impl Worker {
             broker: self.broker.clone(),
             shutdown: self.shutdown.clone(),
             removals: Arc::default(),
+            leaves: Arc::default(),
             name: Arc::default(),
             stages,
             hold: Hold::new(Instant::now()),

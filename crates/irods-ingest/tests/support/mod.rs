@@ -352,6 +352,20 @@ impl Site {
         .await;
     }
 
+    /// Makes an ordinary user.
+    pub async fn add_user(&self, name: &str) {
+        use irods_client::protocol::{api, message::UserAdminInp};
+        let argument = |text: &str| Some(text.to_owned());
+        let input = UserAdminInp {
+            arg0: argument("mkuser"),
+            arg1: argument(name),
+            ..UserAdminInp::default()
+        };
+        let mut zone = self.connection().await;
+        let request = irods_client::connection::Request::new(api::USER_ADMIN, name);
+        zone.call(request, Some(&input)).await.unwrap();
+    }
+
     /// The content of a data object.
     pub async fn read(&self, logical: &str) -> Vec<u8> {
         self.ask(async |zone| {

@@ -40,7 +40,7 @@ pub(super) async fn a_job_finishes_when_nothing_is_outstanding(bench: Bench) {
     assert_eq!(bench.state(id).await, JobState::Running);
     bench
         .broker
-        .spawn(first.lease, vec![files("x")], vec![])
+        .spawn(first.lease, vec![files("x")], vec![], vec![])
         .await
         .unwrap();
     bench.complete(&first).await;

@@ -33,7 +33,7 @@ pub(super) async fn an_expired_lease_returns_and_its_token_is_stale(bench: Bench
     assert!(
         bench
             .broker
-            .spawn(lost.lease, vec![files("x")], vec![1])
+            .spawn(lost.lease, vec![files("x")], vec![1], vec![])
             .await
             .unwrap_err()
             .is_stale()
@@ -123,7 +123,7 @@ pub(super) async fn a_release_counts_nothing(bench: Bench) {
     let leased = bench.one().await;
     bench
         .broker
-        .spawn(leased.lease, vec![], b"here".to_vec())
+        .spawn(leased.lease, vec![], b"here".to_vec(), vec![])
         .await
         .unwrap();
     bench
@@ -200,7 +200,7 @@ pub(super) async fn children_and_cursor_are_one(bench: Bench) {
         .collect::<Vec<_>>();
     bench
         .broker
-        .spawn(first.lease, children, b"to 999".to_vec())
+        .spawn(first.lease, children, b"to 999".to_vec(), vec![])
         .await
         .unwrap();
     let outstanding = bench.broker.job(id).await.unwrap().outstanding;
@@ -242,7 +242,7 @@ pub(super) async fn a_rerun_gets_the_cursor(bench: Bench) {
                 let children = vec![files(name)];
                 bench
                     .broker
-                    .spawn(scan.lease, children, name.as_bytes().to_vec())
+                    .spawn(scan.lease, children, name.as_bytes().to_vec(), vec![])
                     .await
                     .unwrap();
                 bench.pass(LEASE);
@@ -279,7 +279,10 @@ pub(super) async fn who_has_many_tasks_before_it_is_told(bench: Bench) {
         let mut children = vec![task(class, depth, &name)];
         children.extend(after);
         queued.push(name);
-        let spawned = bench.broker.spawn(scan.lease, children, vec![1]).await;
+        let spawned = bench
+            .broker
+            .spawn(scan.lease, children, vec![1], vec![])
+            .await;
         let crowded = queued.len() == limits::MAX_BEFORE;
         let expected = match crowded {
             true => Spawned::Crowded,
@@ -297,7 +300,10 @@ pub(super) async fn who_has_many_tasks_before_it_is_told(bench: Bench) {
         (scan.payload.as_slice(), scan.cursor),
         (&b"scan"[..], vec![1])
     );
-    let spawned = bench.broker.spawn(scan.lease, vec![], vec![2]).await;
+    let spawned = bench
+        .broker
+        .spawn(scan.lease, vec![], vec![2], vec![])
+        .await;
     assert_eq!(spawned, Ok(Spawned::Queued));
 }
 
@@ -311,7 +317,7 @@ pub(super) async fn batches_are_bounded(bench: Bench) {
     refused(
         bench
             .broker
-            .spawn(first.lease, many.clone(), vec![])
+            .spawn(first.lease, many.clone(), vec![], vec![])
             .await
             .unwrap_err(),
     );
@@ -322,14 +328,14 @@ pub(super) async fn batches_are_bounded(bench: Bench) {
     refused(
         bench
             .broker
-            .spawn(first.lease, vec![large], vec![])
+            .spawn(first.lease, vec![large], vec![], vec![])
             .await
             .unwrap_err(),
     );
     refused(
         bench
             .broker
-            .spawn(first.lease, vec![], vec![0; limits::MAX_CURSOR + 1])
+            .spawn(first.lease, vec![], vec![0; limits::MAX_CURSOR + 1], vec![])
             .await
             .unwrap_err(),
     );

@@ -151,7 +151,9 @@ impl Bench {
     async fn with_children(&self, new: NewJob, children: Vec<NewTask>) -> JobId {
         let id = self.create(new).await;
         let first = self.one().await;
-        let spawned = self.broker.spawn(first.lease, children, b"cursor".to_vec());
+        let spawned = self
+            .broker
+            .spawn(first.lease, children, b"cursor".to_vec(), vec![]);
         assert_ne!(spawned.await.unwrap(), Spawned::Stopping);
         self.complete(&first).await;
         id
@@ -221,7 +223,7 @@ macro_rules! promises {
                 a_profile_is_replaced_by_who_has_seen_it, a_profile_goes_with_its_job,
                 a_resumed_job_has_the_specification_of_the_last_start;
             signatures: segments_are_appended_in_order, a_compaction_takes_the_place_of_what_it_read,
-                a_compaction_of_what_is_gone_is_dropped, clearing_is_by_prefix, a_stale_completion_stores_nothing;
+                a_compaction_of_what_is_gone_is_dropped, a_batch_brings_signatures_of_its_own, clearing_is_by_prefix, a_stale_completion_stores_nothing;
         }
     };
     (@ $engine:ident, $bench:expr, $($file:ident: $($promise:ident),+;)+) => {

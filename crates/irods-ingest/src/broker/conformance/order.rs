@@ -71,7 +71,7 @@ pub(super) async fn a_small_job_is_not_starved(bench: Bench) {
         .unwrap();
     bench
         .broker
-        .spawn(small.lease, vec![files("small"); 10], vec![])
+        .spawn(small.lease, vec![files("small"); 10], vec![], vec![])
         .await
         .unwrap();
     let small = bench

@@ -65,7 +65,7 @@ pub(super) async fn a_request_is_for_the_queues_that_are_served(bench: Bench) {
         files("files"),
         task(TaskClass::Start, 1, "start"),
     ];
-    let spawned = bench.broker.spawn(first.lease, children, vec![]);
+    let spawned = bench.broker.spawn(first.lease, children, vec![], vec![]);
     spawned.await.unwrap();
     bench.complete(&first).await;
     assert_eq!(bench.of_queues(&["file", "none"], 9).await, []);
@@ -192,7 +192,7 @@ pub(super) async fn turns_are_taken_within_queues_too(bench: Bench) {
             ..of_queues(&[], 1)
         };
         let first = bench.broker.lease(&request).await.unwrap().remove(0);
-        let spawned = bench.broker.spawn(first.lease, children, vec![]);
+        let spawned = bench.broker.spawn(first.lease, children, vec![], vec![]);
         spawned.await.unwrap();
         bench.complete(&first).await;
     }

@@ -62,6 +62,33 @@ pub(super) async fn segments_are_appended_in_order(bench: Bench) {
     assert_eq!(bench.stored(b"").await, [b""; 0]);
 }
 
+/// What is forgotten with a batch counts before anything of the batch is done, and stays forgotten if nothing is.
+pub(super) async fn a_batch_brings_signatures_of_its_own(bench: Bench) {
+    bench.report(vec![append(b"k", b"1")], vec![]).await;
+    let id = bench.create(job("a")).await;
+    let scan = bench.one().await;
+    let spawn = |children, bytes: &[u8]| {
+        let signatures = vec![append(b"k", bytes), append(b"k", b"")];
+        bench
+            .broker
+            .spawn(scan.lease, children, vec![1], signatures)
+    };
+    assert_eq!(spawn(vec![files("x")], b"2").await, Ok(Spawned::Queued));
+    assert_eq!(bench.stored(b"k").await, [b"1", b"2"]);
+    let child = bench.one().await;
+    let done = Completion {
+        signatures: vec![append(b"k", b"3")],
+        ..Completion::default()
+    };
+    bench.broker.complete(child.lease, done).await.unwrap();
+    assert_eq!(bench.stored(b"k").await, [b"1", b"2", b"3"]);
+    bench.broker.stop(id, false).await.unwrap();
+    assert_eq!(spawn(vec![files("y")], b"4").await, Ok(Spawned::Stopping));
+    bench.broker.stop(id, true).await.unwrap();
+    assert!(spawn(vec![], b"5").await.unwrap_err().is_stale());
+    assert_eq!(bench.stored(b"k").await, [b"1", b"2", b"3"]);
+}
+
 pub(super) async fn a_compaction_takes_the_place_of_what_it_read(bench: Bench) {
     bench
         .report(vec![append(b"k", b"1"), append(b"k", b"2")], vec![])

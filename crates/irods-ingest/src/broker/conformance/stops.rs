@@ -46,7 +46,7 @@ pub(super) async fn stop_drops_children_and_retries(bench: Bench) {
     assert_eq!(
         bench
             .broker
-            .spawn(first.lease, vec![files("x")], vec![1])
+            .spawn(first.lease, vec![files("x")], vec![1], vec![])
             .await,
         Ok(Spawned::Stopping)
     );

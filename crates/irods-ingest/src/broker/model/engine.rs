@@ -309,8 +309,9 @@ impl Broker for Model {
         lease: Lease,
         children: Vec<NewTask>,
         cursor: Vec<u8>,
+        signatures: Vec<Append>,
     ) -> Result<Spawned> {
-        check::children(&children, &cursor)?;
+        check::batch(&children, &cursor, &signatures)?;
         let mut state = self.state();
         let (job, at) = state.held(lease)?;
         let entry = state.entry(job)?;
@@ -320,6 +321,9 @@ impl Broker for Model {
         entry.tasks[at].cursor = cursor;
         for child in &children {
             state.queue(job, TaskKind::Work, child);
+        }
+        for append in &signatures {
+            state.append(&append.key, &append.bytes, None);
         }
         let entry = state.entry(job)?;
         let order = |task: &Task| (task.class, std::cmp::Reverse(task.depth));

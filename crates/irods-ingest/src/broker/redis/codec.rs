@@ -14,9 +14,9 @@ use crate::broker::limits::{
     MAX_CURSOR, MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_PAYLOAD, MAX_SEGMENT, MAX_SPEC, MAX_TEXT,
 };
 use crate::broker::{
-    Counts, EventKind, Failure, FailurePage, FailureRecord, Job, JobEvent, JobFilter, JobId,
-    JobState, Lease, Leased, NewTask, Outstanding, Queues, Segment, SegmentId, TaskClass, TaskId,
-    TaskKind, Timestamp, Token, Worker, WorkerId, WorkerInfo,
+    Append, Counts, EventKind, Failure, FailurePage, FailureRecord, Job, JobEvent, JobFilter,
+    JobId, JobState, Lease, Leased, NewTask, Outstanding, Queues, Segment, SegmentId, TaskClass,
+    TaskId, TaskKind, Timestamp, Token, Worker, WorkerId, WorkerInfo,
 };
 
 fn class_code(class: TaskClass) -> &'static str {
@@ -61,6 +61,17 @@ impl Request {
 
     pub(super) fn tasks(self, tasks: &[NewTask]) -> Self {
         self.len(tasks.len()).each(tasks, Self::task)
+    }
+
+    /// Segments; the empty ones are left out.
+    pub(super) fn appends(self, appends: &[Append]) -> Self {
+        let appends = appends.iter().filter(|append| !append.bytes.is_empty());
+        self.len(appends.clone().count())
+            .each(appends, |request, append| {
+                request
+                    .bytes(append.key.as_slice())
+                    .bytes(append.bytes.as_slice())
+            })
     }
 
     pub(super) fn filter(self, filter: &JobFilter) -> Self {

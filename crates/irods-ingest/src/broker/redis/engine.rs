@@ -15,7 +15,7 @@ use super::{LOOK, LostLeases, RedisBroker};
 use crate::broker::check::{self, clip, millis};
 use crate::broker::limits::{MAX_LEASE, MAX_PROFILE, MAX_TEXT};
 use crate::broker::{
-    Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
+    Append, Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
     FailurePage, Fatal, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased,
     NewJob, NewTask, Result, Retried, Segment, Spawned, Token, Worker, WorkerId, WorkerInfo,
 };
@@ -219,8 +219,9 @@ impl Broker for RedisBroker {
         lease: Lease,
         children: Vec<NewTask>,
         cursor: Vec<u8>,
+        signatures: Vec<Append>,
     ) -> Result<Spawned> {
-        check::children(&children, &cursor)?;
+        check::batch(&children, &cursor, &signatures)?;
         let mut about = lease_bytes(lease);
         about.extend(&cursor);
         let attempt = self.attempts.begin("spawn", about);
@@ -229,7 +230,8 @@ impl Broker for RedisBroker {
             .lease(lease)
             .bytes(attempt.number())
             .bytes(cursor)
-            .tasks(&children);
+            .tasks(&children)
+            .appends(&signatures);
         let mut fields = self.attempt(attempt, request).await?;
         Ok(match self.told(fields.text())?.as_str() {
             "queued" => Spawned::Queued,
@@ -256,11 +258,6 @@ impl Broker for RedisBroker {
             Some(Fatal::Pass(why)) => ("pass", clip(why, MAX_TEXT)),
             Some(Fatal::Job(why)) => ("job", clip(why, MAX_TEXT)),
         };
-        let appends: Vec<_> = completion
-            .signatures
-            .iter()
-            .filter(|append| !append.bytes.is_empty())
-            .collect();
         let request = self
             .request("complete")
             .lease(lease)
@@ -269,12 +266,7 @@ impl Broker for RedisBroker {
             .bytes(why)
             .tasks(&completion.children)
             .counts(&completion.counts)
-            .len(appends.len())
-            .each(appends, |request, append| {
-                request
-                    .bytes(append.key.as_slice())
-                    .bytes(append.bytes.as_slice())
-            })
+            .appends(&completion.signatures)
             .len(completion.compactions.len())
             .each(&completion.compactions, |request, compaction| {
                 let mut replaces = compaction.replaces.clone();

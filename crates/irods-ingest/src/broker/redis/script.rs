@@ -11,11 +11,12 @@ use crate::broker::limits::{
 };
 
 /// In the order in which each may use what is before it.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     include_str!("lua/base.lua"),
     include_str!("lua/tasks.lua"),
     include_str!("lua/passes.lua"),
     include_str!("lua/jobs.lua"),
+    include_str!("lua/signatures.lua"),
     include_str!("lua/leases.lua"),
     include_str!("lua/ledger.lua"),
     include_str!("lua/complete.lua"),

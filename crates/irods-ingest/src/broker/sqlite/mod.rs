@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use super::{
-    Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
+    Append, Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
     FailurePage, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob,
     NewTask, Result, Retried, Segment, Spawned, Timestamp, Worker, WorkerId, WorkerInfo, check,
 };
@@ -201,10 +201,11 @@ impl Broker for SqliteBroker {
         lease: Lease,
         children: Vec<NewTask>,
         cursor: Vec<u8>,
+        signatures: Vec<Append>,
     ) -> Result<Spawned> {
-        check::children(&children, &cursor)?;
+        check::batch(&children, &cursor, &signatures)?;
         self.writer
-            .run(move |tx| tx.spawn(lease, &children, &cursor))
+            .run(move |tx| tx.spawn(lease, &children, &cursor, &signatures))
             .await
     }
 

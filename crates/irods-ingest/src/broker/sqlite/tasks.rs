@@ -13,8 +13,8 @@ use crate::broker::limits::{
     MAX_AHEAD, MAX_BEFORE, MAX_CURSOR, MAX_DEPTH, MAX_LEASE, MAX_PAYLOAD, MAX_SPEC,
 };
 use crate::broker::{
-    Begun, BrokerError, Extended, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewTask,
-    Spawned, TaskClass, TaskId, TaskKind, Timestamp, Token,
+    Append, Begun, BrokerError, Extended, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased,
+    NewTask, Spawned, TaskClass, TaskId, TaskKind, Timestamp, Token,
 };
 
 pub(super) fn class_code(class: TaskClass) -> i64 {
@@ -300,6 +300,7 @@ impl Tx<'_> {
         lease: Lease,
         children: &[NewTask],
         cursor: &[u8],
+        signatures: &[Append],
     ) -> Tried<Spawned> {
         let held = self.held(lease)?;
         if self.course(held.job)?.state == JobState::Stopping {
@@ -307,6 +308,9 @@ impl Tx<'_> {
         }
         for child in children {
             self.queue(held.job, TaskKind::Work, child)?;
+        }
+        for append in signatures {
+            self.append(&append.key, &append.bytes)?;
         }
         let sql = "UPDATE task SET cursor = ?2 WHERE id = ?1 RETURNING class, shallow";
         let place = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));

@@ -70,7 +70,7 @@ async fn a_refusal_undoes_itself_alone() {
         delay: None,
     };
     broker
-        .spawn(first.lease, vec![task; 100], vec![])
+        .spawn(first.lease, vec![task; 100], vec![], vec![])
         .await
         .unwrap();
     broker
@@ -135,14 +135,16 @@ async fn a_full_disk_changes_nothing_and_is_waited_out() {
         delay: None,
     };
     let error = broker
-        .spawn(first.lease, vec![large.clone()], vec![1])
+        .spawn(first.lease, vec![large.clone()], vec![1], vec![])
         .await
         .unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
     assert_eq!(broker.jobs().await.unwrap(), before);
     limit(100_000).await.unwrap();
     assert_eq!(
-        broker.spawn(first.lease, vec![large], vec![1]).await,
+        broker
+            .spawn(first.lease, vec![large], vec![1], vec![])
+            .await,
         Ok(Spawned::Queued)
     );
 }

@@ -95,6 +95,7 @@ impl File<'_> {
                 look: &look,
                 verdict: self.verdict,
                 within_event: true,
+                direct: false,
             };
             let done = match options.target == self.logical {
                 true => sync_irods::perform(zone, &file.action(), effect, created).await,

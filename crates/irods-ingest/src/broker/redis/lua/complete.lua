@@ -1,22 +1,4 @@
--- The completion of a task, and the signatures, which only completions write.
-
--- A segment is a field of the record's hash, named by its number; p<number> is its position where that is another.
-local function append(key, bytes, position)
-  local number = int(call('HINCRBY', META, 'last_segment', 1))
-  call('HSET', key, number, bytes)
-  if position then call('HSET', key, 'p' .. number, position) end
-end
-
-local function compact(key, bytes, replaces)
-  local position
-  for _, number in ipairs(replaces) do
-    if call('HEXISTS', key, number) == 0 then return end
-    local at = call('HGET', key, 'p' .. number) or number
-    if not position or tonumber(at) < tonumber(position) then position = at end
-  end
-  for _, number in ipairs(replaces) do call('HDEL', key, number, 'p' .. number) end
-  if bytes ~= '' then append(key, bytes, position) end
-end
+-- The completion of a task.
 
 -- The latest completions (65,536 and some), so that one that is repeated because its answer was lost is told that it is done.
 local function remember(request)
@@ -41,10 +23,7 @@ function ops.complete()
     local field, by = arg(), arg()
     add(of('pass', job), field, by)
   end
-  for _ = 1, num() do
-    local key, bytes = arg(), arg()
-    append(P .. 'sig:' .. key, bytes)
-  end
+  append_args()
   for _ = 1, num() do
     local key, bytes, replaces = arg(), arg(), {}
     for i = 1, num() do replaces[i] = arg() end

@@ -213,6 +213,7 @@ function ops.spawn()
   if call('HGET', of('job', job), 'state') == 'stopping' then return { 'ok', 'stopping' } end
   call('HSET', of('seen', job), 'c' .. number, cursor)
   queue(job, task_args())
+  append_args()
   call('HSET', of('held', job), number, string.sub(found, 1, 21) .. request .. string.sub(found, 38))
   return queued(job, place)
 end

@@ -86,7 +86,10 @@ async fn a_killed_server_with_appendfsync_always_loses_nothing_that_was_answered
     let id = broker.create_job(job("a")).await.unwrap().job().id;
     let first = broker.lease(&request(1)).await.unwrap().remove(0);
     let children = vec![task("child"); 1000];
-    broker.spawn(first.lease, children, vec![1]).await.unwrap();
+    broker
+        .spawn(first.lease, children, vec![1], vec![])
+        .await
+        .unwrap();
     broker.complete(first.lease, counted()).await.unwrap();
     let mut acknowledged = 1;
     while acknowledged < 1001 {
@@ -159,7 +162,7 @@ async fn a_server_that_lost_its_last_moments_goes_on_from_an_earlier_state() {
         for leased in insist!(broker.lease(&request(20))) {
             if leased.payload == b"first" && leased.cursor.is_empty() {
                 let children = vec![task("child"); 300];
-                insist!(broker.spawn(leased.lease, children.clone(), vec![1]));
+                insist!(broker.spawn(leased.lease, children.clone(), vec![1], vec![]));
             }
             insist!(broker.complete(leased.lease, counted()));
         }

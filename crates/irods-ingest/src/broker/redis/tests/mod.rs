@@ -105,7 +105,7 @@ async fn a_job_over_broken_connections(broker: &RedisBroker, name: &str) {
     for batch in 0..4_u8 {
         let children = vec![task("child"); 5];
         assert_eq!(
-            insist!(broker.spawn(first.lease, children.clone(), vec![batch])),
+            insist!(broker.spawn(first.lease, children.clone(), vec![batch], vec![])),
             Spawned::Queued
         );
     }
@@ -244,7 +244,7 @@ async fn a_full_memory_lets_the_queue_drain() {
     let first = broker.lease(&request(1)).await.unwrap().remove(0);
     let children = vec![task("child"); 10];
     broker
-        .spawn(first.lease, children.clone(), vec![1])
+        .spawn(first.lease, children.clone(), vec![1], vec![])
         .await
         .unwrap();
     tell(&broker, &["CONFIG", "SET", "maxmemory", "1"]).await;
@@ -255,7 +255,7 @@ async fn a_full_memory_lets_the_queue_drain() {
     };
     for error in [
         broker
-            .spawn(first.lease, children, vec![2])
+            .spawn(first.lease, children, vec![2], vec![])
             .await
             .unwrap_err(),
         broker.complete(first.lease, completion).await.unwrap_err(),
