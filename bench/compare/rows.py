@@ -98,6 +98,18 @@ def all_rows(large_mib: int):
         "small10k": small("10k", 10_000),
         "small100k": small("100k", 100_000),
         "small1m": small("1M", 1_000_000),
+        "direct10k": Row(
+            "10k small files, rows written",
+            10_000,
+            lambda top: trees.small(top, 10_000),
+            (
+                Step(
+                    "register",
+                    flags=("--direct_register", "--resource", "demoResc"),
+                    limits=(("bare loop of rows (619)", bare("register_row")), ("bare loop of 50 rows (688)", bare("register_rows"))),
+                ),
+            ),
+        ),
         "put10k": Row(
             "10k files of 4 KiB",
             10_000,

@@ -91,12 +91,7 @@ impl Segment {
         self.push_hashes(name_hash(name), CHANGED, 1);
     }
 
-    /// Nothing is remembered of `name` any more.
-    pub fn push_forgotten(&mut self, name: &[u8]) {
-        self.push_hashes(name_hash(name), CHANGED, CHANGED);
-    }
-
-    /// The same of whatever `record` remembers besides these names.
+    /// Nothing is remembered any more of whatever `record` remembers besides these names.
     pub fn push_others_forgotten<'a>(
         &mut self,
         record: &Record,
@@ -425,6 +420,23 @@ mod tests {
         let mut socket = stat(10, 3, 10);
         socket.kind = EntryKind::Socket;
         assert_eq!(record.verdict(b"a", &socket), Verdict::DataChanged);
+    }
+
+    #[test]
+    fn what_is_said_to_have_changed_does_so_until_it_is_remembered_anew() {
+        let entry = stat(10, 3, 10);
+        let known = segment(&[(b"a", entry)]);
+        let mut changed = Segment::new();
+        changed.push_changed(b"a");
+        let changed = changed.into_bytes();
+        let record = Record::read([&known[..], &changed]);
+        assert!(record.holds(b"a"));
+        assert_eq!(record.verdict(b"a", &entry), Verdict::DataChanged);
+        let kept = record.compacted(&listed([&b"a"[..]])).into_bytes();
+        let record = Record::read([&kept[..]]);
+        assert_eq!(record.verdict(b"a", &entry), Verdict::DataChanged);
+        let record = Record::read([&kept[..], &known]);
+        assert_eq!(record.verdict(b"a", &entry), Verdict::Unchanged);
     }
 
     #[test]

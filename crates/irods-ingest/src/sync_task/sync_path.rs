@@ -206,8 +206,7 @@ async fn walk(
                 return Err(SyncError::Drained);
             }
             let placed = (placing.at(index), placing.refusal(index));
-            let found =
-                comparing.time(|| remembered.compare(context, (task, here), entry, placed));
+            let found = comparing.time(|| remembered.compare(context, (task, here), entry, placed));
             let is_free = |names: &FreeNames| names.has(context, (task, here), entry, placed.0);
             let found = match free.as_ref().is_some_and(is_free) {
                 true => found.under_a_free_name(),
