@@ -93,7 +93,7 @@ pub async fn write(broker: &dyn Broker, job: &Job, path: &Path) -> Result<Exit> 
 /// seconds what there is is written.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub async fn write_ended(broker: &dyn Broker, job: &Job, path: &Path) -> Result<Exit> {
     spec(job)?;
     let began = Instant::now();
