@@ -86,6 +86,23 @@ impl EntryError {
         )
     }
 
+    /// The object at a logical path is not known to be that of the entry, which would be known by this AVU.
+    pub(crate) fn target_unclaimed(target: &str, of: &[u8], (name, value): (&str, &str)) -> Self {
+        let of = bstr::BStr::new(of);
+        Self::new(
+            TARGET_TAKEN,
+            format!(
+                "target {target} of {of} is there already, and nothing says that it is of this file: it is taken for its own once it has \
+                 the AVU {name} with the value {value}"
+            ),
+        )
+    }
+
+    /// Something else has the logical path, so nothing was done there.
+    pub(crate) fn is_target_taken(&self) -> bool {
+        self.name == TARGET_TAKEN
+    }
+
     /// The zone has something of that name already.
     pub fn is_name_taken(&self) -> bool {
         matches!(
@@ -95,6 +112,20 @@ impl EntryError {
                     | codes::CAT_NAME_EXISTS_AS_COLLECTION
                     | codes::CAT_NAME_EXISTS_AS_DATAOBJ
                     | codes::OVERWRITE_WITHOUT_FORCE_FLAG
+            )
+        )
+    }
+
+    /// The zone has something of that name, it seems, that somebody is writing: a server whose only replica is in use has no resource left
+    /// for the object, and says no more.
+    pub(crate) fn may_be_in_use(&self) -> bool {
+        matches!(
+            self.code,
+            Some(
+                codes::LOCKED_DATA_OBJECT_ACCESS
+                    | codes::INTERMEDIATE_REPLICA_ACCESS
+                    | codes::HIERARCHY_ERROR
+                    | codes::SYS_REPLICA_INACCESSIBLE
             )
         )
     }

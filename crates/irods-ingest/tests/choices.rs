@@ -553,18 +553,34 @@ async fn an_object_is_that_of_one_file_whoever_comes() {
         lines.any(|line| line.starts_with(name) && line.contains(": fail (target"))
     };
     assert!(failing("/other") && failing("/same"), "{planned:#?}");
-    let taken = "/other of ";
-    site.run_failing(plain.clone(), up, &[taken]).await;
+    let failing = ["/other of ", "/same of "];
+    let retrying = JobOptions {
+        max_retries: 2,
+        ..plain.clone()
+    };
+    site.run_failing(retrying, up, &failing).await;
     let read = async |name: &str| {
         let bytes = site.read(&format!("{TARGET}/{name}")).await;
         String::from_utf8(bytes).unwrap()
     };
     assert_eq!(read("home").await, "home", "it belongs there");
     assert_eq!(read("other").await, "by hand", "nobody knows whose it is");
-    // What was equal is its own since, and follows it.
+    // Nor is what holds the same its own, and does not follow it.
     site.write("a/same", "changed");
     let_times_settle(&site.source().join("a/same")).await;
-    site.run_failing(plain.clone(), up, &[taken]).await;
+    let job = site.run_failing(plain.clone(), up, &failing).await;
+    assert_eq!(read("same").await, "a/same");
+    // It is once it is said, as the failure says it.
+    let said = &site.failures(&job).await[1].failure.message;
+    let (_, avu) = said.split_once(" has the AVU ").unwrap();
+    let (name, value) = avu.split_once(" with the value ").unwrap();
+    let same = format!("{TARGET}/same");
+    let mut zone = site.connection().await;
+    zone.set_avu(Entity::DataObject(&same), &Avu::new(name, value, ""))
+        .await
+        .unwrap();
+    drop(zone);
+    site.run_failing(plain.clone(), up, &failing[..1]).await;
     assert_eq!(read("same").await, "changed");
     // A job that chooses nothing has a file of that name.
     site.write("same", "of the plain job");

@@ -18,17 +18,21 @@ use ingest::broker::{
     FailureRecord, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob,
     NewTask, Result, Retried, Segment, Spawned, Worker as Working, WorkerId, WorkerInfo,
 };
+use ingest::core::rules::Rules;
 use ingest::core::{Event, EventHandler, HookError, JobHooks, JobPass, NoHandler, Subject};
 use ingest::plan::Operation;
 use ingest::shutdown::shutdown;
 use ingest::sync_task::job::{JobRequest, start_synchronization};
 use ingest::sync_task::{JobOptions, LogTasks};
 use ingest::worker::{Worker, WorkerOptions};
+use irods_client::collection::ReplicaStatus;
+use irods_client::metadata::{Avu, Entity};
 use irods_client::{ConnectOptions, Environment, Pool, PoolOptions};
 use support::{Site, TARGET};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// On which side of a call the worker dies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -277,14 +281,16 @@ async fn message(from: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Vec<
     Ok(whole)
 }
 
-/// A way to the zone in a message of which the worker dies; answers its port. After a message means: the zone has answered.
-async fn deadly_way(zone_port: u16, crash: Arc<Crash>) -> u16 {
+/// A way to the zone in a message of which the worker dies; answers its port, and what ends with the worker. After a message means: the
+/// zone has answered.
+async fn deadly_way(zone_port: u16, crash: Arc<Crash>) -> (u16, AbortHandle) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
+    let way = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((mut client, _)) = listener.accept().await {
             let crash = Arc::clone(&crash);
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let mut zone = TcpStream::connect(("127.0.0.1", zone_port)).await?;
                 loop {
                     let request = message(&mut client).await?;
@@ -302,7 +308,7 @@ async fn deadly_way(zone_port: u16, crash: Arc<Crash>) -> u16 {
             });
         }
     });
-    port
+    (port, way.abort_handle())
 }
 
 /// A worker in a runtime of its own, with which everything of it dies. Says whether it came to the end of the job.
@@ -394,13 +400,16 @@ async fn job_with_a_crash(
     let created = start_synchronization(&*broker, &site.pool, request).await;
     let job = created.unwrap().job().id;
     let mut environment = site.environment.clone();
+    let mut way = None;
     let first: Arc<dyn Broker> = match place {
         Place::Broker => Arc::new(Deadly {
             broker: broker.clone(),
             crash: crash.clone(),
         }),
         Place::Zone => {
-            environment.port = deadly_way(environment.port, crash.clone()).await;
+            let (port, ends) = deadly_way(environment.port, crash.clone()).await;
+            environment.port = port;
+            way = Some(ends);
             broker.clone()
         }
     };
@@ -411,6 +420,9 @@ async fn job_with_a_crash(
         tokio::task::spawn_blocking(move || work(first, environment, job, dies, handler, crash))
     };
     let died = !death.await.unwrap();
+    if let Some(way) = way {
+        way.abort();
+    }
     broker
         .worker_gone(&WorkerId(dies), Departure::Died)
         .await
@@ -519,4 +531,107 @@ async fn an_uploading_worker_may_die_at_any_message_to_the_zone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hooks_are_run_or_reported_wherever_a_worker_dies() {
     everywhere(Operation::RegisterSync, Place::Broker, true).await;
+}
+
+/// What a file that is put by choice has uploaded is its own, wherever the worker died, also when the file has changed since; and it is
+/// no other's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_that_died_has_put_by_choice_is_claimed() {
+    let site = Site::new().await;
+    let broker: Arc<dyn Broker> = site.broker.clone();
+    let mut crashes = 0;
+    for side in [Side::Before, Side::After] {
+        let (mut at, mut survived) = (0, 0);
+        while survived < 2 {
+            at += 1;
+            let name = format!("{side:?}-{at}");
+            let target = format!("{TARGET}/{name}");
+            // One goes in a message, the other in several.
+            let sizes = [("small", 10), ("large", 5 << 20)];
+            for (file, size) in sizes {
+                site.write(file, vec![b'1'; size]);
+            }
+            let request = JobRequest {
+                name: Some(name.clone()),
+                source: &site.source(),
+                target: &target,
+                options: JobOptions {
+                    operation: [Operation::Put, Operation::PutSync][at as usize % 2],
+                    files_per_task: 1,
+                    rules: Rules::with_flags(None, Some("put/{name}".to_owned()), None),
+                    ..JobOptions::default()
+                },
+                interval: None,
+                owner: None,
+                hooks: JobHooks::default(),
+            };
+            let created = start_synchronization(&*broker, &site.pool, request).await;
+            let job = created.unwrap().job().id;
+            let crash = Crash::new(at, side);
+            let mut environment = site.environment.clone();
+            let (port, way) = deadly_way(environment.port, crash.clone()).await;
+            environment.port = port;
+            let dies = format!("{name}: dies");
+            let death = {
+                let (broker, dies) = (broker.clone(), dies.clone());
+                let handler = Arc::new(NoHandler);
+                tokio::task::spawn_blocking(move || {
+                    work(broker, environment, job, dies, handler, Some(crash))
+                })
+            };
+            let died = !death.await.unwrap();
+            way.abort();
+            broker
+                .worker_gone(&WorkerId(dies), Departure::Died)
+                .await
+                .unwrap();
+            // The zone needs a moment to see who has gone.
+            let objects = sizes.map(|(file, _)| format!("{target}/put/{file}"));
+            let mut zone = site.connection().await;
+            for object in &objects {
+                let in_flight = Some(ReplicaStatus::Intermediate);
+                while zone
+                    .replicas(object)
+                    .await
+                    .unwrap()
+                    .first()
+                    .map(|r| r.status)
+                    == in_flight
+                {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+            for (file, size) in sizes {
+                site.write(file, vec![b'2'; size + 1]);
+            }
+            let lives = format!("{name}: lives");
+            let ends = {
+                let (broker, environment) = (broker.clone(), site.environment.clone());
+                let handler = Arc::new(NoHandler);
+                tokio::task::spawn_blocking(move || {
+                    work(broker, environment, job, lives, handler, None)
+                })
+            };
+            assert!(ends.await.unwrap(), "{name}");
+            let ended = broker.job(job).await.unwrap();
+            let failures = site.failures(&ended).await;
+            assert_eq!(ended.totals.failed, 0, "{name}: {failures:#?}");
+            for ((file, size), object) in sizes.iter().zip(&objects) {
+                // What was done before the death, PUT leaves as it is.
+                let (old, new) = (vec![b'1'; *size], vec![b'2'; size + 1]);
+                let is = site.read(object).await;
+                assert!(is == old || is == new, "{name}: {object}: {}", is.len());
+                let avus = zone.list_avus(Entity::DataObject(object)).await.unwrap();
+                let path = site.source().join(file);
+                let claim = Avu::new("irods_sync::source", path.to_str().unwrap(), "");
+                assert_eq!(avus, [claim], "{name}: {object}");
+            }
+            match died {
+                true => crashes += 1,
+                false => survived += 1,
+            }
+        }
+    }
+    eprintln!("{crashes} crashes");
+    assert!(crashes > 30, "only {crashes} crashes");
 }

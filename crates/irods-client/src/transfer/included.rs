@@ -5,11 +5,15 @@ use irods_protocol::message::KeyValPair;
 
 use crate::metadata::Avu;
 
-/// Sets the keywords.
-pub(super) fn set(keywords: &mut KeyValPair, metadata: &[Avu], access: &[(String, String)]) {
+/// AVUs, which a server attaches when the object has its bytes.
+pub(super) fn set_metadata(keywords: &mut KeyValPair, metadata: &[Avu]) {
     if !metadata.is_empty() {
         keywords.set(keywords::METADATA_INCLUDED, included_metadata(metadata));
     }
+}
+
+/// Permissions.
+pub(super) fn set_access(keywords: &mut KeyValPair, access: &[(String, String)]) {
     if !access.is_empty() {
         keywords.set(keywords::ACL_INCLUDED, included_access(access));
     }

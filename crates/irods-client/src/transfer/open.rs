@@ -12,6 +12,7 @@ use crate::collection::bad_path;
 use crate::connection::{Connection, Reply, Request, State};
 use crate::data_object::object_input;
 use crate::error::{Call, Error, Result, Violation};
+use crate::metadata::{Avu, Entity};
 use crate::register::Target;
 
 /// `O_WRONLY`, `O_RDWR`, `O_CREAT`, `O_TRUNC` as on Linux, whatever this machine is.
@@ -119,6 +120,18 @@ impl<'c> OpenReplica<'c> {
             put: true,
             closed: false,
         }
+    }
+
+    /// Gives the object AVUs; one that it has is no error. What is being written can have them.
+    pub(super) async fn attach(&mut self, avus: &[Avu]) -> Result<()> {
+        for avu in avus {
+            let object = Entity::DataObject(&self.path);
+            match self.connection.add_avu(object, avu).await {
+                Err(error) if error.already_exists() => {}
+                done => done?,
+            }
+        }
+        Ok(())
     }
 
     /// The server's number for it on this connection.

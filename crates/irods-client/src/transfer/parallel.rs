@@ -113,7 +113,7 @@ impl Pooled {
             size,
             queue,
         };
-        match work.run(open, first, streams, how.overwrite).await {
+        match work.run(open, first, streams, how).await {
             Ok(Some(ours)) => self.compare_checksum(object, how, size, ours).await,
             Ok(None) => Ok(Stored {
                 size,
@@ -142,8 +142,14 @@ impl Work {
         mut open: OpenReplica<'_>,
         first: Block,
         streams: usize,
-        overwrite: bool,
+        how: &Put,
     ) -> Result<Option<String>> {
+        if let Err(cause) = open.attach(&how.metadata).await {
+            if !how.overwrite {
+                spoil(open, self.size).await;
+            }
+            return Err(cause);
+        }
         // If this is given up, so are they.
         let mut helpers = JoinSet::new();
         match open.info().await {
@@ -170,7 +176,7 @@ impl Work {
             Ok(checksum) => open.close().await.map(|()| checksum),
             Err(cause) => {
                 // An overwritten object is left to the loss of its connection, which makes it stale.
-                if !overwrite {
+                if !how.overwrite {
                     spoil(open, self.size).await;
                 }
                 Err(cause)

@@ -37,7 +37,7 @@ pub struct Put {
     pub checksum: PutChecksum,
     /// Data type; `generic` if not given.
     pub data_type: Option<String>,
-    /// AVUs that the object gets along.
+    /// AVUs that the object gets along: in the same message, or, where its bytes follow, as soon as it is there and before any of them.
     pub metadata: Vec<Avu>,
     /// (level, user or group) that it gets along.
     pub access: Vec<(String, String)>,
@@ -99,6 +99,7 @@ impl Connection {
     ) -> Result<Stored> {
         let mut input = put_input(object, bytes.len() as u64, how)?;
         input.cond_input.set(keywords::DATA_INCLUDED, "");
+        included::set_metadata(&mut input.cond_input, &how.metadata);
         match (how.checksum, &ours) {
             (_, Some(ours)) => input.cond_input.set(keywords::VERIFY_CHKSUM, ours.clone()),
             (PutChecksum::Register, None) => input.cond_input.set(keywords::REG_CHKSUM, ""),
@@ -154,7 +155,7 @@ impl Connection {
             return self.put_bytes(object, &[], how).await;
         };
         let open = self.begin_put(object, &input).await?;
-        match stream(open, object, first, ahead, size, how.overwrite).await {
+        match stream(open, object, first, ahead, size, how).await {
             Ok(Some(ours)) => self.compare_checksum(object, how, size, ours).await,
             Ok(None) => Ok(Stored {
                 size,
@@ -229,10 +230,10 @@ async fn stream(
     first: Vec<u8>,
     mut ahead: ReadAhead,
     size: u64,
-    overwrite: bool,
+    how: &Put,
 ) -> Result<Option<String>> {
-    let mut failure = None;
-    let mut block = Some(first);
+    let mut failure = open.attach(&how.metadata).await.err();
+    let mut block = Some(first).filter(|_| failure.is_none());
     while let Some(bytes) = block {
         if let Err(e) = open.write(&bytes).await {
             failure = Some(e);
@@ -250,7 +251,7 @@ async fn stream(
     match summary {
         Ok(summary) => open.close().await.map(|()| summary.checksum),
         Err(cause) => {
-            if !overwrite && !cause.is_connection_loss() {
+            if !how.overwrite && !cause.is_connection_loss() {
                 // Fails for the wrong size, as it should.
                 let _ = open.close().await;
             }
@@ -274,7 +275,7 @@ pub(super) fn put_input(object: &str, size: u64, how: &Put) -> Result<DataObjInp
         target.set(&mut keywords);
     }
     keywords.set(keywords::DATA_SIZE, size.to_string());
-    included::set(&mut keywords, &how.metadata, &how.access);
+    included::set_access(&mut keywords, &how.access);
     let mut input = object_input(object, keywords);
     input.create_mode = MODE;
     input.opr_type = PUT;

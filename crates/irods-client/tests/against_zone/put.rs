@@ -16,6 +16,7 @@ use crate::{Broken, HOME, MIB, TestZone, at, at_rest, bytes, content, in_both_pa
 in_both_packings! {
     files_are_put_and_read_back => puts_xml, puts_native;
     a_source_that_is_not_what_it_was_leaves_nothing => broken_sources_xml, broken_sources_native;
+    what_comes_along_is_there_before_the_bytes => along_xml, along_native;
 }
 
 async fn files_are_put_and_read_back(form: Form) {
@@ -104,6 +105,67 @@ async fn files_are_put_and_read_back(form: Form) {
     // A collection's name.
     let error = c.put_bytes(HOME, b"x", &Put::default()).await.unwrap_err();
     assert!(error.already_exists(), "{error}");
+}
+
+/// A source whose end comes when it is told.
+struct Held {
+    rest: u64,
+    until: Option<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Read for Held {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.rest <= MIB
+            && let Some(until) = self.until.take()
+        {
+            let _ = until.recv();
+        }
+        let n = into.len().min(usize::try_from(self.rest).unwrap());
+        into[..n].fill(7);
+        self.rest -= n as u64;
+        Ok(n)
+    }
+}
+
+async fn what_comes_along_is_there_before_the_bytes(form: Form) {
+    let zone = TestZone::start().await;
+    let mut c = zone.connect(form).await;
+    let (object, size) = (at("large"), 9 * MIB);
+    for overwrite in [false, true] {
+        let how = Put {
+            metadata: vec![Avu::new("of", "it's; this", "")],
+            single_message_max: 0,
+            overwrite,
+            ..Put::default()
+        };
+        let (tell, until) = std::sync::mpsc::channel();
+        let until = Some(until);
+        let source = Held { rest: size, until };
+        let object = &object;
+        let looked = async {
+            let mut c = zone.connect(form).await;
+            let entity = Entity::DataObject(object);
+            loop {
+                let avus = c.list_avus(entity).await.unwrap();
+                let replicas = c.replicas(object).await.unwrap();
+                let status = replicas.first().map(|replica| replica.status);
+                if status == Some(ReplicaStatus::Intermediate) && !avus.is_empty() {
+                    assert_eq!(avus, how.metadata);
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            tell.send(()).unwrap();
+        };
+        let (put, ()) = tokio::join!(c.put(object, source, size, &how), looked);
+        put.unwrap();
+        let avus = c.list_avus(Entity::DataObject(object)).await.unwrap();
+        assert_eq!(avus, how.metadata);
+        assert_eq!(
+            content(&mut c, object).await,
+            vec![7; usize::try_from(size).unwrap()]
+        );
+    }
 }
 
 async fn a_source_that_is_not_what_it_was_leaves_nothing(form: Form) {

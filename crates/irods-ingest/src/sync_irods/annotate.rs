@@ -5,7 +5,6 @@ use bstr::ByteSlice;
 use irods_client::metadata::{Avu, Entity};
 
 use super::FileAction;
-use super::claim::claim;
 use crate::core::choice::EntryOptions;
 use crate::error::SyncError;
 use crate::naming;
@@ -18,7 +17,6 @@ pub(crate) async fn annotate(
     action: &FileAction<'_>,
 ) -> Result<(), SyncError> {
     let object = Entity::DataObject(action.subject.target);
-    claim(zone, action).await?;
     for avu in wanted(action) {
         add(zone, object, &avu).await?;
     }
@@ -64,7 +62,6 @@ pub(crate) async fn annotate_again(
 ) -> Result<(), SyncError> {
     let object = Entity::DataObject(action.subject.target);
     let wanted = wanted(action);
-    claim(zone, action).await?;
     let mut have = match have {
         Some(have) => have,
         None => zone.list_avus(object).await?,

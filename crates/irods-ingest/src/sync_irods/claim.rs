@@ -2,38 +2,34 @@
 //! else than where its file belongs is therefore claimed, by an AVU that names the file. Who finds the claim of another file leaves the
 //! object alone, also where nothing chooses.
 //!
-//! An object that nobody has claimed is that of the file that belongs there, as it always was. A file that is put there by choice takes it only
-//! where it certainly made it, or holds the same. A registered object needs no claim: its physical path says the same, and registering
+//! An object that nobody has claimed is that of the file that belongs there, as it always was. A file that is put there by choice does not
+//! take it, whatever it holds: what it uploads itself has its claim from the first byte on, so what has none was not made by it. Only
+//! what is not good may be left of an attempt that died when it had just begun. A registered object needs no claim: its physical path says the same, and registering
 //! over another path is refused in any case.
 //!
-//! Claims are added first and read afterwards, so of two who come at the same time at least one sees both; it is that of the first in byte
-//! order, and the other one is taken back. Only those whose files are equal can come so far.
+//! Of two who claim an object at the same time at most one gets it. A claim is added first; whoever then finds it the only one has the object. Of two
+//! who find both, the second in byte order takes its own back; the first waits until it has done so, and takes back its own if it does not, since
+//! then it came too late.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ops::ControlFlow;
-
-use irods_client::connection::Identity;
 use irods_client::metadata::{Avu, Entity};
 use sha2::{Digest, Sha256};
 
+use super::FileAction;
 use super::annotate::add;
-use super::{FileAction, patiently};
-use crate::context::JobContext;
 use crate::error::{EntryError, SyncError};
 use crate::naming;
-use crate::plan::{Checksums, Operation, Replica, ReplicaStatus, Sameness, sameness};
-use crate::signature::Verdict;
-use crate::source::Stat;
+use crate::patience::Backoff;
+use crate::plan::{Operation, Replica, ReplicaStatus};
 use crate::zone::Session;
 
 /// The attribute of the AVU.
-const ATTRIBUTE: &str = "irods_sync::source";
+pub(super) const ATTRIBUTE: &str = "irods_sync::source";
 
 /// Longest path that is written as it is: values are limited, paths are not.
 const MAX_VALUE: usize = 1024;
 
-/// Whose an object is that nobody has claimed.
-pub(crate) const BEFORE: &str = "something that was there before";
+/// So often is it looked whether the other claim has gone, with ever longer pauses: for some 5 s.
+const LOOKS: u32 = 6;
 
 /// Whether the object is to be claimed at all.
 pub(crate) fn is_claimed(action: &FileAction<'_>) -> bool {
@@ -45,23 +41,58 @@ pub(crate) fn is_claimed(action: &FileAction<'_>) -> bool {
             .claims(action.subject.path, action.subject.target)
 }
 
+/// The AVU that an object of the file gets.
+pub(super) fn claim_of(action: &FileAction<'_>) -> Avu {
+    Avu::new(ATTRIBUTE, value(action.subject.path), "")
+}
+
 /// Whose an object is, as its AVUs say.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     Nobody,
+    /// The file's own, as far as it has settled that with others who came at the same time.
     Ours,
     Other(String),
 }
 
 impl Owner {
     pub(crate) fn of(avus: &[Avu], path: &[u8]) -> Self {
-        let claims = avus.iter().filter(|avu| avu.attribute == ATTRIBUTE);
-        match claims.map(|avu| &avu.value).min() {
-            None => Owner::Nobody,
-            Some(first) if *first == value(path) => Owner::Ours,
-            Some(first) => Owner::Other(first.clone()),
+        match Said::by(avus, &value(path)) {
+            Said { ours: true, .. } => Owner::Ours,
+            Said { other: None, .. } => Owner::Nobody,
+            Said {
+                other: Some(other), ..
+            } => Owner::Other(other.to_owned()),
         }
     }
+}
+
+/// What the claims of an object say.
+struct Said<'a> {
+    ours: bool,
+    /// The first of the others.
+    other: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn by(avus: &'a [Avu], ours: &str) -> Self {
+        let claims = avus.iter().filter(|avu| avu.attribute == ATTRIBUTE);
+        let (own, others): (Vec<&str>, Vec<&str>) = claims
+            .map(|avu| avu.value.as_str())
+            .partition(|value| *value == ours);
+        Said {
+            ours: !own.is_empty(),
+            other: others.into_iter().min(),
+        }
+    }
+}
+
+/// Who has an object that is not this file's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    File(String),
+    /// Nobody says.
+    Unknown,
 }
 
 /// What is known of a file and of an object that is there in its place.
@@ -70,13 +101,9 @@ pub(crate) struct Meeting<'a> {
     pub(crate) operation: Operation,
     /// The file belongs there by its name.
     pub(crate) at_home: bool,
-    /// How the file compares with what is remembered of it under this very target; new if it may have had another.
-    pub(crate) verdict: Verdict,
     /// An attempt whose end nobody knows may have made the object.
     pub(crate) redelivered: bool,
-    pub(crate) stat: &'a Stat,
     pub(crate) replicas: &'a [Replica],
-    pub(crate) checksums: Checksums,
 }
 
 /// How a file stands to an object in its place.
@@ -84,36 +111,27 @@ pub(crate) struct Meeting<'a> {
 pub(crate) enum Standing {
     /// It is its own, or becomes so.
     Ours,
-    /// It stays as it is, which is what the operation wants; that it is there is no failure.
+    /// It stays as it is and is not claimed: since the operation wants that, or since somebody is writing it.
     LeftAlone,
-    /// Comparing checksums will tell.
-    CompareChecksums,
-    /// It is another one's: whose.
-    Taken(String),
+    /// It is another one's.
+    Taken(Holder),
 }
 
 /// How a file that is put somewhere by choice stands to the object there.
 pub(crate) fn stand(owner: Owner, met: &Meeting<'_>) -> Standing {
-    let is_good = |replica: &&Replica| replica.status == ReplicaStatus::Good;
-    let good = met.replicas.iter().find(is_good);
+    let any = |found: fn(ReplicaStatus) -> bool| met.replicas.iter().any(|r| found(r.status));
+    let in_flight = any(|s| matches!(s, ReplicaStatus::Intermediate | ReplicaStatus::Locked));
+    let good = any(|status| status == ReplicaStatus::Good);
     match (owner, met.operation) {
-        (Owner::Ours, _) => return Standing::Ours,
-        (Owner::Other(other), _) => return Standing::Taken(other),
+        (Owner::Ours, _) => Standing::Ours,
+        (Owner::Other(other), _) => Standing::Taken(Holder::File(other)),
+        (Owner::Nobody, _) if in_flight => Standing::LeftAlone,
+        (Owner::Nobody, Operation::RegisterAsReplicaSync) => Standing::Ours,
         // What exists is then found, and compared; a difference is told.
-        (Owner::Nobody, Operation::Put) if met.at_home || met.redelivered => {
-            return Standing::LeftAlone;
-        }
-        (Owner::Nobody, Operation::Put) => {}
-        (Owner::Nobody, Operation::RegisterAsReplicaSync) => return Standing::Ours,
-        (Owner::Nobody, _) if met.at_home || met.verdict != Verdict::New => return Standing::Ours,
-        (Owner::Nobody, _) => match good.map(|good| sameness(met.stat, good, met.checksums)) {
-            None if met.redelivered => return Standing::Ours,
-            Some(Sameness::Same) => return Standing::Ours,
-            Some(Sameness::Unproven) => return Standing::CompareChecksums,
-            Some(Sameness::Different) | None => {}
-        },
+        (Owner::Nobody, Operation::Put) if met.at_home => Standing::LeftAlone,
+        (Owner::Nobody, _) if met.at_home || met.redelivered && !good => Standing::Ours,
+        (Owner::Nobody, _) => Standing::Taken(Holder::Unknown),
     }
-    Standing::Taken(BEFORE.to_owned())
 }
 
 /// The AVUs of an object that is to be written over.
@@ -127,104 +145,67 @@ pub(super) async fn check(
     let object = Entity::DataObject(action.subject.target);
     let avus = zone.list_avus(object).await?;
     match Owner::of(&avus, action.subject.path) {
-        Owner::Other(other) => Err(taken(action, &other)),
+        Owner::Other(other) => Err(taken_by(action, Holder::File(other))),
         Owner::Nobody | Owner::Ours => Ok(avus),
     }
 }
 
-/// Claims the object, where that is done at all.
+/// Claims the object, where that is done at all. `have` are its AVUs, if they are known.
 ///
 /// # Errors
 /// Another file has claimed it.
 pub(crate) async fn claim(
     zone: &mut dyn Session,
     action: &FileAction<'_>,
+    have: Option<Vec<Avu>>,
 ) -> Result<(), SyncError> {
     if !is_claimed(action) {
         return Ok(());
     }
-    let ours = Avu::new(ATTRIBUTE, value(action.subject.path), "");
+    let ours = claim_of(action);
     let object = Entity::DataObject(action.subject.target);
-    add(zone, object, &ours).await?;
-    match check(zone, action).await {
-        Ok(_) => Ok(()),
-        Err(taken @ SyncError::Entry(_)) => {
-            zone.remove_avu(object, &ours).await?;
-            Err(taken)
-        }
-        Err(other) => Err(other),
-    }
-}
-
-/// The error of who comes to an object that is another file's.
-pub(crate) fn taken(action: &FileAction<'_>, by: &str) -> SyncError {
-    let (target, of) = (action.subject.target, action.subject.path);
-    SyncError::Entry(EntryError::target_taken(target, of, by.as_bytes()))
-}
-
-/// Names of claimed data objects of a collection, each with all that its AVUs say.
-pub(crate) type Claims = BTreeMap<String, Vec<String>>;
-
-/// The claims of some data objects of a collection: one query. Where other objects have so many that this takes longer than asking
-/// for each of these, each is asked for.
-pub(crate) async fn claims(
-    zone: &mut dyn Session,
-    collection: &str,
-    objects: &[String],
-) -> irods_client::Result<Claims> {
-    let wanted: HashSet<&[u8]> = objects.iter().map(|name| name.as_bytes()).collect();
-    let mut found = Claims::new();
-    let mut pages = 0;
-    let mut page = |values: Vec<(bstr::BString, String)>| {
-        pages += 1;
-        for (name, value) in values {
-            if wanted.contains(name.as_slice()) {
-                found.entry(name.to_string()).or_default().push(value);
-            }
-        }
-        match pages > objects.len() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+    let mut avus = match have {
+        Some(avus) => avus,
+        None => zone.list_avus(object).await?,
     };
-    zone.list_values(collection, ATTRIBUTE, &mut page).await?;
-    if pages > objects.len() {
-        found.clear();
-        for name in objects {
-            let object = naming::join(collection, name);
-            let avus = zone.list_avus(Entity::DataObject(&object)).await?;
-            let claims = avus.into_iter().filter(|avu| avu.attribute == ATTRIBUTE);
-            let values: Vec<String> = claims.map(|avu| avu.value).collect();
-            if !values.is_empty() {
-                found.insert(name.clone(), values);
+    let mut added = false;
+    let (mut looks, mut pause) = (0, Backoff::new());
+    loop {
+        let Said {
+            ours: claimed,
+            other,
+        } = Said::by(&avus, &ours.value);
+        match (claimed, other) {
+            (true, None) => return Ok(()),
+            (false, None) if added => return Ok(()),
+            (false, None) => {
+                add(zone, object, &ours).await?;
+                added = true;
+            }
+            (true, Some(other)) if ours.value.as_str() < other && looks < LOOKS => {
+                looks += 1;
+                pause.wait().await;
+            }
+            (claimed, Some(other)) => {
+                if claimed {
+                    zone.remove_avu(object, &ours).await?;
+                }
+                return Err(taken_by(action, Holder::File(other.to_owned())));
             }
         }
+        avus = zone.list_avus(object).await?;
     }
-    Ok(found)
 }
 
-/// The same in a job, as the user who acts there.
-pub(crate) async fn claims_patiently(
-    context: &JobContext,
-    user: Option<&Identity>,
-    collection: &str,
-    objects: &[String],
-) -> Result<Claims, SyncError> {
-    patiently(context, user, |mut zone, _| async move {
-        Ok(claims(zone.as_mut(), collection, objects).await?)
-    })
-    .await
+fn taken_by(action: &FileAction<'_>, by: Holder) -> SyncError {
+    SyncError::Entry(taken(action.subject.target, action.subject.path, &by))
 }
 
-/// The names, of which there may be one, under which what is claimed so lies in a directory or below it; none if it lies elsewhere. The
-/// directory is given by its absolute path.
-pub(crate) fn names_within(directory: &[u8], claim: &str) -> Vec<Vec<u8>> {
-    let directory = naming::physical_path(directory);
-    let directory = directory.strip_suffix('/').unwrap_or(&directory);
-    let below = claim.strip_prefix(directory);
-    match below.and_then(|below| below.strip_prefix('/')) {
-        Some(below) => naming::source_names(below.split('/').next().unwrap_or(below)),
-        None => Vec::new(),
+/// The error of who comes to an object that is another one's.
+pub(crate) fn taken(target: &str, path: &[u8], by: &Holder) -> EntryError {
+    match by {
+        Holder::File(other) => EntryError::target_taken(target, path, other.as_bytes()),
+        Holder::Unknown => EntryError::target_unclaimed(target, path, (ATTRIBUTE, &value(path))),
     }
 }
 

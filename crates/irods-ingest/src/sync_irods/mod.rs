@@ -27,6 +27,7 @@ use crate::zone::Session;
 
 mod annotate;
 mod claim;
+mod claimed;
 mod compare_checksums;
 mod create_dirs;
 mod delete;
@@ -38,10 +39,8 @@ mod upload_file;
 
 pub(crate) use annotate::decorate;
 use annotate::{annotate, annotate_again};
-pub(crate) use claim::{
-    BEFORE, Claims, Meeting, Owner, Standing, claim, claims, claims_patiently, is_claimed,
-    names_within, stand, taken,
-};
+pub(crate) use claim::{Holder, Meeting, Owner, Standing, claim, is_claimed, stand, taken};
+pub(crate) use claimed::{Claims, claims, claims_patiently, names_within};
 pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
@@ -94,7 +93,10 @@ pub(crate) async fn perform(
         done => done?,
     };
     match effect {
-        Effect::Register | Effect::PutNew => annotate(zone, action).await?,
+        Effect::Register | Effect::PutNew => {
+            claim(zone, action, None).await?;
+            annotate(zone, action).await?;
+        }
         // Nothing was done to it, so it is what it was; but for a link that leads elsewhere.
         Effect::Nothing if !annotate::is_special(action) => {
             let object = Entity::DataObject(action.subject.target);

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use irods_client::register::Target;
 use irods_client::transfer::{Put, PutChecksum};
 
+use super::claim::{claim_of, is_claimed};
 use super::{FileAction, made};
 use crate::broker::Counts;
 use crate::context::JobContext;
@@ -38,6 +39,11 @@ pub(super) async fn upload_file(
             ChecksumPolicy::None => PutChecksum::None,
             ChecksumPolicy::Register => PutChecksum::Register,
             ChecksumPolicy::Verify => PutChecksum::Verify,
+        },
+        // With the object, so that a worker that dies leaves none that nobody has claimed.
+        metadata: match is_claimed(action) && !over {
+            true => vec![claim_of(action)],
+            false => Vec::new(),
         },
         single_message_max: SINGLE_MESSAGE_MAX,
         ..Put::default()

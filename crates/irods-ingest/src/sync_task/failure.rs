@@ -38,7 +38,7 @@ pub(super) fn file(
     let attempts = item.attempts + 1;
     let tried = FileItem {
         attempts,
-        redelivered: true,
+        redelivered: item.redelivered || !error.is_target_taken(),
         // What the scan saw of the name may be long past by then.
         presence: Presence::Unknown,
         ..item.clone()

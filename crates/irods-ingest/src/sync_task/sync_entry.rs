@@ -190,11 +190,10 @@ impl File<'_> {
                 if own_source && !self.is_at_home() {
                     return Err(self.refuse(Refusal::OwnSource));
                 }
-                match self.stand(zone, replicas, checksums, redelivered).await? {
-                    Standing::Taken(by) => return Err(sync_irods::taken(&self.action(), &by)),
-                    Standing::CompareChecksums if checksums == Checksums::Unknown => {
-                        checksums = self.compare_checksums(zone).await?;
-                        continue;
+                match self.stand(zone, replicas, redelivered).await? {
+                    Standing::Taken(by) => {
+                        let taken = sync_irods::taken(self.logical, self.absolute, &by);
+                        return Err(SyncError::Entry(taken));
                     }
                     found => standing = Some(found),
                 }
@@ -219,11 +218,6 @@ impl File<'_> {
             let about = About::path(self.absolute);
             let stages = &self.context.stages;
             match stages.time(Stage::Plan, "file", about, || decide_file(&facts)) {
-                Decision::Skip(Reason::Exists)
-                    if standing == Some(Standing::LeftAlone) && !self.is_at_home() =>
-                {
-                    return Err(sync_irods::taken(&self.action(), sync_irods::BEFORE));
-                }
                 Decision::Skip(reason) => {
                     if reason == Reason::AlreadyEqual {
                         // An earlier run may have registered it and failed before its AVUs.
@@ -261,6 +255,14 @@ impl File<'_> {
                             }
                             taken = true;
                         }
+                        Err(SyncError::Entry(error))
+                            if error.may_be_in_use() && !is_known(&catalog) =>
+                        {
+                            catalog = sync_irods::look(zone, self.logical).await?;
+                            if !is_known(&catalog) {
+                                return Err(SyncError::Entry(error));
+                            }
+                        }
                         other => return other,
                     }
                 }
@@ -282,31 +284,21 @@ impl File<'_> {
         &self,
         zone: &mut dyn Session,
         replicas: &[Replica],
-        checksums: Checksums,
         redelivered: bool,
     ) -> Result<Standing, SyncError> {
-        let action = self.action();
         let avus = zone.list_avus(Entity::DataObject(self.logical)).await?;
         let owner = Owner::of(&avus, self.absolute);
-        let claimed = owner == Owner::Ours;
         let standing = sync_irods::stand(
             owner,
             &Meeting {
                 operation: self.options.operation,
                 at_home: self.is_at_home(),
-                // Where facts decide of the target, it may have been another.
-                verdict: match self.context.targets() {
-                    Targets::Anywhere => Verdict::New,
-                    _ => self.verdict,
-                },
                 redelivered: redelivered || self.item.redelivered,
-                stat: &self.look.stat,
                 replicas,
-                checksums,
             },
         );
-        if standing == Standing::Ours && !claimed {
-            sync_irods::claim(zone, &action).await?;
+        if standing == Standing::Ours {
+            sync_irods::claim(zone, &self.action(), Some(avus)).await?;
         }
         Ok(standing)
     }

@@ -6,7 +6,6 @@ use irods_client::protocol::path;
 
 use super::{Day, Doing, Meant, left_out, outcome};
 use crate::core::choice::{EntryOptions, Targets};
-use crate::error::EntryError;
 use crate::naming;
 use crate::plan::{
     CatalogState, Checksums, Decision, Effect, FileFacts, Operation, Reason, Refusal, decide_file,
@@ -14,7 +13,7 @@ use crate::plan::{
 use crate::signature::Verdict;
 use crate::source::Entry;
 use crate::survey::{Holding, Place, Survey, SurveyError};
-use crate::sync_irods::{self, Meeting, Owner, Standing};
+use crate::sync_irods::{self, Holder, Meeting, Owner, Standing};
 use crate::sync_task::{join, relative_path};
 
 /// A file that something is to be done with.
@@ -165,9 +164,11 @@ impl Survey {
         if facts.own_source && claims && !at_home && matches!(what, Doing::Decided(_)) {
             what = Doing::Decided(Decision::Refuse(Refusal::OwnSource));
         } else if let Doing::Decided(decision) = what
-            && let Some(owner) = self.owner(&absolute, file, &state, decision, meant).await?
+            && let Some(holder) = self
+                .holder(&absolute, file, &state, decision, meant)
+                .await?
         {
-            let taken = EntryError::target_taken(&options.target, &absolute, owner.as_bytes());
+            let taken = sync_irods::taken(&options.target, &absolute, &holder);
             what = match operation.uploads() {
                 true => Doing::Fail(taken.to_string()),
                 // Its path tells whose it is, and that this is another one's.
@@ -188,15 +189,15 @@ impl Survey {
         Ok(())
     }
 
-    /// Whose the object is that something would be done with, if it is not this file's.
-    async fn owner(
+    /// Who has the object that something would be done with, if it is not this file's.
+    async fn holder(
         &self,
         absolute: &[u8],
         file: &File<'_>,
         state: &CatalogState,
         decision: Decision,
         meant: &Meant,
-    ) -> Result<Option<String>, SurveyError> {
+    ) -> Result<Option<Holder>, SurveyError> {
         let options = file.options;
         let chooses = self.handler.chooses();
         let claims = self.spec.claims(chooses, absolute, &options.target)
@@ -212,31 +213,21 @@ impl Survey {
         if let CatalogState::DataObject(replicas) = state
             && (claims || writes)
         {
-            let mut zone = self.zone.get().await?;
-            let object = Entity::DataObject(&options.target);
-            let owner = Owner::of(&zone.list_avus(object).await?, absolute);
-            match owner {
-                Owner::Other(other) => return Ok(Some(other)),
+            let avus = {
+                let mut zone = self.zone.get().await?;
+                zone.list_avus(Entity::DataObject(&options.target)).await?
+            };
+            let met = Meeting {
+                operation: options.operation,
+                at_home: self.spec.is_at_home(absolute, &options.target),
+                redelivered: false,
+                replicas,
+            };
+            match Owner::of(&avus, absolute) {
+                Owner::Other(other) => return Ok(Some(Holder::File(other))),
                 owner if claims => {
-                    let met = Meeting {
-                        operation: options.operation,
-                        at_home: self.spec.is_at_home(absolute, &options.target),
-                        verdict: match self.targets() {
-                            Targets::Anywhere => Verdict::New,
-                            _ => file.verdict,
-                        },
-                        redelivered: false,
-                        stat: &file.entry.stat,
-                        replicas,
-                        checksums: Checksums::Unknown,
-                    };
-                    match sync_irods::stand(owner, &met) {
-                        Standing::Taken(by) => return Ok(Some(by)),
-                        Standing::CompareChecksums => {
-                            let by = sync_irods::BEFORE;
-                            return Ok(Some(format!("{by}, unless the checksums agree")));
-                        }
-                        Standing::Ours | Standing::LeftAlone => {}
+                    if let Standing::Taken(by) = sync_irods::stand(owner, &met) {
+                        return Ok(Some(by));
                     }
                 }
                 _ => {}
@@ -248,6 +239,6 @@ impl Survey {
             _ => false,
         };
         let first = !has_it || self.targets() == Targets::Own || meant.is_first(&options.target);
-        Ok((!first).then(|| "another entry".to_owned()))
+        Ok((!first).then(|| Holder::File("another entry".to_owned())))
     }
 }
