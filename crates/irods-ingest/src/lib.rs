@@ -6,7 +6,7 @@
 //! calls to the [`zone`] -> [`broker`] takes the completion: counters, signatures, failures and what is tried again, at once.
 //!
 //! [`spec`] is what a job is, [`context`] what everything that is done for it has in common. [`naming`] says what an entry is called in the zone. [`worker`] is the loop that leases tasks and runs them, [`shutdown`] tells
-//! it to leave, [`patience`] waits for what will come back, with [`breaker`] for the zone, and [`error`] says how far a failure reaches.
+//! it to leave, [`patience`] waits for what will come back, with [`breaker`] for the zone, [`units`] reads what people type, and [`error`] says how far a failure reaches.
 //!
 //! # Running a job
 //! [`sync_task::job::start_synchronization`] checks and queues it; a [`worker::Worker`] with `until_ended` does it and
@@ -33,5 +33,6 @@ pub mod spec;
 pub mod survey;
 pub mod sync_irods;
 pub mod sync_task;
+pub mod units;
 pub mod worker;
 pub mod zone;

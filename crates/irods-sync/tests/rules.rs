@@ -166,6 +166,56 @@ fn a_plan_counts_what_each_rule_is_for() {
     assert_eq!(last["by_rule"]["data"], 1, "{planned:?}");
 }
 
+/// What is too young is left out until it is old enough; what is done does not change with age.
+#[test]
+fn files_are_chosen_by_size_and_age() {
+    let site = Site::new();
+    let young = site.file("young", b"1");
+    let aged = |path: &Path, hours: u64| {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3600);
+        file.set_modified(time).unwrap();
+    };
+    aged(&young, 0);
+    for (name, size, hours) in [("small", 10, 2), ("large", 2000, 2), ("old", 10, 50)] {
+        aged(&site.file(name, &vec![b'x'; size]), hours);
+    }
+    let file = job_file(
+        &site,
+        "[job]\noperation = \"PUT_SYNC\"\n\
+         [[rule]]\nname = \"unfinished\"\nyounger_than = \"1h\"\nskip = \"too young\"\n\
+         [[rule]]\nname = \"large\"\nlarger_than = \"1K\"\ntarget = \"large/{name}\"\n\
+         [[rule]]\nname = \"old\"\nolder_than = \"2d\"\nsmaller_than = 11\ntarget = \"old/{name}\"\n",
+    );
+    let planned = |hits: [u64; 3]| {
+        let words = format!(
+            "plan src {TARGET} --embedded_zone zone --json --job_file {}",
+            file.display()
+        );
+        let planned = site.run(&words).expect(0);
+        let last: Value = serde_json::from_str(planned.out.lines().last().unwrap()).unwrap();
+        let by_rule = ["unfinished", "large", "old"].map(|rule| last["by_rule"][rule].as_u64());
+        assert_eq!(by_rule, hits.map(Some), "{planned:?}");
+        last["totals"].clone()
+    };
+    let run = || {
+        let ran = start(&site, &file, "--synchronous --json").expect(0);
+        let status: Value = serde_json::from_str(&ran.out).unwrap();
+        status["totals"].clone()
+    };
+    let numbers =
+        |totals: &Value| ["uploaded", "left_out"].map(|what| totals[what].as_u64().unwrap());
+    let totals = planned([1, 1, 1]);
+    assert_eq!(numbers(&totals), [3, 1]);
+    assert_eq!(numbers(&run()), [3, 1]);
+    aged(&young, 2);
+    assert_eq!(numbers(&planned([0, 1, 1])), [1, 0]);
+    assert_eq!(numbers(&run()), [1, 0]);
+    let _zone = site.zone();
+    let expected = ["/large/large", "/old/old", "/small", "/young"];
+    assert_eq!(names(&site), BTreeSet::from(expected.map(str::to_owned)));
+}
+
 fn jiff_year(path: &Path) -> i64 {
     let modified = path.metadata().unwrap().modified().unwrap();
     let seconds = modified

@@ -120,7 +120,7 @@ pub struct WorkerFlags {
 
 fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
     let bytes = text.strip_suffix("/s").unwrap_or(text);
-    let bytes = crate::ui::text::parse_bytes(bytes)?;
+    let bytes = ingest::units::parse_bytes(bytes)?;
     NonZeroU64::new(bytes).ok_or_else(|| "1 byte a second is the least".to_owned())
 }
 

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::pattern::Matcher;
-use super::{AclRule, AvuRule, Kind, Lines, Pattern, Rule, RuleError, Rules};
+use super::{AclRule, AvuRule, Bounds, Kind, Lines, Pattern, Rule, RuleError, Rules};
 use crate::plan::Operation;
+use crate::units::{parse_bytes, parse_seconds};
 
 /// Longest job file: it is kept with its job.
 const MAX_BYTES: usize = 256 << 10;
@@ -52,6 +53,10 @@ struct RuleText {
     glob: Option<Spanned<Value>>,
     regex: Option<Spanned<String>>,
     kind: Option<Spanned<String>>,
+    larger_than: Option<Spanned<Value>>,
+    smaller_than: Option<Spanned<Value>>,
+    older_than: Option<Spanned<Value>>,
+    younger_than: Option<Spanned<Value>>,
     operation: Option<Spanned<String>>,
     resource: Option<Spanned<String>>,
     target: Option<Spanned<String>>,
@@ -208,7 +213,13 @@ impl Reader<'_> {
             ("resource", span_of(&rule.resource)),
             ("target", span_of(&rule.target)),
         ];
-        for (what, span) in &of_files {
+        let bounds = [
+            ("larger_than", span_of(&rule.larger_than)),
+            ("smaller_than", span_of(&rule.smaller_than)),
+            ("older_than", span_of(&rule.older_than)),
+            ("younger_than", span_of(&rule.younger_than)),
+        ];
+        for (what, span) in of_files.iter().chain(&bounds) {
             if let (Some(span), Kind::Directory | Kind::Any) = (span, kind) {
                 let message =
                     format!("{what} is for files alone: the rule must have kind = \"file\"");
@@ -245,6 +256,7 @@ impl Reader<'_> {
             lines,
             pattern,
             kind,
+            bounds: self.bounds(&rule)?,
             operation: match &rule.operation {
                 None => None,
                 Some(operation) => {
@@ -266,6 +278,57 @@ impl Reader<'_> {
                 .map(|acl| self.acl(acl))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    fn bounds(&self, rule: &RuleText) -> Result<Bounds, RuleError> {
+        let bounds = Bounds {
+            larger_than: self.bound("larger_than", &rule.larger_than, parse_bytes)?,
+            smaller_than: self.bound("smaller_than", &rule.smaller_than, parse_bytes)?,
+            older_than: self.bound("older_than", &rule.older_than, parse_seconds)?,
+            younger_than: self.bound("younger_than", &rule.younger_than, parse_seconds)?,
+        };
+        let is_none = |above: Option<u64>, below: Option<u64>| {
+            let least = above.map_or(0, |above| above.saturating_add(1));
+            below.is_some_and(|below| below <= least)
+        };
+        let pairs = [
+            (
+                is_none(bounds.larger_than, bounds.smaller_than),
+                &rule.smaller_than,
+                "size",
+            ),
+            (
+                is_none(bounds.older_than, bounds.younger_than),
+                &rule.younger_than,
+                "age",
+            ),
+        ];
+        for (is_none, value, what) in pairs {
+            if is_none {
+                let at = span_of(value).map_or(0, |span| span.start);
+                return Err(self.error(at, format!("there is no such {what}")));
+            }
+        }
+        Ok(bounds)
+    }
+
+    /// A text that is read so, or a whole number of bytes.
+    fn bound(
+        &self,
+        name: &str,
+        value: &Option<Spanned<Value>>,
+        parse: fn(&str) -> Result<u64, String>,
+    ) -> Result<Option<u64>, RuleError> {
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        let text = match value.get_ref() {
+            Value::String(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            other => other.type_str().to_owned(),
+        };
+        let wrong = |why| self.error(value.span().start, format!("{name}: {why}"));
+        parse(&text).map(Some).map_err(wrong)
     }
 
     fn pattern(&self, rule: &RuleText) -> Result<Pattern, RuleError> {

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Compiled, Entry, RuleError, with_handler};
 use crate::core::choice::{Candidate, Choice, Chooses, Targets};
 use crate::core::{Changes, Event, EventDone, EventHandler, HookError, JobHooks, JobPass, Subject};
+use crate::source::Timestamp;
 use crate::spec::JobSpec;
 
 /// The rules of a job, and the handler whose hooks it has.
@@ -63,6 +64,7 @@ impl RuleHandler {
                     path,
                     is_directory: candidate.is_directory,
                     stat: candidate.stat,
+                    now: Timestamp::now(),
                 },
                 &self.spec.target,
             ),

@@ -1,8 +1,8 @@
 //! Rules: what is chosen for single entries, declared rather than programmed.
 //!
 //! A job file ([`JobFile`]) is parsed and checked as a whole ([`Rules::compile`], [`Rules::check`]) before anything is queued;
-//! the job carries the rules, so every worker applies the same ones. What they choose for an entry is a pure function of its path and facts
-//! ([`Compiled::choose`]).
+//! the job carries the rules, so every worker applies the same ones. What they choose for an entry is a pure function of its path, its facts
+//! and the time ([`Compiled::choose`]).
 //!
 //! All rules that match an entry apply, in the order of the file. Of what there can be only one (operation, resource, target, skip), the first rule that says
 //! something counts; AVUs and permissions add up. No rule applies to the source root itself.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::choice::{Choice, ChosenAvu, Targets};
 use crate::naming;
 use crate::plan::{DeleteMode, Operation, check_compatible};
-use crate::source::Stat;
+use crate::source::{Stat, Timestamp};
 use crate::spec::JobOptions;
 
 mod file;
@@ -53,6 +53,9 @@ pub struct Rule {
     pub pattern: Pattern,
     /// Which entries it is for.
     pub kind: Kind,
+    /// Of these, which files by their facts.
+    #[serde(default, skip_serializing_if = "Bounds::are_none")]
+    pub bounds: Bounds,
     /// What is done with a file.
     pub operation: Option<Operation>,
     /// The resource of a file.
@@ -106,6 +109,40 @@ pub enum Kind {
     Directory,
     /// Both.
     Any,
+}
+
+/// Facts that a file must have, all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bounds {
+    /// It has more bytes.
+    pub larger_than: Option<u64>,
+    /// It has fewer bytes.
+    pub smaller_than: Option<u64>,
+    /// Its content changed more seconds ago.
+    pub older_than: Option<u64>,
+    /// Its content changed fewer seconds ago.
+    pub younger_than: Option<u64>,
+}
+
+impl Bounds {
+    fn are_none(&self) -> bool {
+        *self == Bounds::default()
+    }
+
+    /// Whether a file has these facts now. Where they are not known it has none of them.
+    fn hold(&self, stat: Option<&Stat>, now: Timestamp) -> bool {
+        let Some(stat) = stat else {
+            return self.are_none();
+        };
+        // Of what is yet to come: none, and less than any.
+        let age = now.seconds.saturating_sub(stat.mtime.seconds);
+        let age = u64::try_from(age).unwrap_or(0);
+        self.larger_than.is_none_or(|size| stat.size > size)
+            && self.smaller_than.is_none_or(|size| stat.size < size)
+            && self.older_than.is_none_or(|seconds| age > seconds)
+            && self.younger_than.is_none_or(|seconds| age < seconds)
+    }
 }
 
 /// An AVU with templates.
@@ -179,6 +216,8 @@ pub struct Entry<'a> {
     pub is_directory: bool,
     /// Its facts, where they are known; of a directory they are not used.
     pub stat: Option<&'a Stat>,
+    /// When it is looked at.
+    pub now: Timestamp,
 }
 
 /// Rules ready for use.
@@ -217,6 +256,7 @@ impl Rules {
             lines: Lines::default(),
             pattern: Pattern::All,
             kind: Kind::File,
+            bounds: Bounds::default(),
             operation: None,
             resource: None,
             target: Some(target),
@@ -359,7 +399,7 @@ impl Compiled {
                 Kind::Directory => entry.is_directory,
                 Kind::File => !entry.is_directory,
             };
-            if !concerns {
+            if !concerns || !rule.bounds.hold(entry.stat, entry.now) {
                 continue;
             }
             let Some(captures) = compiled.matcher.matches(entry.path) else {

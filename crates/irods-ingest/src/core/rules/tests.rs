@@ -23,6 +23,12 @@ const STAT: Stat = Stat {
     version: 0,
 };
 
+/// Two days later.
+const NOW: Timestamp = Timestamp {
+    seconds: STAT.mtime.seconds + 2 * 86_400,
+    nanos: 0,
+};
+
 fn rules(text: &str) -> Rules {
     JobFile::parse("job.toml", text).unwrap().rules.unwrap()
 }
@@ -32,6 +38,7 @@ fn choose(text: &str, path: &[u8]) -> Choice {
         path,
         is_directory: false,
         stat: Some(&STAT),
+        now: NOW,
     };
     rules(text).compile().unwrap().choose(&entry, "/z/t")
 }
@@ -107,6 +114,99 @@ fn all_rules_that_match_apply_and_the_first_that_says_something_counts() {
 }
 
 #[test]
+fn rules_with_bounds_are_for_files_of_such_sizes_and_ages() {
+    let hits = |bounds: &str, stat: &Stat| {
+        let text = format!("[[rule]]\n{bounds}\nskip = 'x'\n");
+        let entry = Entry {
+            path: b"f",
+            is_directory: false,
+            stat: Some(stat),
+            now: NOW,
+        };
+        let choice = rules(&text).compile().unwrap().choose(&entry, "/z/t");
+        assert_eq!(choice.chosen_by.is_some(), choice.skip.is_some());
+        choice.skip.is_some()
+    };
+    // It has 3 bytes and is two days old.
+    for (bounds, expected) in [
+        ("larger_than = 2", true),
+        ("larger_than = 3", false),
+        ("smaller_than = '1KiB'", true),
+        ("smaller_than = 3", false),
+        ("older_than = '47h'", true),
+        ("older_than = '2d'", false),
+        ("younger_than = '2 days'", false),
+        ("younger_than = '1w'", true),
+        ("larger_than = 2\nyounger_than = '1h'", false),
+        (
+            "larger_than = 2\nsmaller_than = 4\nolder_than = '1d'\nyounger_than = '3d'",
+            true,
+        ),
+    ] {
+        assert_eq!(hits(bounds, &STAT), expected, "{bounds}");
+    }
+    let to_come = Stat {
+        mtime: Timestamp {
+            seconds: i64::MAX,
+            nanos: 0,
+        },
+        ..STAT
+    };
+    assert!(hits("younger_than = '1s'", &to_come));
+    assert!(!hits("older_than = '0s'", &to_come));
+    // Of what is not known nothing is said; and jobs carry them.
+    let bound = rules("[[rule]]\nlarger_than = 0\nskip = 'x'\n");
+    let unknown = Entry {
+        path: b"f",
+        is_directory: false,
+        stat: None,
+        now: NOW,
+    };
+    let choice = bound.compile().unwrap().choose(&unknown, "/z/t");
+    assert_eq!(choice, Choice::default());
+    let json = serde_json::to_string(&bound).unwrap();
+    assert_eq!(serde_json::from_str::<Rules>(&json).unwrap(), bound);
+    assert!(
+        !serde_json::to_string(&rules(RULES))
+            .unwrap()
+            .contains("bounds")
+    );
+}
+
+#[test]
+fn bounds_that_are_none_are_told_with_their_line() {
+    for (text, says) in [
+        (
+            "larger_than = '1 mile'",
+            "line 2: larger_than: \"1 mile\" is no number of bytes",
+        ),
+        ("smaller_than = true", "line 2: smaller_than: "),
+        ("larger_than = -1", "line 2: larger_than: "),
+        (
+            "older_than = '1 month'",
+            "line 2: older_than: \"1 month\" is no length of time",
+        ),
+        ("older_than = 5", "line 2: older_than: "),
+        (
+            "larger_than = 5\nsmaller_than = 6",
+            "line 3: there is no such size",
+        ),
+        (
+            "older_than = '2d'\nyounger_than = '1d'",
+            "line 3: there is no such age",
+        ),
+        (
+            "kind = 'any'\nlarger_than = 5",
+            "line 3: larger_than is for files alone",
+        ),
+    ] {
+        let text = format!("[[rule]]\n{text}\nskip = 'x'\n");
+        let error = error(&text, &JobOptions::default());
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn rules_for_directories_are_for_directories() {
     let compiled = rules(RULES).compile().unwrap();
     let directory = |path| {
@@ -114,6 +214,7 @@ fn rules_for_directories_are_for_directories() {
             path,
             is_directory: true,
             stat: None,
+            now: NOW,
         };
         compiled.choose(&entry, "/z/t")
     };
@@ -323,7 +424,7 @@ proptest! {
     fn any_text_is_rules_or_one_error_with_a_line(
         text in prop::collection::vec(
             prop::sample::select(vec![
-                "[[rule]]\n", "[job]\n", "glob = '*'\n", "glob = '**/{a,b}'\n", "regex = '(?<x>a)'\n", "target = '{x}'\n",
+                "[[rule]]\n", "[job]\n", "glob = '*'\n", "larger_than = 3\n", "younger_than = '1s'\n", "glob = '**/{a,b}'\n", "regex = '(?<x>a)'\n", "target = '{x}'\n",
                 "target = '{dir}/{name}'\n", "skip = 's'\n", "resource = 'r'\n", "operation = 'PUT'\n", "kind = 'any'\n",
                 "avus = [{ attribute = 'a', value = '{name}' }]\n", "= ", "'", "[", "{", "\n", "é", "\u{0}", "avus = 3\n",
             ]),
@@ -357,7 +458,7 @@ proptest! {
         let path = names.join(&b'/');
         let text = format!("[[rule]]\nregex = '(?s-u:.)(?<rest>(?s-u:.)*)'\ntarget = '{template}'\n");
         let stat = Stat { mtime: Timestamp { seconds, nanos: 0 }, ..STAT };
-        let entry = Entry { path: &path, is_directory: false, stat: Some(&stat) };
+        let entry = Entry { path: &path, is_directory: false, stat: Some(&stat), now: NOW };
         let compiled = rules(&text).compile().unwrap();
         let choice = compiled.choose(&entry, "/z/t");
         match (&choice.target, &choice.wrong) {
