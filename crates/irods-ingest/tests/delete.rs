@@ -26,6 +26,8 @@ fn with(operation: Operation, delete_mode: DeleteMode) -> JobOptions {
     JobOptions {
         operation,
         delete_mode,
+        // A replica is one on a resource.
+        resource: (operation == Operation::RegisterAsReplicaSync).then(|| "demoResc".to_owned()),
         files_per_task: 2,
         ..JobOptions::default()
     }
@@ -78,29 +80,33 @@ async fn exists(site: &Site, path: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unregistering_follows_the_source_and_leaves_the_files() {
-    let site = site(Operation::RegisterSync, DeleteMode::Unregister).await;
-    let before = names(&site).await.len();
-    remove(&site);
-    let t = site
-        .run_well(with(Operation::RegisterSync, DeleteMode::Unregister))
-        .await;
-    assert_eq!(t.deleted, GONE);
-    assert_registered(&site).await;
-    assert_eq!(names(&site).await.len() as u64, before as u64 - GONE);
-    assert!(!exists(&site, TRASH).await, "nothing goes to the trash");
-    let job = site
-        .run(with(Operation::RegisterSync, DeleteMode::Unregister))
-        .await;
-    assert_eq!((job.totals.deleted, job.totals.skipped_unchanged), (0, 4));
+    for operation in [Operation::RegisterSync, Operation::RegisterAsReplicaSync] {
+        let options = || with(operation, DeleteMode::Unregister);
+        let site = site(operation, DeleteMode::Unregister).await;
+        let before = names(&site).await.len();
+        remove(&site);
+        let t = site.run_well(options()).await;
+        assert_eq!(t.deleted, GONE, "{operation}");
+        assert_registered(&site).await;
+        assert_eq!(names(&site).await.len() as u64, before as u64 - GONE);
+        assert!(!exists(&site, TRASH).await, "nothing goes to the trash");
+        let job = site.run(options()).await;
+        assert_eq!((job.totals.deleted, job.totals.skipped_unchanged), (0, 4));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_go_to_the_trash_or_for_good() {
-    for (mode, in_trash) in [(DeleteMode::Trash, true), (DeleteMode::NoTrash, false)] {
-        let site = site(Operation::PutSync, mode).await;
+    for (operation, mode, in_trash) in [
+        (Operation::PutSync, DeleteMode::Trash, true),
+        (Operation::PutSync, DeleteMode::NoTrash, false),
+        (Operation::PutAppend, DeleteMode::Trash, true),
+        (Operation::PutAppend, DeleteMode::NoTrash, false),
+    ] {
+        let site = site(operation, mode).await;
         remove(&site);
-        let t = site.run_well(with(Operation::PutSync, mode)).await;
-        assert_eq!(t.deleted, GONE, "{mode}");
+        let t = site.run_well(with(operation, mode)).await;
+        assert_eq!(t.deleted, GONE, "{operation} {mode}");
         assert!(!exists(&site, &format!("{TARGET}/gone")).await);
         assert!(exists(&site, &format!("{TARGET}/dir/keep")).await);
         let trashed = [format!("{TRASH}/drop"), format!("{TRASH}/gone/deep/er/f3")];
@@ -112,13 +118,18 @@ async fn uploads_go_to_the_trash_or_for_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn do_not_delete_deletes_nothing() {
-    let site = site(Operation::RegisterSync, DeleteMode::DoNotDelete).await;
-    let before = names(&site).await;
-    remove(&site);
-    let job = site
-        .run(with(Operation::RegisterSync, DeleteMode::DoNotDelete))
-        .await;
-    assert_eq!((job.totals.deleted, names(&site).await), (0, before));
+    for operation in Operation::ALL {
+        if matches!(operation, Operation::NoOp | Operation::Put) {
+            continue;
+        }
+        let site = site(operation, DeleteMode::DoNotDelete).await;
+        let before = names(&site).await;
+        remove(&site);
+        let job = site.run(with(operation, DeleteMode::DoNotDelete)).await;
+        let after = (job.totals.deleted, names(&site).await);
+        assert_eq!(after, (0, before), "{operation}");
+        assert!(!exists(&site, TRASH).await, "nothing goes to the trash");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,6 +87,29 @@ async fn a_tree_is_registered_exactly_and_a_rescan_makes_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deep_tree_is_registered_by_many_tasks_at_a_time() {
+    let site = Site::new().await;
+    let mut directory = String::new();
+    for depth in 0..10 {
+        directory = format!("{directory}d{depth}/");
+        for n in 0..3 {
+            site.write(format!("{directory}{n}"), "x".repeat(depth));
+        }
+    }
+    let options = JobOptions {
+        files_per_task: 1,
+        ..with(Operation::RegisterSync)
+    };
+    let job = site.start("deep", options).await;
+    let (worker, _told) = site.worker(job.id, 10, Arc::new(NoHandler));
+    worker.run().await.unwrap();
+    let job = Broker::job(site.broker.as_ref(), job.id).await.unwrap();
+    site.assert_no_failures(&job).await;
+    assert_eq!(job.totals.registered, 30);
+    assert_registered(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_what_changed_is_done_again() {
     let site = Site::new().await;
     for n in 0..20 {

@@ -180,7 +180,7 @@ async fn every_name_arrives_changes_and_goes(operation: Operation) {
     let job = site.run(with(operation)).await;
     let t = job.totals;
     assert_eq!(
-        (t.deleted, t.uploaded + t.updated),
+        (t.deleted, t.uploaded + t.appended + t.updated),
         (gone, changed),
         "{operation} {t:?}"
     );
@@ -198,6 +198,11 @@ async fn every_name_arrives_changes_and_goes(operation: Operation) {
     site.assert_no_failures(&job).await;
     let left: Vec<String> = site.catalog().await.keys().map(|n| n.to_string()).collect();
     assert_eq!(left, ["/kept"], "{operation}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_name_that_a_file_system_takes_is_appended_to_and_goes() {
+    every_name_arrives_changes_and_goes(Operation::PutAppend).await;
 }
 
 /// Queues and runs a job of any source and target.

@@ -94,6 +94,26 @@ fn a_tree_is_uploaded_and_what_changed_is_uploaded_again() {
 }
 
 #[test]
+fn a_whole_path_excludes_its_file_alone() {
+    let (site, _) = tree();
+    let path = site.path("src").canonicalize().unwrap().join(NAMES[0]);
+    let ran = site
+        .start(&format!(
+            "--synchronous --exclude_file_name {}$",
+            path.display()
+        ))
+        .expect(0);
+    let others = NAMES.len() as u64 - 1;
+    assert_eq!(
+        (ran.number("registered"), ran.number("excluded")),
+        (others, 1)
+    );
+    let _zone = site.zone();
+    let objects = site.objects("/tempZone/home/rods/t");
+    assert!(!objects.contains_key(&format!("/tempZone/home/rods/t/{}", NAMES[0])));
+}
+
+#[test]
 fn exclusions_leave_out_what_they_match() {
     let (site, _) = tree();
     let ran = site.start("--synchronous --exclude-directory-name .*/deep .*/none --exclude_file_name .*\\.log$ --exclude_file_name .*/README").expect(0);
