@@ -1,7 +1,7 @@
 //! What a scan queues, in batches, each with the cursor that whoever runs the task again goes on from.
 
 use super::cursor::Cursor;
-use super::sync_path::Found;
+use super::remembered::Found;
 use super::task::join;
 use super::{FileItem, FilesTask, PathTask, Task};
 use crate::broker::limits::MAX_CHILDREN;

@@ -31,6 +31,8 @@ mod kept;
 mod looks;
 mod pages;
 mod placing;
+mod remembered;
+mod scanned;
 mod sync_dir;
 mod sync_entry;
 mod sync_files;
