@@ -6,7 +6,7 @@ mod support;
 
 use std::process::Command;
 
-use support::handler::{HEAD, out, python, start, start_file};
+use support::handler::{HEAD, command, file, out, python, start, start_file};
 use support::{Site, ran};
 
 #[test]
@@ -192,9 +192,39 @@ fn a_session_is_connected_when_it_is_used() {
     def pre_coll_create(hdlr_mod, logger, session, meta, *args, **options):
         parent = meta['target'].rsplit('/', 1)[0]
         session.collections.get(parent).metadata.add('pre_coll_create', meta['target'], 'REGISTER_SYNC')
+
+    @staticmethod
+    def post_coll_create(hdlr_mod, logger, session, meta, *args, **options):
+        parent = meta['target'].rsplit('/', 1)[0]
+        session.collections.get(parent).metadata.add('post_coll_create', meta['target'], 'REGISTER_SYNC')
 ";
-    let ran = start(&site, body, "").expect(0);
+    let target = "/tempZone/home/rods/a`b";
+    let ran = support::ran(&mut command(&site, &file(body), target, "")).expect(0);
     assert_eq!(ran.number("registered"), 2);
+
+    let mut expected = Vec::new();
+    for (collection, above) in [
+        (target, "/tempZone/home/rods"),
+        (&format!("{target}/d0"), target),
+    ] {
+        for hook in ["post_coll_create", "pre_coll_create"] {
+            expected.push(format!("{above}\t{hook}\t{collection}\tREGISTER_SYNC"));
+        }
+    }
+    for name in ["d0/f0", "d0/f1"] {
+        let stat = std::fs::metadata(site.path(&format!("src/{name}"))).unwrap();
+        let mode = std::os::unix::fs::MetadataExt::mode(&stat);
+        expected.push(format!("{target}/{name}\tfilesystem::mode\t{mode}\t"));
+    }
+    expected.sort();
+    let _zone = site.zone();
+    let shown = site.python("avus.py", &["/tempZone/home/rods"]).unwrap();
+    let inner = site.python("avus.py", &[target]).unwrap();
+    let lines = shown.out.lines().chain(inner.out.lines());
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines, expected);
 }
 
 #[test]
