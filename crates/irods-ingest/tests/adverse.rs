@@ -13,16 +13,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ingest::broker::{Broker, Job, JobState, WorkerId, WorkerInfo};
-use ingest::core::{Event, EventHandler, HookError, JobHooks, NoHandler, Subject};
+use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::plan::Operation;
 use ingest::shutdown::shutdown;
-use ingest::sync_task::job::{self, JobRequest, start_synchronization};
+use ingest::sync_task::job::{self, start_synchronization};
 use ingest::sync_task::{JobOptions, LogTasks};
 use ingest::worker::{Worker, WorkerOptions};
 use irods_client::collection::RemoveCollection;
 use irods_client::data_object::Remove;
 use irods_client::transfer::Put;
-use support::{Site, TARGET, assert_registered, let_times_settle};
+use support::{Site, TARGET, assert_registered, let_times_settle, request};
 
 /// Does something when the file of this name is about to be created.
 struct Before<F>(&'static str, F);
@@ -194,15 +194,7 @@ async fn a_target_below_a_data_object_is_refused_and_not_tried_for_ever() {
     drop(zone);
     let target = format!("{object}/below/it");
     let source = site.source();
-    let request = || JobRequest {
-        name: None,
-        source: &source,
-        target: &target,
-        options: JobOptions::default(),
-        interval: None,
-        owner: None,
-        hooks: JobHooks::default(),
-    };
+    let request = || request(&source, &target, JobOptions::default());
     let refused = job::check(&site.pool, &request()).await.unwrap_err();
     assert!(
         refused.to_string().contains("is a data object"),
@@ -234,15 +226,7 @@ async fn a_physical_path_that_a_server_would_cut_off_is_not_registered() {
     let deep = ["e".repeat(200).as_str(); 6].join("/");
     site.write(format!("{deep}/f"), "content");
     let source = site.source().join(deep);
-    let request = JobRequest {
-        name: None,
-        source: &source,
-        target: TARGET,
-        options: JobOptions::default(),
-        interval: None,
-        owner: None,
-        hooks: JobHooks::default(),
-    };
+    let request = request(&source, TARGET, JobOptions::default());
     let broker: &dyn Broker = site.broker.as_ref();
     let queued = start_synchronization(broker, &site.pool, request)
         .await

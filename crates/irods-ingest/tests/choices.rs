@@ -10,13 +10,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ingest::broker::{Broker, Job};
 use ingest::core::choice::{Candidate, Choice, Chooses, ChosenAvu, Targets};
-use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
+use ingest::core::{Event, EventHandler, HookError, Subject};
 use ingest::plan::{DeleteMode, Operation};
 use ingest::survey::Survey;
 use ingest::survey::forecast::Foreseen;
 use ingest::survey::verify::Difference;
 use ingest::sync_task::JobOptions;
-use ingest::sync_task::job::{self, JobRequest};
 use irods_client::access::Grant;
 use irods_client::connection::Identity;
 use irods_client::metadata::{Avu, Entity};
@@ -103,18 +102,8 @@ impl Site {
         catalog.keys().map(ToString::to_string).collect()
     }
 
-    async fn survey(&self, options: &JobOptions, handler: Chooser) -> Survey {
-        let request = JobRequest {
-            name: None,
-            source: &self.source(),
-            target: TARGET,
-            options: options.clone(),
-            interval: None,
-            owner: None,
-            hooks: NoHandler.job_hooks(),
-        };
-        let spec = job::check(&self.pool, &request).await.unwrap();
-        let survey = Survey::new(spec, self.pool.clone(), 2).unwrap();
+    async fn survey_with(&self, options: &JobOptions, handler: Chooser) -> Survey {
+        let survey = self.survey(options).await;
         survey.with_handler(Arc::new(handler)).unwrap()
     }
 
@@ -129,7 +118,7 @@ impl Site {
             let by = foreseen.chosen_by.unwrap_or_default();
             lines.push(format!("{target}: {}; {by}", foreseen.what));
         };
-        let survey = self.survey(options, handler).await;
+        let survey = self.survey_with(options, handler).await;
         survey.forecast(None, report).await.unwrap();
         lines.sort();
         lines
@@ -137,7 +126,7 @@ impl Site {
 
     async fn verify(&self, options: &JobOptions, handler: Chooser) -> Vec<Difference> {
         let mut found = Vec::new();
-        let survey = self.survey(options, handler).await;
+        let survey = self.survey_with(options, handler).await;
         survey.verify(false, |d| found.push(d)).await.unwrap();
         found
     }
@@ -481,7 +470,7 @@ async fn a_name_that_lost_its_target_is_not_taken_for_done() {
     ] {
         swap(&gone, &back);
         let broker: Arc<dyn Broker> = site.broker.clone();
-        let planned = site.survey(&options, handler).await;
+        let planned = site.survey_with(&options, handler).await;
         let planned = planned.forecast(Some(broker), |_| {}).await.unwrap();
         let job = site.run_failing(options.clone(), handler, &[]).await;
         assert_eq!(job.totals.uploaded, planned.uploaded);

@@ -13,9 +13,7 @@ use ingest::core::rules::Rules;
 use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::plan::{DeleteMode, Operation};
 use ingest::shutdown::{ShutdownSender, shutdown};
-use ingest::survey::Survey;
 use ingest::survey::forecast::Foreseen;
-use ingest::sync_task::job::{self, JobRequest};
 use ingest::sync_task::{JobOptions, LogTasks};
 use irods_client::metadata::{Avu, Entity};
 use support::{Site, TARGET, assert_registered, let_times_settle};
@@ -444,21 +442,6 @@ impl Site {
             .run_from(&source, placed(options, template), Arc::new(NoHandler))
             .await;
         self.assert_no_failures(&job).await;
-    }
-
-    async fn survey(&self, options: &JobOptions) -> Survey {
-        let request = JobRequest {
-            name: None,
-            source: &self.source(),
-            target: TARGET,
-            options: options.clone(),
-            interval: None,
-            owner: None,
-            hooks: NoHandler.job_hooks(),
-        };
-        // A plan is not made again for every trouble of a harsh zone: it is asked in calm.
-        let spec = job::check(&self.pool, &request).await.unwrap();
-        Survey::new(spec, self.pool.clone(), 2).unwrap()
     }
 
     /// What `plan` counts, and what it says of targets that something would be done with, or kept.

@@ -3,18 +3,17 @@
 
 mod support;
 
-use ingest::core::JobHooks;
 use ingest::core::rules::Rules;
 use ingest::plan::Operation;
 use ingest::spec::ChecksumPolicy;
 use ingest::sync_task::JobOptions;
-use ingest::sync_task::job::{self, JobRequest};
+use ingest::sync_task::job;
 use irods_client::access::Grant;
 use irods_client::data_object::ChecksumMode;
 use irods_client::protocol::{api, path};
 use irods_client::replica::{ReplicaRef, Replicate, Trim};
 use irods_client::transfer::Put;
-use support::{Site, TARGET, assert_registered, let_times_settle};
+use support::{Site, TARGET, assert_registered, let_times_settle, request};
 
 const RESOURCE: &str = "demoResc";
 
@@ -181,16 +180,9 @@ async fn what_cannot_be_written_directly_is_refused_before_anything_begins() {
             "needs the name of the resource that holds the files",
         ),
     ];
+    let source = site.source();
     for (options, why) in refusals {
-        let request = JobRequest {
-            name: None,
-            source: &site.source(),
-            target: TARGET,
-            options,
-            interval: None,
-            owner: None,
-            hooks: JobHooks::default(),
-        };
+        let request = request(&source, TARGET, options);
         let refused = job::check(&site.pool, &request).await.unwrap_err();
         assert!(refused.to_string().contains(why), "{refused}");
     }

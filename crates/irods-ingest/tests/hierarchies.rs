@@ -5,14 +5,13 @@
 mod support;
 
 use bstr::BString;
-use ingest::core::JobHooks;
 use ingest::plan::Operation;
 use ingest::sync_task::JobOptions;
-use ingest::sync_task::job::{self, JobRequest};
+use ingest::sync_task::job;
 use irods_client::collection::ReplicaStatus;
 use irods_client::protocol::{api, message::GeneralAdminInp};
 use irods_client::register::{Register, Target};
-use support::{Site, TARGET, assert_registered, let_times_settle};
+use support::{Site, TARGET, assert_registered, let_times_settle, request};
 
 const ROOT: &str = "root";
 const MIDDLE: &str = "middle";
@@ -139,15 +138,8 @@ async fn rows_are_written_on_a_leaf_alone() {
         files_per_task: 2,
         ..with(Operation::RegisterSync, Some(resource))
     };
-    let request = JobRequest {
-        name: None,
-        source: &site.source(),
-        target: TARGET,
-        options: direct(MIDDLE),
-        interval: None,
-        owner: None,
-        hooks: JobHooks::default(),
-    };
+    let source = site.source();
+    let request = request(&source, TARGET, direct(MIDDLE));
     let refused = job::check(&site.pool, &request).await.unwrap_err();
     let why = "needs the name of a resource that holds files itself; middle is of type random";
     assert!(refused.to_string().contains(why), "{refused}");

@@ -8,12 +8,12 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use ingest::broker::{Broker, JobState};
-use ingest::core::{JobHooks, NoHandler};
+use ingest::core::NoHandler;
 use ingest::plan::Operation;
-use ingest::sync_task::job::{self, JobRequest};
+use ingest::sync_task::job::{self};
 use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::protocol::api;
-use support::{Site, TARGET, assert_registered, let_times_settle, tree};
+use support::{Site, TARGET, assert_registered, let_times_settle, request, tree};
 
 fn with(operation: Operation) -> JobOptions {
     JobOptions {
@@ -355,15 +355,8 @@ async fn a_target_of_many_levels_and_odd_characters_is_made() {
     site.write("a", "x");
     site.write("b/c", "yy");
     let target = format!("{TARGET}/one/two `three/fo'ur/\"five/s & <ix>");
-    let request = JobRequest {
-        name: None,
-        source: &site.source(),
-        target: &target,
-        options: with(Operation::RegisterSync),
-        interval: None,
-        owner: None,
-        hooks: JobHooks::default(),
-    };
+    let source = site.source();
+    let request = request(&source, &target, with(Operation::RegisterSync));
     let spec = loop {
         match job::check(&site.pool, &request).await {
             Ok(spec) => break spec,

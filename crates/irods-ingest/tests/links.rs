@@ -9,10 +9,8 @@ use std::os::unix::fs::symlink;
 
 use ingest::broker::Job;
 use ingest::plan::{DeleteMode, Operation};
-use ingest::survey::Survey;
 use ingest::sync_task::JobOptions;
-use ingest::sync_task::job::{self, JobRequest};
-use support::{Site, TARGET, let_times_settle};
+use support::{Site, let_times_settle};
 
 fn following(operation: Operation, delete_mode: DeleteMode) -> JobOptions {
     JobOptions {
@@ -146,17 +144,7 @@ async fn a_plan_follows_links_as_the_job_does_and_then_they_are_equal() {
     let site = site().await;
     std::fs::remove_file(site.source().join("dangling")).unwrap();
     let options = following(Operation::RegisterSync, DeleteMode::DoNotDelete);
-    let request = JobRequest {
-        name: None,
-        source: &site.source(),
-        target: TARGET,
-        options: options.clone(),
-        interval: None,
-        owner: None,
-        hooks: Default::default(),
-    };
-    let spec = job::check(&site.pool, &request).await.unwrap();
-    let survey = Survey::new(spec, site.pool.clone(), 2).unwrap();
+    let survey = site.survey(&options).await;
     let planned = survey.forecast(None, |_| {}).await.unwrap();
     let totals = site.run(options).await.totals;
     assert_eq!(

@@ -16,9 +16,9 @@ use ingest::core::NoHandler;
 use ingest::naming;
 use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
-use ingest::sync_task::job::{JobRequest, start_synchronization};
+use ingest::sync_task::job::start_synchronization;
 use irods_client::metadata::{Avu, Entity};
-use support::{Site, TARGET, let_times_settle};
+use support::{Site, TARGET, let_times_settle, request};
 
 fn with(operation: Operation) -> JobOptions {
     JobOptions {
@@ -207,15 +207,7 @@ async fn every_name_that_a_file_system_takes_is_appended_to_and_goes() {
 
 /// Queues and runs a job of any source and target.
 async fn run_from(site: &Site, source: &Path, target: &str, options: JobOptions) -> Job {
-    let request = JobRequest {
-        name: None,
-        source,
-        target,
-        options,
-        interval: None,
-        owner: None,
-        hooks: Default::default(),
-    };
+    let request = request(source, target, options);
     let broker: &dyn Broker = site.broker.as_ref();
     let created = start_synchronization(broker, &site.pool, request)
         .await

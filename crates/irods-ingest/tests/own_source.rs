@@ -7,11 +7,10 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use ingest::broker::{Broker, Job};
-use ingest::core::{JobHooks, NoHandler};
+use ingest::broker::Job;
+use ingest::core::NoHandler;
 use ingest::plan::Operation;
 use ingest::sync_task::JobOptions;
-use ingest::sync_task::job::{JobRequest, start_synchronization};
 use irods_client::data_object::Remove;
 use support::{Site, TARGET};
 
@@ -37,25 +36,6 @@ async fn assert_refused(site: &Site, job: &Job) {
         message.contains("registered from a file of this source"),
         "{message}"
     );
-}
-
-/// Runs a job of another source into the same target.
-async fn run_from(site: &Site, source: &Path, options: JobOptions) -> Job {
-    let request = JobRequest {
-        name: None,
-        source,
-        target: TARGET,
-        options,
-        interval: None,
-        owner: None,
-        hooks: JobHooks::default(),
-    };
-    let broker: &dyn Broker = site.broker.as_ref();
-    let started = start_synchronization(broker, &site.pool, request).await;
-    let job = started.unwrap().job().id;
-    let (worker, _told) = site.worker(job, 2, Arc::new(NoHandler));
-    worker.run().await.unwrap();
-    site.broker.job(job).await.unwrap()
 }
 
 fn append(path: &Path, text: &str) {
@@ -100,7 +80,9 @@ async fn no_other_name_of_a_registered_file_leads_to_an_upload_over_it() {
             let other = site.dir.path().join("other");
             std::fs::create_dir(&other).unwrap();
             link(&file, &other.join("big"));
-            let job = run_from(&site, &other, with(operation)).await;
+            let job = site
+                .run_from(&other, with(operation), Arc::new(NoHandler))
+                .await;
             assert_refused(&site, &job).await;
             assert_eq!(
                 std::fs::read(&file).unwrap(),

@@ -10,13 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ingest::broker::{Broker, Counts};
+use ingest::core::NoHandler;
 use ingest::core::rules::Rules;
-use ingest::core::{EventHandler as _, NoHandler};
 use ingest::plan::{DeleteMode, Operation, check_compatible};
-use ingest::survey::Survey;
 use ingest::survey::forecast::Foreseen;
 use ingest::survey::verify::{Difference, Verified, What};
-use ingest::sync_task::job::{self, JobRequest};
 use ingest::sync_task::{ChecksumPolicy, JobOptions};
 use irods_client::collection::ReplicaStatus;
 use irods_client::replica::{Changes, Which};
@@ -26,20 +24,6 @@ use rand::{RngExt, SeedableRng};
 use support::{Site, TARGET, let_times_settle};
 
 impl Site {
-    async fn survey(&self, options: &JobOptions) -> Survey {
-        let request = JobRequest {
-            name: None,
-            source: &self.source(),
-            target: TARGET,
-            options: options.clone(),
-            interval: None,
-            owner: None,
-            hooks: NoHandler.job_hooks(),
-        };
-        let spec = job::check(&self.pool, &request).await.unwrap();
-        Survey::new(spec, self.pool.clone(), 3).unwrap()
-    }
-
     async fn plan(&self, options: &JobOptions) -> (Counts, Vec<Foreseen>) {
         let mut foreseen = Vec::new();
         let broker: Arc<dyn Broker> = self.broker.clone();

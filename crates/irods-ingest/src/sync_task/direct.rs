@@ -2,68 +2,38 @@
 
 use std::borrow::Cow;
 
-use irods_client::protocol::path;
-
-use super::task::join;
-use super::{FileItem, PathTask};
+use super::FileItem;
 use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::choice::EntryOptions;
 use crate::error::SyncError;
-use crate::naming;
 use crate::plan::compare::{CatalogNames, Presence};
 use crate::signature::Record;
 use crate::source::{Entry, EntryKind, Listing};
 use crate::sync_irods;
 
-/// Which names of a directory's collection nothing has.
-pub(super) struct FreeNames<'a>(Cow<'a, CatalogNames>);
+/// Whether it matters which names of a directory's collection are free.
+pub(super) fn names_matter(context: &JobContext, record: &Record, listing: &Listing) -> bool {
+    let is_new =
+        |entry: &Entry| entry.stat.kind == EntryKind::Regular && !record.holds(&entry.name);
+    context.spec.options.direct_register && listing.entries.iter().any(is_new)
+}
 
-impl<'a> FreeNames<'a> {
-    /// Whether it matters which names are free.
-    pub(super) fn matter(context: &JobContext, record: &Record, listing: &Listing) -> bool {
-        let is_new =
-            |entry: &Entry| entry.stat.kind == EntryKind::Regular && !record.holds(&entry.name);
-        context.spec.options.direct_register && listing.entries.iter().any(is_new)
-    }
-
-    /// Those of a collection that was made just now, or whose names are `known`, or that is listed.
-    pub(super) async fn of(
-        context: &JobContext,
-        here: &EntryOptions,
-        known: Option<&'a CatalogNames>,
-        made: bool,
-    ) -> Result<Self, SyncError> {
-        let user = here.user.as_ref();
-        Ok(FreeNames(match known {
-            Some(names) => Cow::Borrowed(names),
-            None if made => Cow::default(),
-            None => {
-                let listed = sync_irods::list_collection(context, user, &here.target);
-                Cow::Owned(listed.await?)
-            }
-        }))
-    }
-
-    /// Whether an entry is to be put in the collection under a free name.
-    pub(super) fn has(
-        &self,
-        context: &JobContext,
-        (task, here): (&PathTask, &EntryOptions),
-        entry: &Entry,
-        placed: Option<&EntryOptions>,
-    ) -> bool {
-        match placed {
-            Some(placed) => path::split(&placed.target).is_some_and(|(collection, name)| {
-                collection == here.target && !self.0.has(name.as_bytes())
-            }),
-            None => {
-                let absolute = context.absolute(&join(&task.directory, &entry.name));
-                let name = naming::element(&entry.name, &absolute);
-                !self.0.has(name.as_bytes())
-            }
+/// The names in a collection: `known` already, or none since it was made just now, or as listed.
+pub(super) async fn names<'a>(
+    context: &JobContext,
+    here: &EntryOptions,
+    known: Option<&'a CatalogNames>,
+    made: bool,
+) -> Result<Cow<'a, CatalogNames>, SyncError> {
+    Ok(match known {
+        Some(names) => Cow::Borrowed(names),
+        None if made => Cow::default(),
+        None => {
+            let listed = sync_irods::list_collection(context, here.user.as_ref(), &here.target);
+            Cow::Owned(listed.await?)
         }
-    }
+    })
 }
 
 /// Which files of a task are registered so.

@@ -74,12 +74,14 @@ impl Remembered {
         self.held.as_ref().unwrap_or(&self.record)
     }
 
+    /// `names` are those in the collection, where it matters which are free.
     pub(super) fn compare(
         &self,
         context: &JobContext,
         (task, here): (&PathTask, &EntryOptions),
         entry: &Entry,
         placed: (Option<&EntryOptions>, Option<&EntryError>),
+        names: Option<&CatalogNames>,
     ) -> Found {
         let absolute = context.absolute(&join(&task.directory, &entry.name));
         if context.filter.excludes(&absolute, entry.stat.kind) {
@@ -109,12 +111,15 @@ impl Remembered {
                     ignore_cache: options.ignore_cache,
                     ..Options::default()
                 };
-                match with_record(entry, &self.record, options) {
+                let may_be_in = |names| may_hold(names, here, placed.0, &name);
+                let verdict = match with_record(entry, &self.record, options) {
                     // Somebody removed it, or it was gone for a while.
-                    Verdict::Unchanged if !self.may_hold(here, placed.0, &name) => {
-                        (Verdict::New, Presence::Unknown)
-                    }
-                    verdict => (verdict, Presence::Unknown),
+                    Verdict::Unchanged if !may_be_in(self.catalog.as_ref()) => Verdict::New,
+                    verdict => verdict,
+                };
+                match verdict == Verdict::New && !may_be_in(names) {
+                    true => (verdict, Presence::Absent),
+                    false => (verdict, Presence::Unknown),
                 }
             }
         };
@@ -139,18 +144,6 @@ impl Remembered {
         }
     }
 
-    /// Whether something may be in the zone where an entry belongs; `false` if it certainly is not.
-    fn may_hold(&self, here: &EntryOptions, placed: Option<&EntryOptions>, name: &str) -> bool {
-        let Some(catalog) = &self.catalog else {
-            return true;
-        };
-        match placed.and_then(|placed| path::split(&placed.target)) {
-            Some((collection, _)) if collection != here.target => true,
-            Some((_, name)) => catalog.has(name.as_bytes()),
-            None => catalog.has(name.as_bytes()),
-        }
-    }
-
     /// Whether what is remembered of a sub-directory may be of something else than is in its collection.
     fn is_fresh(
         &self,
@@ -164,7 +157,7 @@ impl Remembered {
             let collection = placed.map_or_else(own, |placed| placed.target.clone());
             !self.record.is_placed(&entry.name, &collection)
         };
-        moved || !self.may_hold(here, placed, name)
+        moved || !may_hold(self.catalog.as_ref(), here, placed, name)
     }
 
     /// What is known of the directory itself: its own entry stands in its record under the empty name.
@@ -208,20 +201,21 @@ pub(super) enum Found {
     Refused,
 }
 
-impl Found {
-    pub(super) fn under_a_free_name(self) -> Self {
-        match self {
-            Found::File {
-                verdict: Verdict::New,
-                operation,
-                ..
-            } => Found::File {
-                verdict: Verdict::New,
-                presence: Presence::Absent,
-                operation,
-            },
-            other => other,
-        }
+/// Whether something may be in the zone where an entry belongs; `false` if it certainly is not. `names` are those in the collection of
+/// the directory, if they are known.
+fn may_hold(
+    names: Option<&CatalogNames>,
+    here: &EntryOptions,
+    placed: Option<&EntryOptions>,
+    name: &str,
+) -> bool {
+    let Some(names) = names else {
+        return true;
+    };
+    match placed.and_then(|placed| path::split(&placed.target)) {
+        Some((collection, _)) if collection != here.target => true,
+        Some((_, name)) => names.has(name.as_bytes()),
+        None => names.has(name.as_bytes()),
     }
 }
 

@@ -19,13 +19,12 @@ use std::time::Duration;
 
 use super::children::{Children, Flow};
 use super::cursor::Cursor;
-use super::direct::FreeNames;
 use super::pages::Pages;
 use super::placing::{Present, placing};
 use super::remembered::{Remembered, remember};
 use super::scanned::Scanned;
 use super::sync_dir::sync_dir;
-use super::{PathTask, Task, TaskEnd, delete, failure, sync_entry};
+use super::{PathTask, Task, TaskEnd, delete, direct, failure, sync_entry};
 use crate::broker::{Completion, Leased};
 use crate::context::JobContext;
 use crate::core::choice::{EntryOptions, Targets};
@@ -167,7 +166,7 @@ async fn walk(
     let mut present = Present::default();
     let mut pages = Pages::new(context, &task.directory, here.operation, from);
     let mut facts = None;
-    let mut free = None;
+    let mut names = None;
     let mut made = false;
     while let Some(page) = pages.next().await? {
         let listing = &page.listing;
@@ -187,8 +186,8 @@ async fn walk(
             made = counts.collections_created > 0;
             completion.counts += counts;
         }
-        if free.is_none() && FreeNames::matter(context, record, listing) {
-            free = Some(FreeNames::of(context, here, catalog, made).await?);
+        if names.is_none() && direct::names_matter(context, record, listing) {
+            names = Some(direct::names(context, here, catalog, made).await?);
         }
         facts.get_or_insert((page.mount, listing.directory, listing.seen_at));
         let (stages, path) = (&context.stages, context.absolute(&task.directory));
@@ -201,12 +200,9 @@ async fn walk(
                 return Err(SyncError::Drained);
             }
             let placed = (placing.at(index), placing.refusal(index));
-            let found = comparing.time(|| remembered.compare(context, (task, here), entry, placed));
-            let is_free = |names: &FreeNames| names.has(context, (task, here), entry, placed.0);
-            let found = match free.as_ref().is_some_and(is_free) {
-                true => found.under_a_free_name(),
-                false => found,
-            };
+            let compare =
+                || remembered.compare(context, (task, here), entry, placed, names.as_deref());
+            let found = comparing.time(compare);
             if let Flow::Stopping = children.add(entry, found, &mut completion.counts).await? {
                 return Ok(Flow::Stopping);
             }

@@ -18,7 +18,8 @@ use ingest::broker::sqlite::SqliteBroker;
 use ingest::broker::{Broker, Counts, FailureRecord, Job, JobId, WorkerId, WorkerInfo};
 use ingest::core::{EventHandler, JobHooks, NoHandler};
 use ingest::shutdown::{Shutdown, ShutdownSender, shutdown};
-use ingest::sync_task::job::{JobRequest, start_synchronization};
+use ingest::survey::Survey;
+use ingest::sync_task::job::{self, JobRequest, start_synchronization};
 use ingest::sync_task::{IrodsTask, JobOptions, LogTasks};
 use ingest::worker::{Worker, WorkerError, WorkerOptions};
 use irods_client::collection::Replica;
@@ -49,6 +50,19 @@ fn harsh() -> Option<Harsh> {
     let seed = seed.split("::").next().unwrap_or(seed).to_owned();
     let seed = std::env::var("IRODS_HARSH_SEED").unwrap_or(seed);
     Some(Harsh::from_seed(seed.parse().unwrap()))
+}
+
+/// A job without a name, hooks, or anybody who runs it.
+pub fn request<'a>(source: &'a Path, target: &'a str, options: JobOptions) -> JobRequest<'a> {
+    JobRequest {
+        name: None,
+        source,
+        target,
+        options,
+        interval: None,
+        owner: None,
+        hooks: JobHooks::default(),
+    }
 }
 
 impl Site {
@@ -156,12 +170,9 @@ impl Site {
         let source = &self.source();
         self.started(JobRequest {
             name: Some(name.to_owned()),
-            source,
-            target: TARGET,
-            options,
             interval,
-            owner: None,
             hooks,
+            ..request(source, TARGET, options)
         })
         .await
     }
@@ -176,6 +187,14 @@ impl Site {
             }
         }
         panic!("never started")
+    }
+
+    /// What `plan` and `verify` look through. It is asked in calm, not again for every trouble of a harsh zone.
+    pub async fn survey(&self, options: &JobOptions) -> Survey {
+        let source = &self.source();
+        let request = request(source, TARGET, options.clone());
+        let spec = job::check(&self.pool, &request).await.unwrap();
+        Survey::new(spec, self.pool.clone(), 3).unwrap()
     }
 
     pub fn worker(
@@ -259,16 +278,12 @@ impl Site {
         if self.harsh.is_some() && may_be_locked {
             options.max_retries = options.max_retries.max(HARSH_RETRIES);
         }
-        let request = JobRequest {
-            name: Some(format!("job-{}", uuid::Uuid::new_v4())),
-            source,
-            target: TARGET,
-            options,
-            interval: None,
-            owner: None,
-            hooks: JobHooks::default(),
-        };
-        let job = self.started(request).await;
+        let job = self
+            .started(JobRequest {
+                name: Some(format!("job-{}", uuid::Uuid::new_v4())),
+                ..request(source, TARGET, options)
+            })
+            .await;
         let (worker, _told) = self.worker(job.id, 2, handler);
         worker
             .run()
