@@ -199,3 +199,43 @@ fn of_an_object_that_grew_only_the_new_end_is_read_and_appended() {
     assert_eq!(*ranges.lock().unwrap(), [old.len() as u64]);
     assert!(uploaded(&site, "log") == new.as_bytes());
 }
+
+#[test]
+fn so_many_requests_as_are_allowed_are_under_way_and_no_more() {
+    /// Allowed, where there are twice as many tasks.
+    const MOST: usize = 2;
+    const COUNT: usize = 8;
+    /// How long it is looked for one more: without a bound it comes within milliseconds.
+    const LOOK: Duration = Duration::from_millis(300);
+
+    #[derive(Default)]
+    struct Seen {
+        now: usize,
+        most: usize,
+    }
+    let Some(mut bucket) = Bucket::start() else {
+        return;
+    };
+    bucket.fill("p/k", COUNT);
+    let seen: Arc<(Mutex<Seen>, Condvar)> = Arc::default();
+    let of_proxy = seen.clone();
+    let proxy = HttpProxy::start(bucket.port, move |head| {
+        let (seen, one_more) = &*of_proxy;
+        let mut seen = seen.lock().unwrap();
+        seen.now += 1;
+        seen.most = seen.most.max(seen.now);
+        one_more.notify_all();
+        if range(head).is_some() {
+            let allowed = |seen: &mut Seen| seen.now <= MOST;
+            seen = one_more.wait_timeout_while(seen, LOOK, allowed).unwrap().0;
+        }
+        seen.now -= 1;
+        Verdict::Pass
+    });
+    let site = Site::new();
+    let flags = "--s3_max_requests 2 --concurrency 4 --files_per_task 1 --s3_timeout 60";
+    let put = format!("--job_name j --operation PUT_SYNC {flags}");
+    site.start_bucket(proxy.port, &put).expect(0);
+    assert_eq!(site.counts().uploaded, COUNT as u64);
+    assert_eq!(seen.0.lock().unwrap().most, MOST);
+}
