@@ -17,24 +17,22 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-# Beside this file is a queue.py, which is not what these mean.
-sys.path.pop(0)
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError, EndpointConnectionError
+from seaweed import Server
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ACCESS, SECRET = "access", "secretsecret"
 PREFIXES = 500
+# Runs a command and says at last on standard error how many KiB it had at most. A process counts what the one that started it had then,
+# so that must be a small one.
+PEAK = """import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)"""
 
 
 def arguments():
@@ -50,64 +48,16 @@ def arguments():
 
 def programs():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    build = ["cargo", "build", "--release", "--quiet", "-p", "irods-sync", "-p", "irods-ingest", "--bin", "irods_sync", "--example", "s3_listing"]
+    build = ["cargo", "build", "--release", "--quiet", "--workspace", "--bin", "irods_sync", "--example", "s3_listing"]
     subprocess.run(build, cwd=ROOT, check=True)
     return target / "release/irods_sync", target / "release/examples/s3_listing"
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    def __init__(self, weed, work):
-        self.port = free_port()
-        data = f"{work}/weed"
-        os.makedirs(data)
-        identity = {"name": "bench", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}], "actions": ["Admin"]}
-        with open(f"{work}/s3.json", "w") as config:
-            json.dump({"identities": [identity]}, config)
-        # Of its own choice one of the second kind is 10,000 above the first, which may be none.
-        ports = [f"-{part}.port{kind}={free_port()}" for part in ("master", "volume", "filer") for kind in ("", ".grpc")]
-        self.process = subprocess.Popen(
-            [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}", "-volume.max=20", "-s3"]
-            + [f"-s3.port={self.port}", f"-s3.port.grpc={free_port()}", f"-s3.config={work}/s3.json", *ports],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self.client = boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            aws_access_key_id=ACCESS,
-            aws_secret_access_key=SECRET,
-            region_name="us-east-1",
-            config=Config(max_pool_connections=16),
-        )
-        for _ in range(120):
-            try:
-                self.client.create_bucket(Bucket="bucket")
-                return
-            except (ClientError, EndpointConnectionError):
-                time.sleep(1)
-        sys.exit("the server did not start")
-
-    def fill(self, keys):
-        put = lambda key: self.client.put_object(Bucket="bucket", Key=key, Body=b"x")
-        with ThreadPoolExecutor(16) as pool:
-            for _ in pool.map(put, keys):
-                pass
-
-
 class Site:
-    def __init__(self, args, work, port):
+    def __init__(self, args, work, server):
         self.program, self.listing = programs()
-        self.endpoint, self.keys, self.concurrency = f"127.0.0.1:{port}", f"{work}/keys", args.concurrency
+        self.server, self.concurrency = server, args.concurrency
         self.env = dict(os.environ, XDG_STATE_HOME=work, IRODS_ENVIRONMENT_FILE=f"{work}/zone/irods_environment.json")
-        with open(self.keys, "w") as keys:
-            keys.write(f"{ACCESS}\n{SECRET}\n")
-        self.flags = ["--s3_keypair", self.keys, "--s3_endpoint_domain", self.endpoint, "--s3_insecure_connection"]
         self.zone = subprocess.Popen([self.program, "zone", f"{work}/zone"], env=self.env, text=True, stdout=subprocess.PIPE)
         if not any("is open at" in line for line in self.zone.stdout):
             sys.exit("the zone did not start")
@@ -118,21 +68,19 @@ class Site:
     def work(self, prefix, operation):
         """The job's totals, its seconds, the calls to the zone and the worker's peak in MiB."""
         command = [self.program, "start", f"s3://bucket/{prefix}", f"/tempZone/home/rods/{prefix}", "--synchronous", "--job_name", "j"]
-        command += ["--operation", operation, "--concurrency", str(self.concurrency), *self.flags]
-        worker = subprocess.Popen(command, env=self.env, text=True, stdout=subprocess.PIPE)
-        said = worker.stdout.read()
-        _, status, used = os.wait4(worker.pid, 0)
-        worker.returncode = os.waitstatus_to_exitcode(status)
+        command += ["--operation", operation, "--concurrency", str(self.concurrency), *self.server.flags]
+        worker = subprocess.run([sys.executable, "-c", PEAK, *command], env=self.env, text=True, capture_output=True)
+        said, peak = worker.stdout, worker.stderr.splitlines()[-1:]
         if worker.returncode:
-            sys.exit(f"the job failed: {said}")
+            sys.exit(f"the job failed: {said}{worker.stderr}")
         calls = int(re.search(r"([\d,]+) iRODS calls", said)[1].replace(",", ""))
         job = json.loads(self.run(self.program, "status", "j", "--json"))
         began, ended = (datetime.datetime.fromisoformat(job[when]) for when in ("started", "ended"))
-        return job["totals"], (ended - began).total_seconds(), calls, used.ru_maxrss / 1024
+        return job["totals"], (ended - began).total_seconds(), calls, int(peak[0]) / 1024
 
     def listed(self, prefix, requests):
         """Objects and seconds of a plain listing."""
-        objects, seconds = self.run(self.listing, self.endpoint, self.keys, f"bucket/{prefix}/", str(requests)).split()
+        objects, seconds = self.run(self.listing, self.server.endpoint, self.server.keys, f"bucket/{prefix}/", str(requests)).split()
         return int(objects), float(seconds)
 
 
@@ -173,7 +121,7 @@ def main():
     server = site = None
     try:
         server = Server(os.path.abspath(args.weed), work)
-        site = Site(args, work, server.port)
+        site = Site(args, work, server)
         load = os.getloadavg()[0]
         row(
             "bucket",
@@ -210,9 +158,11 @@ def main():
             )
         print(f"\n{os.cpu_count()} cores, {args.rounds} rounds; the machine's load was {load:.1f} at the beginning and {os.getloadavg()[0]:.1f} at the end.")
     finally:
-        for process in filter(None, [site and site.zone, server and server.process]):
-            process.terminate()
-            process.wait()
+        if site:
+            site.zone.terminate()
+            site.zone.wait()
+        if server:
+            server.close()
         shutil.rmtree(work)
 
 

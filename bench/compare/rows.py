@@ -27,13 +27,15 @@ class Step:
 
 @dataclasses.dataclass
 class Row:
-    """A tree, and the steps done with it by each tool in turn. Rates are of files, or of MiB where `mib` is not zero."""
+    """A tree, or as many objects of a bucket, and the steps done with it by each tool in turn. Rates are of files, or of MiB where `mib`
+    is not zero."""
 
     name: str
     files: int
-    make: Callable
+    make: Callable | None
     steps: tuple
     mib: int = 0
+    bucket: bool = False
 
 
 def find(site, tree: pathlib.Path, files, workers) -> float:
@@ -138,5 +140,6 @@ def all_rows(large_mib: int):
             (Step("register"), Step("rescan", again=True)),
         ),
         "hooks": Row("10k files, empty pre and post hooks", 10_000, lambda top: trees.small(top, 10_000), (Step("register", hooks=True),)),
+        "bucket": Row("5k objects of a bucket", 5_000, None, (Step("register"), Step("rescan", again=True)), bucket=True),
         "start": Row("10 files", 10, lambda top: trees.small(top, 10), (Step("register, from the command to the end"),)),
     }

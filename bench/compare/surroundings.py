@@ -10,6 +10,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "bench"))
 
 
 class Site:
@@ -23,7 +24,8 @@ class Site:
         self.work, self.program, self.children = work, program, []
         self.foreign = "IRODS_ENVIRONMENT_FILE" in os.environ
         self.environment_file = os.environ.get("IRODS_ENVIRONMENT_FILE", str(work / "zone/irods_environment.json"))
-        (work / "home").mkdir()
+        (work / "home").mkdir(parents=True)
+        self.bucket = None
         self.zone = None
         if not self.foreign:
             self.zone = self.spawn([program, "zone", work / "zone"], stdout=subprocess.PIPE, text=True)
@@ -57,6 +59,24 @@ class Site:
         self.children.append(subprocess.Popen([str(word) for word in words], **options))
         return self.children[-1]
 
+    def fill_bucket(self, prefix: str, objects: int, weed: str | None):
+        """A bucket's prefix with so many objects, as both tools are told of it: the source and flags."""
+        from seaweed import Server
+
+        self.bucket = Server(weed or sys.exit("an S3 server must be named by --weed"), self.work)
+        self.bucket.fill([f"{prefix}/d{number // 500:03}/k{number:07}" for number in range(objects)])
+        return f"/bucket/{prefix}", self.bucket.flags
+
+    def memory_of(self, database: int, pattern: str) -> int:
+        """Bytes of the keys of this pattern."""
+        each = "for _, k in ipairs(r[2]) do n = n + redis.call('MEMORY', 'USAGE', k, 'SAMPLES', 0) end"
+        script = f"local n, c = 0, '0' repeat local r = redis.call('SCAN', c, 'MATCH', ARGV[1], 'COUNT', 10000) c = r[1] {each} until c == '0' return n"
+        return int(self.ask_redis(database, f'EVAL "{script}" 0 {pattern}')[1:])
+
+    def peaks(self):
+        """MiB that the zone, if it is an embedded one, and Redis had at most."""
+        return {"redis": peak_of([self.redis.pid])} | ({"zone": peak_of([self.zone.pid])} if self.zone else {})
+
     def ask_redis(self, database: int, *words: str) -> str:
         """The first line of the answer."""
         with socket.create_connection(("127.0.0.1", self.redis_port)) as stream:
@@ -85,6 +105,8 @@ class Site:
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self):
+        if self.bucket:
+            self.bucket.close()
         for child in reversed(self.children):
             if child.poll() is None:
                 child.terminate()

@@ -28,7 +28,7 @@ HOOKS = """
 
 
 class Tool:
-    """What the tools have in common."""
+    """What the tools have in common. `peak` is what the worker's processes had at most, in MiB."""
 
     def __init__(self, site: Site, database: int):
         self.site, self.database, self.jobs = site, database, 0
@@ -46,6 +46,10 @@ class Tool:
         self.run_job(name, source, target, operation, handler, flags)
         return time.monotonic() - began
 
+    def cache_bytes(self):
+        """Redis's memory for what the tool remembers of files."""
+        return self.site.memory_of(self.database, self.cache)
+
     def run(self, words):
         done = subprocess.run([str(word) for word in words], env=self.environment, cwd=self.site.work, text=True, capture_output=True)
         if done.returncode:
@@ -56,7 +60,7 @@ class Tool:
 class Ours(Tool):
     """irods_sync, on the same Redis as the Python tool."""
 
-    name, needs_handler = "ours", False
+    name, needs_handler, cache = "ours", False, "*sig:*"
 
     def __init__(self, site, workers):
         super().__init__(site, 1)
@@ -71,14 +75,13 @@ class Ours(Tool):
         self.run([self.site.program, "watch", name])
 
     def peak(self):
-        """MiB that its worker had at most."""
         return peak_of([self.worker.pid])
 
 
 class Reference(Tool):
     """The Python tool: a Celery worker with so many processes, as its manual says."""
 
-    name, needs_handler = "python", True
+    name, needs_handler, cache = "python", True, "sync_time:*"
 
     def __init__(self, site, workers, python: pathlib.Path):
         super().__init__(site, 0)
@@ -98,6 +101,5 @@ class Reference(Tool):
             sys.exit(f"{failed[1:]} tasks of the Python tool failed; see {self.site.work}/python.log")
 
     def peak(self):
-        """MiB that its processes had at most."""
         children = pathlib.Path(f"/proc/{self.worker.pid}/task/{self.worker.pid}/children").read_text().split()
         return peak_of([self.worker.pid, *children])

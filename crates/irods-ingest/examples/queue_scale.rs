@@ -1,5 +1,5 @@
 //! Feeds millions of files that do not exist through a broker, to a zone that does not exist: what is measured is the
-//! queue and the accounting. `bench/queue.py` runs it.
+//! queue and the accounting. `bench/queue_scale.py` runs it.
 //!
 //! `queue_scale start BROKER DIRECTORIES FILES` queues a job over that many directories of so many files each;
 //! `queue_scale work BROKER CONCURRENCY` works at it until it has ended, and prints its totals.
@@ -63,6 +63,7 @@ fn fact(kind: EntryKind, size: u64) -> Stat {
         mode: 0o644,
         dev: 1,
         version: 0,
+        owner: None,
     }
 }
 

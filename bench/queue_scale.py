@@ -3,7 +3,7 @@
 
 Needs a release build of the example: cargo build --release -p irods-ingest --example queue_scale
 
-    bench/queue.py sqlite|redis [--files 1000000] [--per-directory 50] [--workers 2] [--concurrency 4]
+    bench/queue_scale.py sqlite|redis [--files 1000000] [--per-directory 50] [--workers 2] [--concurrency 4]
 
 Prints one JSON object: files a second through accounting, processor time of the workers and of Redis (which says more than the
 rate where others use the machine as well), peak memory of Redis or size of the SQLite file, resident memory of the workers, bytes
