@@ -1,4 +1,4 @@
-//! One connection to a server: a request, then its reply, never two at once.
+//! One connection to a server: a request, then its reply; where that is worth it, further requests before it ([`owed`]).
 //!
 //! A request whose future is dropped before its reply was read leaves bytes on the wire that belong to nobody; such a
 //! connection answers every later call with [`LossCause::Abandoned`] and the pool drops it. A call that the server's release
@@ -24,9 +24,10 @@ use crate::observe::{CallObserver, Watched};
 use crate::wire::{Timeouts, Wire, WireError};
 
 mod failed;
-mod pair;
+mod owed;
 
 pub(crate) use failed::not_connected;
+pub(crate) use owed::Owed;
 
 /// Reply of a recursive call that is not its last: progress, to be acknowledged (server source,
 /// `SYS_SVR_TO_CLI_COLL_STAT`; recorded exchange prc_coll_remove_many).
@@ -74,6 +75,8 @@ pub struct Identity {
 pub(crate) enum State {
     /// Between requests.
     Ready,
+    /// So many replies are on their way, each to be collected; only who collects them may send more.
+    Owing(usize),
     /// Inside a request. Still so when the next one begins: the request was abandoned.
     Busy,
     /// Of no use any more.
@@ -350,15 +353,20 @@ impl Connection {
             self.state = State::Busy;
             return Ok(());
         }
+        Err(self.abandoned(call, subject))
+    }
+
+    /// Somebody left a request before its reply was read.
+    fn abandoned(&mut self, call: Call, subject: &str) -> Error {
         self.state = State::Dead;
-        Err(Loss {
+        Loss {
             peer: self.peer.clone(),
             call,
             path: subject.to_owned(),
             cause: LossCause::Abandoned,
             delivery: Delivery::None,
         }
-        .into())
+        .into()
     }
 
     /// Says goodbye and closes. Dropping a connection closes it without the goodbye, which servers put up with.

@@ -1,5 +1,6 @@
 //! Who wants to hear of each call as it ends: how long it took, and how. See [`crate::Pool::observed`].
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -32,7 +33,10 @@ pub(crate) struct Watched<'a>(Option<Watch<'a>>);
 #[derive(Debug)]
 struct Watch<'a> {
     observer: Arc<dyn CallObserver>,
-    call: Called<'a>,
+    api: i32,
+    subject: Cow<'a, str>,
+    began: Instant,
+    failed: bool,
 }
 
 impl<'a> Watched<'a> {
@@ -43,19 +47,28 @@ impl<'a> Watched<'a> {
     ) -> Self {
         Watched(observer.map(|observer| Watch {
             observer: observer.clone(),
-            call: Called {
-                api,
-                subject,
-                began: Instant::now(),
-                failed: true,
-            },
+            api,
+            subject: subject.into(),
+            began: Instant::now(),
+            failed: true,
+        }))
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn into_owned(mut self) -> Watched<'static> {
+        Watched(self.0.take().map(|watch| Watch {
+            observer: watch.observer,
+            api: watch.api,
+            subject: watch.subject.into_owned().into(),
+            began: watch.began,
+            failed: watch.failed,
         }))
     }
 
     /// It has ended with an answer.
     pub(crate) fn answered(mut self, code: i32) {
         if let Some(watch) = &mut self.0 {
-            watch.call.failed = code < 0 && code != codes::CAT_NO_ROWS_FOUND;
+            watch.failed = code < 0 && code != codes::CAT_NO_ROWS_FOUND;
         }
     }
 }
@@ -63,7 +76,12 @@ impl<'a> Watched<'a> {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         if let Some(watch) = &self.0 {
-            watch.observer.called(watch.call);
+            watch.observer.called(Called {
+                api: watch.api,
+                subject: &watch.subject,
+                began: watch.began,
+                failed: watch.failed,
+            });
         }
     }
 }

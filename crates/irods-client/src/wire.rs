@@ -159,23 +159,33 @@ impl Wire {
     }
 
     /// Sends `head`, then `body`.
-    pub(crate) async fn send(&mut self, mut head: Vec<u8>, body: &[u8]) -> Result<(), WireError> {
-        if body.len() <= JOIN_BELOW {
-            head.extend_from_slice(body);
-            return self.write_all(&head).await;
-        }
-        self.write_all(&head).await?;
-        self.write_all(body).await
+    pub(crate) async fn send(&mut self, head: Vec<u8>, body: &[u8]) -> Result<(), WireError> {
+        self.send_within(self.idle, head, body).await
     }
 
-    async fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
-        let pace = Pace::start(self.idle);
+    /// The same to a peer that may do something else for so long before it takes more.
+    pub(crate) async fn send_within(
+        &mut self,
+        idle: Duration,
+        mut head: Vec<u8>,
+        body: &[u8],
+    ) -> Result<(), WireError> {
+        if body.len() <= JOIN_BELOW {
+            head.extend_from_slice(body);
+            return self.write_all(idle, &head).await;
+        }
+        self.write_all(idle, &head).await?;
+        self.write_all(idle, body).await
+    }
+
+    async fn write_all(&mut self, idle: Duration, mut bytes: &[u8]) -> Result<(), WireError> {
+        let pace = Pace::start(idle);
         let mut done = 0;
         while !bytes.is_empty() {
             let after = pace.next_wait(done);
             let n = timeout(after, self.stream.write(bytes))
                 .await
-                .map_err(|_| lost(LossCause::TimedOut { after: self.idle }))?
+                .map_err(|_| lost(LossCause::TimedOut { after: idle }))?
                 .map_err(broken)?;
             if n == 0 {
                 return Err(lost(LossCause::Closed));
@@ -187,7 +197,7 @@ impl Wire {
         // TLS takes bytes before it sends them.
         timeout(pace.next_wait(done), self.stream.flush())
             .await
-            .map_err(|_| lost(LossCause::TimedOut { after: self.idle }))?
+            .map_err(|_| lost(LossCause::TimedOut { after: idle }))?
             .map_err(broken)
     }
 
@@ -228,7 +238,7 @@ impl Wire {
 
     /// Writes a last message and closes; what fails is of no interest any more.
     pub(crate) async fn close(mut self, last: Vec<u8>) {
-        if self.write_all(&last).await.is_ok() {
+        if self.write_all(self.idle, &last).await.is_ok() {
             let _ = timeout(self.idle, self.stream.shutdown()).await;
         }
     }

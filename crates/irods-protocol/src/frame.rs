@@ -36,6 +36,8 @@ pub struct FrameDecoder {
 
 /// How far the buffer is grown at least before each read.
 const READ_STEP: usize = 64 * 1024;
+/// How far it is grown at most for what was announced; the blocks of large files are smaller.
+const LARGEST_STEP: usize = 8 * 1024 * 1024;
 
 impl FrameDecoder {
     /// A decoder without bytes.
@@ -53,8 +55,9 @@ impl FrameDecoder {
     }
 
     /// The buffer to append received bytes to, with room for the next read. Where it has to grow, it does so by what is
-    /// missing of the frame, but at most by what has already been received plus 64 KiB: a peer gets no memory by
-    /// announcing length.
+    /// missing of the frame, but at most by 8 MiB or what has already been received: a peer gets no memory by
+    /// announcing length, since room that nothing was read into costs addresses alone. A frame of the usual sizes thus
+    /// has one place from its beginning, which later ones have as well, once it is gone.
     pub fn space(&mut self) -> &mut BytesMut {
         if self.buf.capacity() - self.buf.len() < READ_STEP {
             let missing = self
@@ -62,7 +65,7 @@ impl FrameDecoder {
                 .as_ref()
                 .map_or(0, |h| body_len(h).saturating_sub(self.buf.len()));
             self.buf
-                .reserve(missing.clamp(READ_STEP, READ_STEP.max(self.buf.len())));
+                .reserve(missing.clamp(READ_STEP, LARGEST_STEP.max(self.buf.len())));
         }
         &mut self.buf
     }

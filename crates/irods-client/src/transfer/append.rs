@@ -62,9 +62,10 @@ impl Connection {
             }
         };
         while let Some(bytes) = block {
-            open.write(&bytes).await.map_err(failed)?;
+            open.write_ahead(None, &bytes).await.map_err(failed)?;
             block = blocks.next().await;
         }
+        open.settle().await.map_err(failed)?;
         let summary = blocks
             .finish()
             .await

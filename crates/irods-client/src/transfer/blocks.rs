@@ -1,6 +1,7 @@
 //! Reading a source ahead of the network, on a thread of its own, hashing on the way.
 
 use std::io::{self, Read};
+use std::ops::Deref;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,8 @@ use crate::environment::HashScheme;
 
 /// Blocks read and not yet sent.
 const AHEAD: usize = 2;
+/// Blocks whose memory is kept while nothing is in it.
+const SPARES: usize = 8;
 
 /// A checksum in the making, in the form of the catalog.
 #[derive(Debug, Clone)]
@@ -64,10 +67,32 @@ pub(super) struct Summary {
     pub(super) checksum: Option<String>,
 }
 
+/// Bytes of a source; their memory is used again for later ones.
+#[derive(Debug)]
+pub(super) struct Block {
+    bytes: Vec<u8>,
+    spare: mpsc::Sender<Vec<u8>>,
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // Too many, or nobody reads any more.
+        let _ = self.spare.try_send(std::mem::take(&mut self.bytes));
+    }
+}
+
 /// A source being read ahead. Dropping it ends the reading at the next block.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
-    blocks: mpsc::Receiver<Vec<u8>>,
+    blocks: mpsc::Receiver<Block>,
     reader: JoinHandle<io::Result<Summary>>,
 }
 
@@ -84,7 +109,7 @@ impl ReadAhead {
     }
 
     /// The next block, never empty; `None` at the end, and after a failure.
-    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+    pub(super) async fn next(&mut self) -> Option<Block> {
         self.blocks.recv().await
     }
 
@@ -105,7 +130,7 @@ pub(super) async fn read_whole(
 ) -> io::Result<(Vec<u8>, Summary)> {
     let reading = tokio::task::spawn_blocking(move || {
         let mut source = source;
-        let bytes = read_block(&mut source, size, usize::MAX)?;
+        let bytes = read_block(&mut source, size, usize::MAX, Vec::new())?;
         let summary = Summary {
             bytes: bytes.len() as u64,
             more: bytes.len() as u64 == size && has_more(&mut source)?,
@@ -120,19 +145,23 @@ fn read(
     mut source: impl Read,
     size: u64,
     scheme: Option<HashScheme>,
-    sender: &mpsc::Sender<Vec<u8>>,
+    sender: &mpsc::Sender<Block>,
 ) -> io::Result<Summary> {
+    let (spare, mut spares) = mpsc::channel(SPARES);
     let mut checksum = scheme.map(Checksum::new);
     let mut left = size;
     while left > 0 {
-        let block = read_block(&mut source, left, BLOCK)?;
-        if block.is_empty() {
+        let memory = spares.try_recv().unwrap_or_default();
+        let bytes = read_block(&mut source, left, BLOCK, memory)?;
+        if bytes.is_empty() {
             break;
         }
-        left -= block.len() as u64;
+        left -= bytes.len() as u64;
         if let Some(checksum) = &mut checksum {
-            checksum.update(&block);
+            checksum.update(&bytes);
         }
+        let spare = spare.clone();
+        let block = Block { bytes, spare };
         if sender.blocking_send(block).is_err() {
             // Nobody wants the rest.
             break;
@@ -145,10 +174,16 @@ fn read(
     })
 }
 
-/// Reads until the block is full, `size` bytes are there, or the source ends. Memory follows what was read.
-fn read_block(source: &mut impl Read, size: u64, block: usize) -> io::Result<Vec<u8>> {
+/// Reads until the block is full, `size` bytes are there, or the source ends; into this memory, which follows what was read.
+fn read_block(
+    source: &mut impl Read,
+    size: u64,
+    block: usize,
+    mut bytes: Vec<u8>,
+) -> io::Result<Vec<u8>> {
     let want = usize::try_from(size).unwrap_or(usize::MAX).min(block);
-    let mut bytes = Vec::with_capacity(want.min(BLOCK));
+    bytes.clear();
+    bytes.reserve(want.min(BLOCK));
     source.take(want as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -4,12 +4,14 @@
 //! connection with it: the server then closes the replica as failed (what was being written becomes stale), which is what an
 //! abandoned write should become.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use irods_protocol::message::{DataObjInp, FileLseekOut, IntPi, KeyValPair, OpenedDataObjInp};
 use irods_protocol::{api, path};
 
 use crate::collection::bad_path;
-use crate::connection::{Connection, Reply, Request, State};
+use crate::connection::{Connection, Owed, Reply, Request, State};
 use crate::data_object::object_input;
 use crate::error::{Call, Error, Result, Violation};
 use crate::metadata::{Avu, Entity};
@@ -54,7 +56,12 @@ pub struct OpenReplica<'c> {
     /// Ended by `OPR_COMPLETE` instead of a close: it was opened by a put.
     put: bool,
     pub(super) closed: bool,
+    /// Replies to writes that are on their way, each with the bytes that it is to tell of; none of a seek.
+    owed: VecDeque<(Owed, Option<usize>)>,
 }
+
+/// Writes that a server has been sent at most: while it works on one, the next is on its way.
+const WRITES_AHEAD: usize = 2;
 
 impl Connection {
     /// Opens a data object. `target` is where a new one goes, or which replica of an existing one is meant.
@@ -108,6 +115,7 @@ impl<'c> OpenReplica<'c> {
             descriptor,
             put: false,
             closed: false,
+            owed: VecDeque::new(),
         }
     }
 
@@ -119,6 +127,7 @@ impl<'c> OpenReplica<'c> {
             descriptor,
             put: true,
             closed: false,
+            owed: VecDeque::new(),
         }
     }
 
@@ -171,11 +180,8 @@ impl<'c> OpenReplica<'c> {
     /// # Errors
     /// As [`Connection::call`]; [`Error::Mismatch`] where the server wrote less than it was given.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut input = self.input();
-        input.len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-        let request = Request::new(api::DATA_OBJ_WRITE, &self.path).bytes(bytes);
-        let reply = self.connection.call(request, Some(&input)).await?;
-        self.written(&reply, bytes.len())
+        self.write_ahead(None, bytes).await?;
+        self.settle().await
     }
 
     /// Writes all the bytes at an offset from the start, in one round trip. If the server cannot go there it writes them where
@@ -184,17 +190,51 @@ impl<'c> OpenReplica<'c> {
     /// # Errors
     /// As [`OpenReplica::write`].
     pub async fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let mut seek = self.input();
-        seek.offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        self.write_ahead(Some(offset), bytes).await?;
+        self.settle().await
+    }
+
+    /// Sends a write, from where one is or at an offset from the start, and leaves its reply for later: an error may be that of an
+    /// earlier one. After an error nothing is on its way any more; before anything but a write comes [`OpenReplica::settle`].
+    pub(super) async fn write_ahead(&mut self, offset: Option<u64>, bytes: &[u8]) -> Result<()> {
+        if let Some(offset) = offset {
+            let mut seek = self.input();
+            seek.offset = i64::try_from(offset).unwrap_or(i64::MAX);
+            let seeking = Request::new(api::DATA_OBJ_LSEEK, &self.path);
+            let owed = self.connection.send_ahead(seeking, &seek).await?;
+            self.owed.push_back((owed, None));
+        }
         let mut write = self.input();
         write.len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-        let seeking = Request::new(api::DATA_OBJ_LSEEK, &self.path);
         let writing = Request::new(api::DATA_OBJ_WRITE, &self.path).bytes(bytes);
-        let calls = self
-            .connection
-            .call_both((seeking, &seek), (writing, &write));
-        let (_, reply) = calls.await?;
-        self.written(&reply, bytes.len())
+        let owed = self.connection.send_ahead(writing, &write).await?;
+        self.owed.push_back((owed, Some(bytes.len())));
+        self.collect_until(WRITES_AHEAD - 1).await
+    }
+
+    /// Waits until all that was sent is written.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        self.collect_until(0).await
+    }
+
+    /// Collects replies until so many writes are under way; after a failure, all. The first failure is told.
+    async fn collect_until(&mut self, writes: usize) -> Result<()> {
+        let mut outcome = Ok(());
+        let under_way = |owed: &VecDeque<(Owed, Option<usize>)>| {
+            owed.iter().filter(|(_, write)| write.is_some()).count()
+        };
+        while outcome.is_err() || under_way(&self.owed) > writes {
+            let Some((owed, write)) = self.owed.pop_front() else {
+                break;
+            };
+            let reply = self.connection.collect(owed, &self.path).await;
+            let told = reply.and_then(|reply| match write {
+                Some(bytes) => self.written(&reply, bytes),
+                None => Ok(()),
+            });
+            outcome = outcome.and(told);
+        }
+        outcome
     }
 
     fn written(&self, reply: &Reply, bytes: usize) -> Result<()> {

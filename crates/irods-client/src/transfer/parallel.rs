@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use super::blocks::ReadAhead;
+use super::blocks::{self, ReadAhead};
 use super::in_flight::OpenInfo;
 use super::open::OpenReplica;
 use super::put::{check_source, local, put_input};
@@ -43,7 +43,7 @@ struct Blocks {
 
 struct Block {
     at: u64,
-    bytes: Vec<u8>,
+    bytes: blocks::Block,
 }
 
 impl Queue {
@@ -235,20 +235,16 @@ impl Work {
         let mut position = 0;
         loop {
             let Some(Block { at, bytes }) = block.take() else {
-                if leave() {
-                    return Ok(());
+                if !leave() {
+                    block = self.queue.next().await;
                 }
-                block = self.queue.next().await;
                 if block.is_none() {
-                    return Ok(());
+                    return open.settle().await.inspect_err(|_| self.queue.stop());
                 }
                 continue;
             };
-            let outcome = if at == position {
-                open.write(&bytes).await
-            } else {
-                open.write_at(at, &bytes).await
-            };
+            let elsewhere = (at != position).then_some(at);
+            let outcome = open.write_ahead(elsewhere, &bytes).await;
             outcome.inspect_err(|_| self.queue.stop())?;
             position = at + bytes.len() as u64;
         }

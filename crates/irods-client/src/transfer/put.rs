@@ -227,7 +227,7 @@ impl Connection {
 async fn stream(
     mut open: OpenReplica<'_>,
     object: &str,
-    first: Vec<u8>,
+    first: blocks::Block,
     mut ahead: ReadAhead,
     size: u64,
     how: &Put,
@@ -235,11 +235,14 @@ async fn stream(
     let mut failure = open.attach(&how.metadata).await.err();
     let mut block = Some(first).filter(|_| failure.is_none());
     while let Some(bytes) = block {
-        if let Err(e) = open.write(&bytes).await {
+        if let Err(e) = open.write_ahead(None, &bytes).await {
             failure = Some(e);
             break;
         }
         block = ahead.next().await;
+    }
+    if failure.is_none() {
+        failure = open.settle().await.err();
     }
     let summary = match failure {
         Some(e) => Err(e),

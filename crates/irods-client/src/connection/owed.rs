@@ -1,0 +1,74 @@
+//! Requests that are sent before the replies to earlier ones were read, which saves round trips. Servers answer the requests of a
+//! connection in order, whether or not the client waits in between (recorded exchange prc_pipelined).
+
+use irods_protocol::Pi;
+
+use super::{Connection, Reply, Request, State};
+use crate::error::{Call, Result};
+use crate::observe::Watched;
+
+/// A reply that is on its way. The connection is of no use for anything else until all are collected.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Owed {
+    api: i32,
+    watched: Watched<'static>,
+}
+
+impl Connection {
+    /// Sends a call; its reply is to be collected after those to earlier ones. It is carried out even if an earlier one fails, so it
+    /// must do no harm then.
+    pub(crate) async fn send_ahead<I: Pi>(
+        &mut self,
+        request: Request<'_>,
+        input: &I,
+    ) -> Result<Owed> {
+        let head = self.encode(request, Some(input))?;
+        let call = Call::Api(request.api);
+        let before = match self.state {
+            State::Owing(replies) => replies,
+            _ => self.enter(call, request.subject).map(|()| 0)?,
+        };
+        self.state = State::Busy;
+        self.counts.add(request.api);
+        let watched = Watched::begin(self.observer.as_ref(), request.api, request.subject);
+        self.wire.begin();
+        let sent = match before {
+            0 => self.wire.send(head, request.bytes).await,
+            // It takes no more before it is done with what it has.
+            _ => {
+                let patience = self.timeouts.reply;
+                self.wire.send_within(patience, head, request.bytes).await
+            }
+        };
+        if let Err(error) = sent {
+            return Err(self.failed(call, request.subject, error));
+        }
+        self.state = State::Owing(before + 1);
+        Ok(Owed {
+            api: request.api,
+            watched: watched.into_owned(),
+        })
+    }
+
+    /// Reads the reply to the oldest call that is owed one; a negative result is an error.
+    pub(crate) async fn collect(&mut self, owed: Owed, subject: &str) -> Result<Reply> {
+        let request = Request::new(owed.api, subject);
+        let call = Call::Api(owed.api);
+        let State::Owing(replies) = self.state else {
+            return Err(self.abandoned(call, subject));
+        };
+        self.state = State::Busy;
+        match self.answer(request, &mut |_| {}).await {
+            Ok(reply) => {
+                self.state = match replies {
+                    ..=1 => State::Ready,
+                    _ => State::Owing(replies - 1),
+                };
+                owed.watched.answered(reply.code);
+                self.checked(request, reply)
+            }
+            Err(error) => Err(self.failed(call, subject, error)),
+        }
+    }
+}
