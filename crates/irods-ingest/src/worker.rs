@@ -34,10 +34,12 @@ mod keeper;
 mod refusals;
 mod setup;
 pub mod status;
+mod width;
 
 use in_hand::{Held, InHand};
 use keeper::{Shared, keep_alive};
 use refusals::{Hope, Refusals};
+use width::Width;
 
 /// What a worker needs.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ pub struct WorkerOptions {
     pub info: WorkerInfo,
     /// Tasks at the same time, at least 1.
     pub concurrency: usize,
+    /// `concurrency` is the most; how many get the most done is found while working.
+    pub adaptive: bool,
     /// From which jobs it takes tasks.
     pub filter: JobFilter,
     /// Leave when this job has ended, or when it cannot be done here.
@@ -68,6 +72,7 @@ impl WorkerOptions {
         WorkerOptions {
             info,
             concurrency,
+            adaptive: false,
             filter: JobFilter::default(),
             until_ended: None,
             lease_for: Duration::from_secs(30),
@@ -145,6 +150,10 @@ impl Worker {
         options: WorkerOptions,
         shutdown: Shutdown,
     ) -> Self {
+        let width = match options.adaptive {
+            true => Width::searched(options.concurrency, Instant::now()),
+            false => Width::fixed(options.concurrency),
+        };
         Worker {
             broker,
             zone: Arc::new(zone),
@@ -153,6 +162,7 @@ impl Worker {
             handler,
             watcher,
             shared: Arc::new(Shared::new(
+                width,
                 options.max_rate,
                 Requests::new(options.s3_max_requests, options.s3_timeout),
             )),
@@ -225,7 +235,7 @@ impl Worker {
             let changed = self.shared.breaker.changed();
             let away = self.shared.breaker.away().is_some();
             let most = match away {
-                false => self.options.concurrency.max(1),
+                false => self.shared.width().now(),
                 true => 1,
             };
             let until = Instant::now() + self.options.lease_for;
@@ -241,6 +251,9 @@ impl Worker {
             }
             if got == free && free > 0 {
                 continue;
+            }
+            if got < free || away {
+                self.shared.width().was_idle(Instant::now());
             }
             if tasks.is_empty() {
                 if self.has_ended().await? {

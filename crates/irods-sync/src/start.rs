@@ -309,12 +309,9 @@ async fn work(
     job: &Job,
     signals: &Signals,
 ) -> Result<(), WorkerError> {
-    let mut options = WorkerOptions::new(info, args.worker.concurrency());
+    let mut options = args.worker.options(info);
     options.filter.only = Some(job.id);
     options.until_ended = Some(job.id);
-    options.max_rate = args.worker.max_rate;
-    options.s3_max_requests = args.worker.s3_max_requests;
-    options.s3_timeout = Duration::from_secs(args.worker.s3_timeout);
     let worker = Worker::new(
         broker.clone(),
         zone.pool.clone(),

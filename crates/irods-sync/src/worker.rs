@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingest::broker::WorkerInfo;
 use ingest::core::NoHandler;
 use ingest::sync_task::LogTasks;
 use ingest::worker::{Worker, WorkerOptions};
 
-use crate::args::{MAX_STREAMS, WorkerArgs, WorkerFlags};
+use crate::args::{Concurrency, MAX_STREAMS, WorkerArgs, WorkerFlags};
 use crate::config::Config;
 use crate::exit::{Exit, Failed, Result};
 use crate::zone_access::{Joining, ZoneAccess};
 use crate::{handler, presence, signals, ui};
 
+/// Tasks that there may be where their number is searched for: more connections than a server of any size gains by.
+const MOST_FOUND: usize = 32;
+
 impl WorkerFlags {
-    /// Tasks at the same time: as given, else the number of cores.
+    /// Tasks at the same time: as given, else the number of cores. Of those that are searched for, the most.
     pub fn concurrency(&self) -> usize {
         match self.concurrency {
-            Some(given) => given.into(),
+            Some(Concurrency::Given(given)) => given.into(),
+            Some(Concurrency::Auto) => MOST_FOUND,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -27,6 +32,16 @@ impl WorkerFlags {
     pub fn connections(&self) -> usize {
         self.max_connections
             .map_or_else(|| self.concurrency() + MAX_STREAMS - 1, usize::from)
+    }
+
+    /// What a worker needs to know of them.
+    pub fn options(&self, info: WorkerInfo) -> WorkerOptions {
+        let mut options = WorkerOptions::new(info, self.concurrency());
+        options.adaptive = self.concurrency == Some(Concurrency::Auto);
+        options.max_rate = self.max_rate;
+        options.s3_max_requests = self.s3_max_requests;
+        options.s3_timeout = Duration::from_secs(self.s3_timeout);
+        options
     }
 }
 
@@ -53,12 +68,8 @@ pub async fn handle_worker(config: &Config, args: &WorkerArgs) -> Result<Exit> {
         return Ok(signals.exit_of_service());
     };
     let user = user?;
-    let concurrency = args.worker.concurrency();
-    let mut options = WorkerOptions::new(presence::me(), concurrency);
+    let mut options = args.worker.options(presence::me());
     options.name = args.fleet.name.clone();
-    options.max_rate = args.worker.max_rate;
-    options.s3_max_requests = args.worker.s3_max_requests;
-    options.s3_timeout = Duration::from_secs(args.worker.s3_timeout);
     options.filter.queues = Some(args.fleet.queues.clone());
     ui::note(&format!(
         "worker {} takes tasks, as {user} at {}",

@@ -5,12 +5,15 @@
 mod server;
 mod support;
 
+use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use server::Server;
-use support::{Ran, Running, Site, ran, until};
+use support::proxy::{Fault, Proxy};
+use support::{Ran, Running, Site, environment, ran, until};
 
 /// A place with a broker of the one or the other kind.
 struct Fleet {
@@ -283,4 +286,28 @@ fn a_zone_that_goes_away_is_waited_for_and_burns_no_attempt() {
     );
     assert_eq!(fleet.site.objects("/tempZone/home/rods/t").len(), 300);
     drop(zone);
+}
+
+#[test]
+fn how_many_tasks_at_once_get_the_most_done_is_found() {
+    let fleet = Fleet::new();
+    fleet.site.files(4000);
+    fleet.start("--files_per_task 5").expect(0);
+    let _zone = fleet.site.zone();
+    let file = fleet.site.path("zone/irods_environment.json");
+    // It is far away, so that more at once is what gains.
+    let far = |_| Fault::Cut(usize::MAX, Duration::from_millis(15));
+    let proxy = Proxy::start(environment(&file).port, far);
+    let mut command = fleet.command("worker --concurrency auto");
+    command
+        .env("IRODS_ENVIRONMENT_FILE", file)
+        .env("IRODS_PORT", proxy.port.to_string());
+    let _worker = Running::spawn(&mut command);
+    let mut seen = BTreeSet::new();
+    until("twice as many tasks at once as in the beginning", || {
+        let workers = fleet.workers();
+        seen.extend(workers.iter().map(|worker| worker["concurrency"].as_u64()));
+        seen.last().is_some_and(|most| *most > Some(8))
+    });
+    assert!(seen.contains(&Some(4)), "{seen:?}");
 }

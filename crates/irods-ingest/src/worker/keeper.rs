@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, warn};
 
 use super::status::{Doing, Meter, Waiting, WorkerStatus, shown};
+use super::width::Width;
 use super::{InHand, Worker};
 use crate::breaker::Breaker;
 use crate::broker::{Counts, JobId, Lease, WorkerInfo};
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     /// Those to S3 servers.
     pub(super) requests: Arc<Requests>,
     meter: Mutex<Meter>,
+    width: Mutex<Width>,
     doing: Mutex<HashMap<Lease, Begun>>,
     /// Of jobs whose stages are measured.
     recorders: Mutex<BTreeMap<JobId, Arc<Recorder>>>,
@@ -61,12 +63,13 @@ impl Drop for Listed<'_> {
 }
 
 impl Shared {
-    pub(super) fn new(max_rate: Option<NonZeroU64>, requests: Arc<Requests>) -> Self {
+    pub(super) fn new(width: Width, max_rate: Option<NonZeroU64>, requests: Arc<Requests>) -> Self {
         Shared {
             breaker: Breaker::default(),
             throttle: max_rate.map(|rate| Arc::new(Throttle::new(rate))),
             requests,
             meter: Mutex::default(),
+            width: Mutex::new(width),
             doing: Mutex::default(),
             recorders: Mutex::default(),
         }
@@ -99,9 +102,15 @@ impl Shared {
             .clone()
     }
 
-    /// Counts what was done.
+    /// Counts what a task has done.
     pub(super) fn count(&self, counts: &Counts) {
         lock(&self.meter).add(counts);
+        self.width().ended(counts, Instant::now());
+    }
+
+    /// How many tasks there may be at once.
+    pub(super) fn width(&self) -> MutexGuard<'_, Width> {
+        lock(&self.width)
     }
 }
 
@@ -125,7 +134,7 @@ impl Worker {
             name: self.options.name.clone(),
             queues: self.options.filter.queues.clone(),
             only: self.options.filter.only,
-            concurrency: self.options.concurrency,
+            concurrency: self.shared.width().now(),
             draining: self.shutdown.requested(),
             waiting_for_zone: away.map(|(time, why)| Waiting {
                 seconds: time.as_secs_f64(),

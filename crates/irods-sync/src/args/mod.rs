@@ -101,9 +101,10 @@ pub struct ZoneFlags {
 #[command(rename_all = "snake_case")]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerFlags {
-    /// Tasks at the same time, each on a connection of its own [default: the number of cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrency: Option<u16>,
+    /// Tasks at the same time, each on a connection of its own; auto: as many, up to 32, as are found to get the most done [default: the
+    /// number of cores]
+    #[arg(long, value_name = "N|auto", value_parser = concurrency)]
+    pub concurrency: Option<Concurrency>,
     /// Connections to the zone at the same time; tasks that find none free wait [default: as many as tasks]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub max_connections: Option<u16>,
@@ -116,6 +117,23 @@ pub struct WorkerFlags {
     /// Make a request to an S3 server again that it says nothing to for so long, before its answer or in it
     #[arg(long, value_name = "SECONDS", default_value_t = Requests::SILENCE.as_secs(), value_parser = at_least_one)]
     pub s3_timeout: u64,
+}
+
+/// Tasks at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// So many.
+    Given(u16),
+    /// What is found to be best.
+    Auto,
+}
+
+fn concurrency(text: &str) -> Result<Concurrency, String> {
+    match text.parse() {
+        Ok(given @ 1..=1024) => Ok(Concurrency::Given(given)),
+        _ if text == "auto" => Ok(Concurrency::Auto),
+        _ => Err("auto and 1 to 1024 are accepted".to_owned()),
+    }
 }
 
 fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
