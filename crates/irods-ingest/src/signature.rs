@@ -378,6 +378,7 @@ mod tests {
             mode: 0o100644,
             dev: 1,
             version: 0,
+            owner: None,
         }
     }
 

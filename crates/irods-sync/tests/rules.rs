@@ -134,6 +134,14 @@ fn the_example_does_what_the_documentation_says() {
     assert_eq!(avus["run"], pair("run7", ""));
     assert_eq!(avus["format"], pair("fastq", ""));
     assert_eq!(avus["size"], pair("18", "bytes"));
+    let told = std::process::Command::new("stat")
+        .args(["--format", "%U %G"])
+        .arg(site.path("src/run7/lane1/a.fastq"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let (user, group) = told.trim_end().split_once(' ').unwrap();
+    assert_eq!(avus["owner"], pair(user, group));
     let lab = access.iter().find(|access| access.user == "lab").unwrap();
     assert_eq!(lab.level, "read_object");
 

@@ -203,6 +203,7 @@ mod tests {
                 mode: 0,
                 dev: 0,
                 version: 0,
+                owner: None,
             },
         }
     }

@@ -235,6 +235,7 @@ mod tests {
             mode: 0,
             dev: 0,
             version: 0,
+            owner: None,
         };
         let stale = std::io::Error::from_raw_os_error(116);
         for look in [

@@ -29,6 +29,7 @@ const FILE: Stat = Stat {
     mode: 0o100_644,
     dev: 1,
     version: 0,
+    owner: None,
 };
 
 /// The whole table for files and directories: a section for each verdict, a row for each state of the catalog, a column

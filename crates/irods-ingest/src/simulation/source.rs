@@ -85,6 +85,7 @@ impl Tree {
             mode: 0o644,
             dev: 1,
             version: 0,
+            owner: None,
         };
         let content = content.unwrap_or_default();
         let is_new = nodes

@@ -22,7 +22,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Entry, EntryKind, Look, MountFacts, Source, SourceError, Stat, Timestamp};
+use super::{Entry, EntryKind, Look, MountFacts, Owner, Source, SourceError, Stat, Timestamp};
 
 /// Whose size and times count where the entry is a symbolic link. Its kind is [`EntryKind::Symlink`] in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -474,6 +474,10 @@ fn stat_from(stat: &rustix::fs::Stat) -> Stat {
         mode: stat.st_mode as u32,
         dev: stat.st_dev as u64,
         version: 0,
+        owner: Some(Owner {
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        }),
     }
 }
 

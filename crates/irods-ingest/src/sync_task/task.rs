@@ -1,6 +1,6 @@
 //! The units of work, as they are queued. What each does stands in the module of its name.
 //!
-//! A payload is one byte, `FORMAT`, and the task in postcard's encoding: some 60 bytes a file, where JSON takes 270, and a
+//! A payload is one byte, `FORMAT`, and the task in postcard's encoding: some 65 bytes a file, where JSON takes 270, and a
 //! broker handles every byte of it several times. Nothing in it says what a field is called, so every field is always written (no
 //! `skip_serializing_if`), and whoever changes these types raises `FORMAT`.
 
@@ -17,7 +17,7 @@ use crate::signature::Verdict;
 use crate::source::{MountFacts, Stat};
 
 /// The format of payloads. A task of another one is not guessed at.
-pub(super) const FORMAT: u8 = 3;
+pub(super) const FORMAT: u8 = 4;
 
 /// Why a payload is not a task.
 #[derive(Debug, thiserror::Error)]
@@ -282,7 +282,7 @@ pub(crate) fn relative_path(directory: &[u8]) -> PathBuf {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::source::{EntryKind, Timestamp};
+    use crate::source::{EntryKind, Owner, Timestamp};
 
     fn time(seconds: i64) -> Timestamp {
         Timestamp {
@@ -302,6 +302,7 @@ mod tests {
                 mode: 0o100_644,
                 dev: u64::MAX,
                 version: 7,
+                owner: Some(Owner { uid: 1000, gid: 7 }),
             },
             verdict: Verdict::MetadataChanged,
             presence: Presence::Exists,
@@ -369,7 +370,7 @@ mod tests {
         }
         assert_eq!(
             said(b"{\"sync_path\":{}}"),
-            "its format is 123, and this version reads 3"
+            format!("its format is 123, and this version reads {FORMAT}")
         );
         // A list that says that it is longer than memory.
         said(&[

@@ -327,13 +327,27 @@ impl Rules {
     }
 
     /// Checks what depends on the job: operations that do not go with its delete mode or lack a resource, targets that leave no way
-    /// to tell what is gone.
+    /// to tell what is gone, owners of objects in a bucket.
     ///
     /// # Errors
     /// The first that is wrong.
     pub fn check(&self, options: &JobOptions) -> Result<(), RuleError> {
         let compiled = self.compile()?;
-        for CompiledRule { rule, target, .. } in &compiled.rules {
+        for compiled in &compiled.rules {
+            let CompiledRule {
+                rule, target, avus, ..
+            } = compiled;
+            if options.bucket.is_some() {
+                let targets = target.iter().map(|target| (target, rule.lines.target));
+                let lines = rule.avus.iter().map(|avu| avu.line);
+                let avus = avus.iter().zip(lines);
+                let avus =
+                    avus.flat_map(|(texts, line)| texts.iter().map(move |text| (text, line)));
+                if let Some((_, line)) = targets.chain(avus).find(|(text, _)| text.needs_owners()) {
+                    let message = "objects in a bucket have no owner and no group".to_owned();
+                    return Err(self.error(line, message));
+                }
+            }
             if let Some(operation) = rule.operation {
                 let together = check_compatible(operation, options.delete_mode);
                 together.map_err(|error| self.error(rule.lines.operation, error.to_string()))?;

@@ -5,10 +5,11 @@
 //! | `path`, `dir`, `name` | the entry's path relative to the source, that of its directory, its name; as they are called in the zone |
 //! | `stem`, `ext` | its name up to the last dot, and what comes after; a dot at the beginning is none |
 //! | `size`, `mode` | bytes; permissions in octal, such as `0644` |
+//! | `owner`, `group` | whose it is, by name, or by number where this machine knows no name; not of objects in a bucket |
 //! | `mtime`, `ctime` | its times, UTC, as `2026-11-03T09:15:02Z`, or in the form after a colon, as `strftime` has it |
 //! | a name of a group | what the group of the rule's expression holds; nothing if it took no part |
 //!
-//! `{{` and `}}` are braces. Facts (sizes, modes, times) are there for files alone.
+//! `{{` and `}}` are braces. Facts (sizes, modes, owners, times) are there for files alone.
 
 use jiff::Timestamp;
 
@@ -29,6 +30,8 @@ enum Part {
     Ext,
     Size,
     Mode,
+    Owner,
+    Group,
     Mtime(String),
     Ctime(String),
     Capture(String),
@@ -99,6 +102,12 @@ impl Template {
             }
             _ => false,
         }
+    }
+
+    /// Whether it asks whose the entry is.
+    pub(super) fn needs_owners(&self) -> bool {
+        let asks = |part: &Part| matches!(part, Part::Owner | Part::Group);
+        self.0.iter().any(asks)
     }
 
     /// Whether it can come out as a path at all: there must be something in it, and no name that is `.` or `..` whatever the entry.
@@ -173,11 +182,14 @@ fn part(inside: &str, captures: &[&str], facts: bool) -> Result<Part, String> {
         "ext" => Part::Ext,
         "size" => Part::Size,
         "mode" => Part::Mode,
+        "owner" => Part::Owner,
+        "group" => Part::Group,
         "mtime" => Part::Mtime(form.unwrap_or(TIME).to_owned()),
         "ctime" => Part::Ctime(form.unwrap_or(TIME).to_owned()),
         _ => {
             let mut known = vec![
-                "path", "dir", "name", "stem", "ext", "size", "mode", "mtime", "ctime",
+                "path", "dir", "name", "stem", "ext", "size", "mode", "owner", "group", "mtime",
+                "ctime",
             ];
             known.extend(captures);
             return Err(format!("`{{{name}}}` is none of {}", known.join(", ")));
@@ -193,7 +205,7 @@ fn part(inside: &str, captures: &[&str], facts: bool) -> Result<Part, String> {
     }
     let is_fact = matches!(
         part,
-        Part::Size | Part::Mode | Part::Mtime(_) | Part::Ctime(_)
+        Part::Size | Part::Mode | Part::Owner | Part::Group | Part::Mtime(_) | Part::Ctime(_)
     );
     match is_fact && !facts {
         true => Err(format!(
@@ -211,7 +223,13 @@ impl Part {
             Some(("", _)) | None => (name, ""),
             Some(both) => both,
         };
-        let stat = || facts.stat.ok_or("size, mode and times are not known");
+        let stat = || {
+            facts
+                .stat
+                .ok_or("size, mode, owner and times are not known")
+        };
+        let owner = || stat()?.owner.ok_or("the source has no owners");
+        let unknown = |error| format!("whose it is could not be looked up: {error}");
         match self {
             Self::Text(text) => into.push_str(text),
             Self::Path => into.push_str(path),
@@ -221,6 +239,8 @@ impl Part {
             Self::Ext => into.push_str(ext),
             Self::Size => into.push_str(&stat()?.size.to_string()),
             Self::Mode => into.push_str(&format!("{:04o}", stat()?.mode & 0o7777)),
+            Self::Owner => into.push_str(&owner()?.user().map_err(unknown)?),
+            Self::Group => into.push_str(&owner()?.group().map_err(unknown)?),
             Self::Mtime(form) => into.push_str(&write_time(stat()?.mtime, form)?),
             Self::Ctime(form) => into.push_str(&write_time(stat()?.ctime, form)?),
             Self::Capture(group) => {
@@ -246,7 +266,7 @@ fn write_time(time: source::Timestamp, form: &str) -> Result<String, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::source::EntryKind;
+    use crate::source::{EntryKind, Owner};
 
     const STAT: Stat = Stat {
         kind: EntryKind::Regular,
@@ -262,6 +282,10 @@ mod tests {
         mode: 0o100_640,
         dev: 0,
         version: 0,
+        owner: Some(Owner {
+            uid: 0,
+            gid: 4_000_000_007,
+        }),
     };
 
     fn filled(text: &str, path: &str) -> Result<String, String> {
@@ -280,6 +304,7 @@ mod tests {
             ("{path}", "a/b/run7.tar.gz"),
             ("{dir}|{name}|{stem}|{ext}", "a/b|run7.tar.gz|run7.tar|gz"),
             ("{size} {mode}", "12 0640"),
+            ("{owner}:{group}", "root:4000000007"),
             ("{mtime:%Y/%m}/{name}", "2026/11/run7.tar.gz"),
             ("{mtime} {ctime:%s}", "2026-11-03T08:15:02Z 0"),
             ("x{{{run}}}y", "x{7}y"),

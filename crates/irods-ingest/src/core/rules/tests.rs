@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::{EntryKind, Timestamp};
+use crate::source::{EntryKind, Timestamp, s3};
 
 const STAT: Stat = Stat {
     kind: EntryKind::Regular,
@@ -21,6 +21,7 @@ const STAT: Stat = Stat {
     mode: 0o100_644,
     dev: 0,
     version: 0,
+    owner: None,
 };
 
 /// Two days later.
@@ -323,7 +324,7 @@ fn what_is_wrong_is_told_with_its_line() {
         ),
         (
             "[[rule]]\nregex = '(?<a>x)'\ntarget = '{b}'\n",
-            "line 3: `{b}`: `{b}` is none of path, dir, name, stem, ext, size, mode, mtime, ctime, a",
+            "line 3: `{b}`: `{b}` is none of path, dir, name, stem, ext, size, mode, owner, group, mtime, ctime, a",
         ),
         (
             "[[rule]]\nkind = 'any'\navus = [\n  { attribute = 'a', value = '{size}' },\n]\n",
@@ -361,6 +362,20 @@ fn what_is_wrong_is_told_with_its_line() {
             "{text}\n{error}"
         );
         assert!(!error.contains('\n'), "{error}");
+    }
+    let bucket = JobOptions {
+        bucket: Some(s3::Access::default()),
+        ..JobOptions::default()
+    };
+    for text in [
+        "[[rule]]\n\ntarget = '{owner}/{name}'\n",
+        "[[rule]]\navus = [\n{ attribute = 'a', value = 'v', units = '{group}' }]\n",
+    ] {
+        let error = error(text, &bucket);
+        assert!(
+            error.contains("line 3: objects in a bucket have no owner"),
+            "{error}"
+        );
     }
     let long = "#".repeat(300_000);
     assert!(error(&long, &replica).contains("longer than"));

@@ -27,6 +27,7 @@ fn stat(kind: EntryKind) -> Stat {
         mode: 0,
         dev: 1,
         version: 0,
+        owner: None,
     }
 }
 

@@ -36,6 +36,7 @@ impl Object {
             mode: 0o100_644,
             dev: 0,
             version: self.etag.as_deref().map_or(0, version),
+            owner: None,
         }
     }
 }
@@ -55,6 +56,7 @@ pub(super) fn directory_stat() -> Stat {
         mode: 0o40_755,
         dev: 0,
         version: 0,
+        owner: None,
     }
 }
 
