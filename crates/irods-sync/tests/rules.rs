@@ -5,11 +5,11 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use irods_client::Connection;
 use irods_client::collection::ReplicaStatus;
 use irods_client::metadata::{Avu, Entity};
-use irods_client::{ConnectOptions, Connection};
 use serde_json::Value;
-use support::{Ran, Site, environment};
+use support::{Ran, Site};
 
 const TARGET: &str = "/tempZone/home/rods/t";
 
@@ -21,17 +21,6 @@ fn example() -> std::path::PathBuf {
 fn start(site: &Site, file: &Path, more: &str) -> Ran {
     let file = file.display();
     site.start(&format!("--job_file {file} {more}"))
-}
-
-/// Asks the zone, which must be running.
-fn ask<T>(site: &Site, what: impl AsyncFnOnce(&mut Connection) -> T) -> T {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let environment = environment(&site.path("zone/irods_environment.json"));
-        let options = ConnectOptions::default();
-        let mut zone = Connection::open(&environment, &options).await.unwrap();
-        what(&mut zone).await
-    })
 }
 
 fn job_file(site: &Site, text: &str) -> std::path::PathBuf {
@@ -64,7 +53,7 @@ fn the_example_does_what_the_documentation_says() {
     // What the rules speak of: a group.
     {
         let _zone = site.zone();
-        ask(&site, async |zone| {
+        site.ask(async |zone| {
             admin(zone, ["add", "group", "lab", "tempZone", ""]).await;
         });
     }
@@ -122,7 +111,7 @@ fn the_example_does_what_the_documentation_says() {
     ];
     assert_eq!(names(&site), BTreeSet::from(expected.clone()));
     let object = format!("{TARGET}{}", expected[0]);
-    let (avus, access) = ask(&site, async |zone| {
+    let (avus, access) = site.ask(async |zone| {
         let avus = zone.list_avus(Entity::DataObject(&object)).await.unwrap();
         (avus, zone.list_access(&object).await.unwrap())
     });
@@ -273,7 +262,7 @@ fn avus_of_rules_follow_their_files_and_are_not_doubled() {
     site.file("a.dat", b"333");
     start(&site, &file, "--synchronous --ignore_cache").expect(0);
     let _zone = site.zone();
-    let (of_object, of_collection) = ask(&site, async |zone| {
+    let (of_object, of_collection) = site.ask(async |zone| {
         let object = format!("{TARGET}/a.dat");
         let collection = format!("{TARGET}/d");
         let of_object = zone.list_avus(Entity::DataObject(&object)).await.unwrap();
@@ -292,7 +281,7 @@ fn what_a_job_has_no_right_to_change_stays_as_it_is() {
     site.file("large", &[1; 5_000_000]);
     {
         let _zone = site.zone();
-        ask(&site, async |zone| {
+        site.ask(async |zone| {
             admin(zone, ["add", "user", "alice", "rodsuser", ""]).await;
         });
     }
@@ -305,7 +294,7 @@ fn what_a_job_has_no_right_to_change_stays_as_it_is() {
     let objects = ["small", "large"].map(|name| format!("{TARGET}/{name}"));
     {
         let _zone = site.zone();
-        ask(&site, async |zone| {
+        site.ask(async |zone| {
             for object in &objects {
                 zone.set_access(object, "null", "rods", "", false)
                     .await
@@ -323,7 +312,7 @@ fn what_a_job_has_no_right_to_change_stays_as_it_is() {
         "{failures:?}"
     );
     let _zone = site.zone();
-    let sizes = ask(&site, async |zone| {
+    let sizes = site.ask(async |zone| {
         let mut sizes = Vec::new();
         for object in &objects {
             let replica = zone.replicas(object).await.unwrap().remove(0);

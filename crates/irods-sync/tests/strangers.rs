@@ -9,9 +9,8 @@ use std::os::unix::fs::symlink;
 
 use irods_client::metadata::{Avu, Entity};
 use irods_client::transfer::OpenHow;
-use irods_client::{ConnectOptions, Connection};
+use support::Site;
 use support::mirror::TARGET;
-use support::{Site, environment};
 
 /// Names that have broken clients, a file of every size that is treated differently, and all kinds of entries.
 fn odd_source(site: &Site) -> u64 {
@@ -93,12 +92,7 @@ fn they_work_by_themselves_and_are_read() {
     let left: BTreeMap<String, Left> = serde_json::from_str(&wrote.out).unwrap();
     assert!(left.len() > 5);
 
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let environment = environment(&site.path("zone/irods_environment.json"));
-        let mut zone = Connection::open(&environment, &ConnectOptions::default())
-            .await
-            .unwrap();
+    site.ask(async |zone| {
         let names = zone
             .list_subcollections(&format!("{top}/left"))
             .await

@@ -4,25 +4,12 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use irods_client::Connection;
 use irods_client::protocol::columns;
 use irods_client::query::Query;
-use irods_client::{ConnectOptions, Connection};
-
-use crate::support::{Site, environment};
 
 /// Fields by entry: the path below the collection, and for a data object `#` and the number of the replica.
 pub type Catalog = BTreeMap<String, BTreeMap<&'static str, String>>;
-
-/// Runs something against the zone of the site, which must be running.
-pub fn with_zone<T>(site: &Site, work: impl AsyncFnOnce(&mut Connection) -> T) -> T {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let environment = environment(&site.path("zone/irods_environment.json"));
-        let options = ConnectOptions::default();
-        let mut zone = Connection::open(&environment, &options).await.unwrap();
-        work(&mut zone).await
-    })
-}
 
 /// Everything below a collection, whose name must have nothing that a pattern takes for special.
 pub async fn below(zone: &mut Connection, top: &str) -> Catalog {

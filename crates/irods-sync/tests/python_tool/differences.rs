@@ -13,7 +13,7 @@ use irods_client::connection::Request;
 use irods_client::protocol::{api, message::GeneralAdminInp};
 
 use crate::HOME;
-use crate::catalog::{Catalog, below, with_content, with_zone};
+use crate::catalog::{Catalog, below, with_content};
 use crate::support::mirror::tree;
 use crate::support::{Site, ran, until};
 use crate::tool::{Order, PythonTool};
@@ -266,7 +266,7 @@ fn the_python_tool_and_ours_leave_the_same_catalog_but_for_what_is_listed() {
     let Some(tool) = PythonTool::start(&site) else {
         return;
     };
-    with_zone(&site, async |zone| add_resource(zone, &site).await);
+    site.ask(async |zone| add_resource(zone, &site).await);
     let root = |job: &Job| site.path(job.source).canonicalize().unwrap();
     let mut times = Times {
         began: [now(), i64::MAX],
@@ -330,7 +330,7 @@ fn the_python_tool_and_ours_leave_the_same_catalog_but_for_what_is_listed() {
                 let [all, what] = ["all", "failures"].map(str::to_owned);
                 found.insert([all, what, failed_there.to_string(), failed_here.to_string()]);
             }
-            let [theirs, ours] = with_zone(&site, async |zone| {
+            let [theirs, ours] = site.ask(async |zone| {
                 [
                     outcome(zone, &site, "theirs", job, &times).await,
                     outcome(zone, &site, "ours", job, &times).await,

@@ -11,7 +11,7 @@ use irods_client::metadata::Entity;
 use irods_client::protocol::{api, message::GeneralAdminInp};
 
 use crate::HOME;
-use crate::catalog::{Catalog, below, with_content, with_zone};
+use crate::catalog::{Catalog, below, with_content};
 use crate::differences::{compare, next_second};
 use crate::support::{Site, ran};
 use crate::tool::{Order, PythonTool};
@@ -214,7 +214,7 @@ fn handlers_run_unchanged_under_both_tools() {
     let Some(tool) = PythonTool::start(&site) else {
         return;
     };
-    with_zone(&site, async |zone| add_resources(zone, &site).await);
+    site.ask(async |zone| add_resources(zone, &site).await);
     let source = site.path("src").canonicalize().unwrap();
     let texts: Vec<String> = handlers
         .iter()
@@ -259,7 +259,7 @@ fn handlers_run_unchanged_under_both_tools() {
                 let [all, what] = ["all", "failures"].map(str::to_owned);
                 found.insert([all, what, failed_there.to_string(), failed_here.to_string()]);
             }
-            let [theirs, ours] = with_zone(&site, async |zone| {
+            let [theirs, ours] = site.ask(async |zone| {
                 [
                     outcome(zone, &site, "theirs", name).await,
                     outcome(zone, &site, "ours", name).await,

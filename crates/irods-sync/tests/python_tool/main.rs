@@ -12,7 +12,7 @@ mod server;
 mod support;
 mod tool;
 
-use catalog::{below, with_zone};
+use catalog::below;
 use irods_client::data_object::ChecksumMode;
 use support::Site;
 use support::mirror::TARGET;
@@ -72,7 +72,7 @@ fn it_fills_the_zone_we_find_it_equal_and_the_other_way_round() {
         order("REGISTER_SYNC", registered.as_str()),
         order("PUT_SYNC", TARGET),
     ];
-    let all = || with_zone(&site, async |zone| below(zone, HOME).await);
+    let all = || site.ask(async |zone| below(zone, HOME).await);
 
     assert_eq!(tool.run(&both), [0, 0], "{}", tool.log());
     site.assert_registered_in(&registered);
@@ -96,7 +96,7 @@ fn it_fills_the_zone_we_find_it_equal_and_the_other_way_round() {
     assert_eq!(all(), first);
 
     // Bytes that were uploaded a moment ago may be others of the same length, unless there are checksums.
-    with_zone(&site, async |zone| {
+    site.ask(async |zone| {
         for entry in first.keys() {
             let object = entry
                 .rsplit_once('#')

@@ -7,9 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use irods_client::collection::{Replica, ReplicaStatus};
-use irods_client::{ConnectOptions, Connection};
 
-use super::{Site, environment};
+use super::Site;
 
 /// Where sources go.
 pub const TARGET: &str = "/tempZone/home/rods/t";
@@ -40,12 +39,7 @@ impl Site {
 
     /// Everything below a collection by relative path; collections have no replicas. The zone must be running.
     pub fn catalog_of(&self, top: &str) -> BTreeMap<String, Vec<Replica>> {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let environment = environment(&self.path("zone/irods_environment.json"));
-            let mut zone = Connection::open(&environment, &ConnectOptions::default())
-                .await
-                .unwrap();
+        self.ask(async |zone| {
             let mut found = BTreeMap::new();
             let mut left = vec![String::new()];
             while let Some(relative) = left.pop() {
@@ -121,6 +115,7 @@ impl Site {
                 ([], true) => {}
                 ([replica], false) => {
                     assert_eq!(replica.status, ReplicaStatus::Good, "{name}: {replica:?}");
+                    assert_eq!(replica.hierarchy, "demoResc", "{name}");
                     assert_eq!(replica.size, meta.size(), "{name}");
                     file(name, meta, replica);
                 }

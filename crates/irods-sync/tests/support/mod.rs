@@ -16,6 +16,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use irods_client::environment::Sources;
+use irods_client::metadata::{Avu, Entity};
 use irods_client::{ConnectOptions, Connection, Environment};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_irods_sync");
@@ -133,14 +134,26 @@ impl Site {
         Some(ran(&mut command).expect(0))
     }
 
-    /// Data objects below a collection of the zone, with their sizes. The zone must be running.
-    pub fn objects(&self, collection: &str) -> BTreeMap<String, i64> {
+    /// Asks the zone, which must be running.
+    pub fn ask<T>(&self, what: impl AsyncFnOnce(&mut Connection) -> T) -> T {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let environment = environment(&self.path("zone/irods_environment.json"));
-            let mut zone = Connection::open(&environment, &ConnectOptions::default())
-                .await
-                .unwrap();
+            let options = ConnectOptions::default();
+            let mut zone = Connection::open(&environment, &options).await.unwrap();
+            what(&mut zone).await
+        })
+    }
+
+    /// The AVUs of a data object. The zone must be running.
+    pub fn avus(&self, object: &str) -> Vec<Avu> {
+        let entity = Entity::DataObject(object);
+        self.ask(async |zone| zone.list_avus(entity).await.unwrap())
+    }
+
+    /// Data objects below a collection of the zone, with their sizes. The zone must be running.
+    pub fn objects(&self, collection: &str) -> BTreeMap<String, i64> {
+        self.ask(async |zone| {
             let mut found = BTreeMap::new();
             let mut collections = vec![collection.to_owned()];
             while let Some(collection) = collections.pop() {
