@@ -4,14 +4,16 @@
 
 mod support;
 
-use bstr::BString;
+use std::os::unix::fs::MetadataExt;
+
+use bstr::{BString, ByteSlice};
 use ingest::plan::Operation;
 use ingest::sync_task::JobOptions;
 use ingest::sync_task::job;
 use irods_client::collection::ReplicaStatus;
 use irods_client::protocol::{api, message::GeneralAdminInp};
 use irods_client::register::{Register, Target};
-use support::{Site, TARGET, assert_registered, let_times_settle, request};
+use support::{Site, TARGET, assert_registered, request};
 
 const ROOT: &str = "root";
 const MIDDLE: &str = "middle";
@@ -57,16 +59,16 @@ async fn site() -> Site {
         site.add_resource(name, &vault).await;
         admin(&site, ["add", "childtoresc", MIDDLE, name, ""]).await;
     }
-    write(&site, "first").await;
+    write(&site, "first");
     site
 }
 
-async fn write(site: &Site, content: &str) {
-    let mut last = None;
+/// Files whose times tell them apart from any with other texts.
+fn write(site: &Site, content: &str) {
     for n in 0..FILES {
-        last = Some(site.write(format!("f{n}"), format!("{content} {n}")));
+        let time = 1_000_000_000 + 100 * content.len() as u64 + n;
+        site.write_dated(format!("f{n}"), format!("{content} {n}"), time);
     }
-    let_times_settle(&last.unwrap()).await;
 }
 
 /// The leaves that the replicas of this number and status are on.
@@ -113,7 +115,7 @@ async fn files_are_registered_on_a_leaf_and_below_a_root_and_followed_there() {
         assert_all_in(&before, allowed);
         assert_registered(&site).await;
 
-        write(&site, "second, longer").await;
+        write(&site, "second, longer");
         assert_eq!(site.run_well(options()).await.updated, FILES);
         assert_eq!(leaves(&site, 0, ReplicaStatus::Good).await, before);
         assert_registered(&site).await;
@@ -124,9 +126,10 @@ async fn files_are_registered_on_a_leaf_and_below_a_root_and_followed_there() {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             std::fs::set_permissions(path, mode).unwrap();
         }
-        let_times_settle(&site.source().join("f3")).await;
-        assert_eq!(site.run_well(options()).await.updated, 0);
-        assert_registered(&site).await;
+        let catalog = site.catalog().await;
+        let t = site.run_well(options()).await;
+        assert_eq!((t.metadata_only, t.updated), (FILES, 0));
+        assert_eq!(site.catalog().await, catalog);
     }
 }
 
@@ -157,28 +160,43 @@ async fn files_are_uploaded_below_a_root_and_follow_their_changes() {
         let site = site().await;
         let options = || with(operation, Some(ROOT));
         assert_eq!(site.run_well(options()).await.uploaded, FILES);
-        assert_all_in(&leaves(&site, 0, ReplicaStatus::Good).await, &LEAVES);
-        let content = async |text: &'static str| {
-            for n in 0..FILES {
-                let read = site.read(&format!("{TARGET}/f{n}")).await;
-                let expected = match text {
-                    "first" => format!("first {n}"),
-                    _ => format!("first {n} and {n}"),
+        let found = leaves(&site, 0, ReplicaStatus::Good).await;
+        assert_all_in(&found, &LEAVES);
+        let assert_uploaded = async |content: &dyn Fn(u64) -> String| {
+            let catalog = site.catalog().await;
+            for (n, leaf) in (0..).zip(&found) {
+                let [replica] = &catalog[&BString::from(format!("/f{n}"))][..] else {
+                    panic!("one replica of f{n} is expected: {catalog:?}");
                 };
-                assert_eq!(read, expected.into_bytes(), "{operation}");
+                let vault = site.dir.path().join(leaf);
+                let place = vault.join(format!("home/rods/landing/f{n}"));
+                assert_eq!(replica.path, place.to_str().unwrap());
+                assert_eq!(replica.size, content(n).len() as u64);
+                let read = site.read(&format!("{TARGET}/f{n}")).await;
+                assert_eq!(read, content(n).as_bytes(), "{operation}");
             }
         };
-        content("first").await;
+        let first = |n: u64| format!("first {n}");
+        assert_uploaded(&first).await;
+
+        // What is appended to begins as it did; else some are longer, and some shorter.
+        let second = |n: u64| match operation {
+            Operation::PutAppend => format!("{} and {n}", first(n)),
+            _ => "another ".repeat(n as usize),
+        };
         for n in 0..FILES {
-            site.write(format!("f{n}"), format!("first {n} and {n}"));
+            site.write(format!("f{n}"), second(n));
         }
-        let_times_settle(&site.source().join("f3")).await;
-        site.run_well(options()).await;
-        content(match operation {
-            Operation::Put => "first",
-            _ => "changed",
-        })
-        .await;
+        let t = site.run_well(options()).await;
+        let done = (t.skipped_unchanged, t.uploaded, t.appended);
+        let (expected, content): (_, &dyn Fn(u64) -> String) = match operation {
+            Operation::Put => ((FILES, 0, 0), &first),
+            Operation::PutSync => ((0, FILES, 0), &second),
+            _ => ((0, 0, FILES), &second),
+        };
+        assert_eq!(done, expected, "{operation}");
+        assert_eq!(leaves(&site, 0, ReplicaStatus::Good).await, found);
+        assert_uploaded(content).await;
     }
 }
 
@@ -188,7 +206,10 @@ async fn what_a_resource_does_not_take_fails_every_file_and_leaves_nothing() {
         (Operation::RegisterSync, MIDDLE, "HIERARCHY_ERROR"),
         (Operation::Put, LEAF, "DIRECT_CHILD_ACCESS"),
         (Operation::Put, MIDDLE, "DIRECT_CHILD_ACCESS"),
+        (Operation::PutSync, LEAF, "DIRECT_CHILD_ACCESS"),
         (Operation::PutSync, MIDDLE, "DIRECT_CHILD_ACCESS"),
+        (Operation::PutAppend, LEAF, "DIRECT_CHILD_ACCESS"),
+        (Operation::PutAppend, MIDDLE, "DIRECT_CHILD_ACCESS"),
     ] {
         let site = site().await;
         assert_all_failed(&site, with(operation, Some(named)), says).await;
@@ -201,9 +222,10 @@ async fn replicas_are_registered_on_a_leaf_and_below_a_root() {
     for (named, allowed) in [(LEAF, &[LEAF][..]), (ROOT, &LEAVES)] {
         let site = site().await;
         site.run_well(with(Operation::Put, None)).await;
+        let uploaded = site.catalog().await;
         let options = || with(Operation::RegisterAsReplicaSync, Some(named));
         for content in ["second, longer", "and once more, still longer"] {
-            write(&site, content).await;
+            write(&site, content);
             site.run_well(options()).await;
             assert_all_in(&leaves(&site, 1, ReplicaStatus::Good).await, allowed);
             leaves(&site, 0, ReplicaStatus::Stale).await;
@@ -211,7 +233,15 @@ async fn replicas_are_registered_on_a_leaf_and_below_a_root() {
                 assert_eq!(replicas.len(), 2);
                 let file = site.source().join(name.to_string().trim_start_matches('/'));
                 assert_eq!(replicas[1].path, file.to_str().unwrap());
-                assert_eq!(replicas[1].size, file.metadata().unwrap().len());
+                let meta = file.metadata().unwrap();
+                let of_file = (meta.len(), MetadataExt::mtime(&meta));
+                assert_eq!((replicas[1].size, replicas[1].mtime), of_file);
+                // What was uploaded is what it was.
+                let [old, before] = [&replicas[0], &uploaded[&name][0]];
+                assert_eq!((&old.path, old.size), (&before.path, before.size));
+                let vault = std::fs::read(old.path.to_path().unwrap()).unwrap();
+                let first = name.to_string().replace("/f", "first ");
+                assert_eq!(vault, first.as_bytes());
                 let read = site.read(&format!("{TARGET}{name}")).await;
                 assert_eq!(read, std::fs::read(&file).unwrap());
             }
@@ -219,15 +249,10 @@ async fn replicas_are_registered_on_a_leaf_and_below_a_root() {
     }
     let site = site().await;
     site.run_well(with(Operation::Put, None)).await;
+    let uploaded = site.catalog().await;
     let middle = with(Operation::RegisterAsReplicaSync, Some(MIDDLE));
-    let job = site.run(JobOptions {
-        ignore_cache: true,
-        ..middle
-    });
-    assert_eq!(job.await.totals.failed, FILES);
-    for replicas in site.catalog().await.values() {
-        assert_eq!(replicas.len(), 1);
-    }
+    assert_all_failed(&site, middle, "HIERARCHY_ERROR").await;
+    assert_eq!(site.catalog().await, uploaded);
 }
 
 #[tokio::test(flavor = "multi_thread")]

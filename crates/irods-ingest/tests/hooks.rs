@@ -13,7 +13,7 @@ use bstr::BStr;
 use ingest::core::{Event, EventHandler, HookError, Subject};
 use ingest::plan::{DeleteMode, Operation};
 use ingest::sync_task::JobOptions;
-use support::{Site, TARGET, let_times_settle};
+use support::{Site, TARGET, assert_registered, let_times_settle};
 
 /// Records every call; fails or dawdles where it is told to.
 #[derive(Debug, Default)]
@@ -35,10 +35,14 @@ impl Recorder {
         self.seen.lock().unwrap().push(line);
     }
 
-    /// What was seen, sorted: files of one directory may be done in any order. In a harsh zone, where attempts fail, `pre` may
-    /// have run more than once; `post` never.
+    /// What was seen, sorted: files of one directory may be done in any order, but of each `pre` comes first. In a harsh zone,
+    /// where attempts fail, `pre` may have run more than once; `post` never.
     fn sorted(&self, site: &Site) -> Vec<String> {
         let mut seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        for (at, call) in seen.iter().enumerate() {
+            let pre = call.strip_prefix("post_").map(|what| format!("pre_{what}"));
+            assert!(pre.is_none_or(|pre| seen[..at].contains(&pre)), "{seen:?}");
+        }
         seen.sort();
         if site.harsh.is_some() {
             seen.dedup_by(|one, other| one == other && one.starts_with("pre_"));
@@ -87,12 +91,20 @@ fn with(operation: Operation) -> JobOptions {
     }
 }
 
+/// Each of these once before and once after it, sorted.
+fn around<S: AsRef<str>>(events: &[S]) -> Vec<String> {
+    let calls = ["post", "pre"].iter().flat_map(|when| {
+        let call = move |event: &S| format!("{when}_{}", event.as_ref());
+        events.iter().map(call)
+    });
+    let mut calls: Vec<String> = calls.collect();
+    calls.sort();
+    calls
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_has_one_pre_and_one_post() {
     for operation in Operation::ALL {
-        if operation == Operation::NoOp {
-            continue;
-        }
         let options = || JobOptions {
             // A replica is one on a resource.
             resource: (operation == Operation::RegisterAsReplicaSync)
@@ -102,32 +114,39 @@ async fn each_event_has_one_pre_and_one_post() {
         let site = Site::new().await;
         site.write("d/a", "1");
         let b = site.write("d/b", "1");
+        std::fs::create_dir_all(site.source().join("nothing/in/here")).unwrap();
         let_times_settle(&b).await;
         let recorder = Arc::new(Recorder::default());
         let job = site.run_with(options(), recorder.clone()).await;
         site.assert_no_failures(&job).await;
-        let expected = [
-            "post_coll_create [/d]",
-            "post_coll_create []",
-            "post_data_obj_create [/d/a]",
-            "post_data_obj_create [/d/b]",
-            "pre_coll_create [/d]",
-            "pre_coll_create []",
-            "pre_data_obj_create [/d/a]",
-            "pre_data_obj_create [/d/b]",
-        ];
-        assert_eq!(recorder.sorted(&site), expected, "{operation}");
+        let created = around(&[
+            "coll_create []",
+            "coll_create [/d]",
+            "coll_create [/nothing]",
+            "coll_create [/nothing/in]",
+            "coll_create [/nothing/in/here]",
+            "data_obj_create [/d/a]",
+            "data_obj_create [/d/b]",
+        ]);
+        assert_eq!(recorder.sorted(&site), created, "{operation}");
+        let there = match operation {
+            Operation::NoOp => 0,
+            _ => 6,
+        };
+        assert_eq!(site.catalog().await.len(), there, "{operation}");
 
         site.write("d/a", "1 and changed");
         let_times_settle(&site.source().join("d/a")).await;
         let job = site.run_with(options(), recorder.clone()).await;
         site.assert_no_failures(&job).await;
         // Overwriting a file in place does not touch its directory.
-        let expected: &[&str] = match operation {
+        let changed: &[&str] = match operation {
             Operation::Put => &[],
-            _ => &["post_data_obj_modify [/d/a]", "pre_data_obj_modify [/d/a]"],
+            // It is not there still.
+            Operation::NoOp => &["data_obj_create [/d/a]"],
+            _ => &["data_obj_modify [/d/a]"],
         };
-        assert_eq!(recorder.sorted(&site), expected, "{operation}");
+        assert_eq!(recorder.sorted(&site), around(changed), "{operation}");
     }
 }
 
@@ -162,12 +181,7 @@ async fn each_deletion_has_one_pre_and_one_post() {
         .iter()
         .filter(|call| call.contains("_delete"))
         .collect();
-    let mut expected: Vec<_> = ["post", "pre"]
-        .iter()
-        .flat_map(|when| gone.iter().map(move |what| format!("{when}_{what}")))
-        .collect();
-    expected.sort();
-    assert_eq!(deletions, expected.iter().collect::<Vec<_>>());
+    assert_eq!(deletions, around(&gone).iter().collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,16 +201,14 @@ async fn a_changed_directory_fires_modify_and_metadata_changes_fire_hooks_only()
         .run_with(with(Operation::RegisterSync), recorder.clone())
         .await;
     site.assert_no_failures(&job).await;
-    let expected = [
-        "post_coll_create [/d/e]",
-        "post_coll_modify [/d]",
-        "post_data_obj_modify [/d/a]",
-        "pre_coll_create [/d/e]",
-        "pre_coll_modify [/d]",
-        "pre_data_obj_modify [/d/a]",
-    ];
+    let expected = around(&[
+        "coll_create [/d/e]",
+        "coll_modify [/d]",
+        "data_obj_modify [/d/a]",
+    ]);
     assert_eq!(recorder.sorted(&site), expected);
     assert_eq!((job.totals.metadata_only, job.totals.updated), (1, 0));
+    assert_registered(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,6 +228,7 @@ async fn a_failing_hook_is_retried_as_often_as_the_job_says() {
     let job = site.run_with(retrying, recorder).await;
     site.assert_no_failures(&job).await;
     assert_eq!((job.totals.registered, job.totals.retried), (4, 4));
+    assert_registered(&site).await;
 
     let site = Site::new().await;
     site.write("f", "x");
@@ -261,7 +274,8 @@ async fn a_file_may_not_take_longer_than_its_time_out() {
         ..with(Operation::RegisterSync)
     };
     let job = site.run_with(options, slow).await;
-    assert_eq!(job.totals.failed, 3);
+    assert_eq!((job.totals.failed, job.totals.retried), (3, 0));
+    assert!(site.catalog().await.is_empty());
     let failures = site.failures(&job).await;
     assert!(
         failures.iter().all(|f| f.failure.code_name == "TIMED_OUT"),

@@ -4,14 +4,21 @@
 
 mod support;
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bstr::{BString, ByteSlice};
 use ingest::broker::{Broker, JobState};
 use ingest::core::NoHandler;
 use ingest::plan::Operation;
 use ingest::sync_task::job::{self};
 use ingest::sync_task::{ChecksumPolicy, JobOptions};
+use irods_client::collection::ReplicaStatus;
+use irods_client::metadata::Avu;
 use irods_client::protocol::api;
 use support::{Site, TARGET, assert_registered, let_times_settle, request, tree};
 
@@ -89,11 +96,13 @@ async fn a_tree_is_registered_exactly_and_a_rescan_makes_no_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deep_tree_is_registered_by_many_tasks_at_a_time() {
     let site = Site::new().await;
-    let mut directory = String::new();
-    for depth in 0..10 {
-        directory = format!("{directory}d{depth}/");
-        for n in 0..3 {
-            site.write(format!("{directory}{n}"), "x".repeat(depth));
+    for branch in ["one", "other"] {
+        let mut directory = format!("d/{branch}");
+        for depth in 0..10 {
+            directory = format!("{directory}/d{depth}");
+            for n in 0..2 {
+                site.write(format!("{directory}/{n}"), "x".repeat(depth));
+            }
         }
     }
     let options = JobOptions {
@@ -105,7 +114,7 @@ async fn a_deep_tree_is_registered_by_many_tasks_at_a_time() {
     worker.run().await.unwrap();
     let job = Broker::job(site.broker.as_ref(), job.id).await.unwrap();
     site.assert_no_failures(&job).await;
-    assert_eq!(job.totals.registered, 30);
+    assert_eq!(job.totals.registered, 40);
     assert_registered(&site).await;
 }
 
@@ -117,13 +126,14 @@ async fn only_what_changed_is_done_again() {
     }
     let_times_settle(&site.source().join("d1/f19")).await;
     site.run(with(Operation::RegisterSync)).await;
-    let grown = site.write("d0/f3", "rather longer than before");
+    // The catalog has times in seconds: these are others than before.
+    site.write_dated("d0/f3", "rather longer than before", 1_000_000_000);
+    site.write_dated("d1/f4", [b'a'; 4], 1_000_000_001);
     site.write("d1/new", "new");
-    let_times_settle(&grown).await;
     let job = site.run(with(Operation::RegisterSync)).await;
     site.assert_no_failures(&job).await;
     let t = job.totals;
-    assert_eq!((t.updated, t.registered, t.skipped_unchanged), (1, 1, 19));
+    assert_eq!((t.updated, t.registered, t.skipped_unchanged), (2, 1, 18));
     assert_registered(&site).await;
 }
 
@@ -163,8 +173,15 @@ async fn uploads_hold_the_bytes_and_follow_changes() {
             );
         }
     }
-    let changed = site.write("a/b/c/deep file", "deeper");
-    let_times_settle(&changed).await;
+    // Neither begins as it did before.
+    let changed = [
+        ("a/b/c/deep file", "Bee"),
+        ("back\\slash", "another, and longer"),
+    ];
+    for (name, content) in changed {
+        let path = site.write(name, content);
+        let_times_settle(&path).await;
+    }
     let job = site
         .run(JobOptions {
             checksum: ChecksumPolicy::Verify,
@@ -172,13 +189,19 @@ async fn uploads_hold_the_bytes_and_follow_changes() {
         })
         .await;
     site.assert_no_failures(&job).await;
-    assert_eq!(
-        site.read(&format!("{TARGET}/a/b/c/deep file")).await,
-        b"deeper"
-    );
+    let catalog = site.catalog().await;
+    for (name, content) in changed {
+        let read = site.read(&format!("{TARGET}/{name}")).await;
+        assert_eq!(read, content.as_bytes());
+        let [replica] = &catalog[&BString::from(format!("/{name}"))][..] else {
+            panic!("one replica of {name} is expected");
+        };
+        let found = (replica.status, replica.size);
+        assert_eq!(found, (ReplicaStatus::Good, content.len() as u64));
+    }
     assert_eq!(
         job.totals.uploaded + job.totals.updated,
-        1,
+        2,
         "{:?}",
         job.totals
     );
@@ -192,7 +215,8 @@ async fn put_leaves_what_exists_and_append_adds_the_new_end() {
     site.run(with(Operation::Put)).await;
     site.write("log", "one\ntwo\n");
     let_times_settle(&log).await;
-    site.run(with(Operation::Put)).await;
+    let t = site.run_well(with(Operation::Put)).await;
+    assert_eq!((t.uploaded, t.skipped_unchanged), (0, 1));
     assert_eq!(site.read(&format!("{TARGET}/log")).await, b"one\n");
     let job = site.run(with(Operation::PutAppend)).await;
     site.assert_no_failures(&job).await;
@@ -235,25 +259,62 @@ async fn a_failing_file_fails_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_not_text_and_special_files() {
-    let site = Site::new().await;
-    site.write(b"bad\xe1\x80", "bytes");
-    site.write(b"dir\xff/inside", "below");
-    let _socket = std::os::unix::net::UnixListener::bind(site.source().join("socket")).unwrap();
-    let job = site.run(with(Operation::RegisterSync)).await;
-    site.assert_no_failures(&job).await;
-    assert_eq!(job.totals.registered, 3);
-    let catalog = site.catalog().await;
-    let names: Vec<String> = catalog.keys().map(ToString::to_string).collect();
-    assert_eq!(
-        names
-            .iter()
-            .filter(|n| n.contains("irods_UnicodeEncodeError_"))
-            .count(),
-        3,
-        "{names:?}"
-    );
-    assert!(names.iter().any(|n| n.ends_with("/inside")));
-    assert!(names.contains(&"/socket".to_string()));
+    for operation in [
+        Operation::RegisterSync,
+        Operation::Put,
+        Operation::PutSync,
+        Operation::PutAppend,
+    ] {
+        let site = Site::new().await;
+        let bad = site.write_dated(b"bad\xe1\x80", "bytes", 1_000_000_000);
+        let inside = site.write(b"dir\xff/inside", "below");
+        let socket = site.source().join("socket");
+        let socket = operation
+            .registers()
+            .then(|| std::os::unix::net::UnixListener::bind(socket).unwrap());
+        let t = site.run_well(with(operation)).await;
+        let files = 2 + u64::from(socket.is_some());
+        assert_eq!(t.registered + t.uploaded, files, "{operation}");
+
+        let encoded = |path: &Path| STANDARD.encode(path.as_os_str().as_bytes());
+        let name_of = |path: &Path| {
+            let encoded = encoded(path).replace('/', "_");
+            format!("irods_UnicodeEncodeError_{encoded}")
+        };
+        let name = name_of(&bad);
+        let directory = name_of(inside.parent().unwrap());
+        let mut names = vec![
+            format!("/{name}"),
+            format!("/{directory}"),
+            format!("/{directory}/inside"),
+        ];
+        names.extend(socket.is_some().then(|| "/socket".to_owned()));
+        names.sort();
+        let catalog = site.catalog().await;
+        let found: Vec<String> = catalog.keys().map(ToString::to_string).collect();
+        assert_eq!(found, names, "{operation}");
+
+        let [replica] = &catalog[&BString::from(format!("/{name}"))][..] else {
+            panic!("one replica is expected");
+        };
+        assert_eq!((replica.status, replica.size), (ReplicaStatus::Good, 5));
+        let place = match operation.registers() {
+            true => site.source(),
+            false => site.uploaded(),
+        };
+        assert_eq!(replica.path, place.join(&name).to_str().unwrap());
+        let object = format!("{TARGET}/{name}");
+        match operation.registers() {
+            true => assert_eq!(replica.mtime, 1_000_000_000),
+            false => assert_eq!(site.read(&object).await, b"bytes"),
+        }
+        let avu = Avu::new(
+            "irods::automated_ingest::UnicodeEncodeError",
+            encoded(&bad),
+            "python3.base64.b64encode(full_path_of_source_file)",
+        );
+        assert_eq!(site.avus(&object).await, [avu], "{operation}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,8 +338,7 @@ async fn avus_that_an_earlier_run_did_not_reach_are_attached() {
     .await;
     let job = site.run(with(Operation::RegisterSync)).await;
     site.assert_no_failures(&job).await;
-    let entity = irods_client::metadata::Entity::DataObject(&object);
-    let avus = site.ask(async |zone| zone.list_avus(entity).await).await;
+    let avus = site.avus(&object).await;
     let expected = format!("{}/elsewhere", site.source().display());
     assert_eq!(avus[0].value, expected);
 }
@@ -289,34 +349,40 @@ async fn a_replica_is_registered_beside_what_was_uploaded() {
     let file = site.write("a/f", "first");
     let_times_settle(&file).await;
     site.run(with(Operation::PutSync)).await;
+    let object = BString::from("/a/f");
+    let uploaded = site.catalog().await[&object][0].clone();
     let vault = site.dir.path().join("second");
     std::fs::create_dir(&vault).unwrap();
     site.add_resource("second", &vault).await;
-    site.write("a/f", "second, longer");
-    let_times_settle(&file).await;
     let options = || JobOptions {
         resource: Some("second".into()),
         ..with(Operation::RegisterAsReplicaSync)
     };
-    for content in ["second, longer", "and longer still than before"] {
-        site.write("a/f", content);
-        let_times_settle(&file).await;
+    for (content, time) in [
+        ("second, longer", 1_000_000_000),
+        ("and longer still than before", 1_000_000_001),
+    ] {
+        site.write_dated("a/f", content, time);
         let job = site.run(options()).await;
         site.assert_no_failures(&job).await;
-        let replicas = &site.catalog().await[&bstr::BString::from("/a/f")];
-        assert_eq!(replicas.len(), 2, "{replicas:?}");
+        let replicas = &site.catalog().await[&object];
+        let [old, new] = &replicas[..] else {
+            panic!("two replicas are expected: {replicas:?}");
+        };
+        let status = (old.status, new.status);
+        let expected = (ReplicaStatus::Stale, ReplicaStatus::Good);
+        assert_eq!(status, expected, "{replicas:?} {:?}", job.totals);
+        assert_eq!(new.path, file.to_str().unwrap());
+        let found = (new.size, new.mtime);
+        assert_eq!(found, (content.len() as u64, time.cast_signed()));
+        // What was uploaded is what it was.
+        assert_eq!((&old.path, old.size), (&uploaded.path, uploaded.size));
+        let vault = std::fs::read(old.path.to_path().unwrap()).unwrap();
+        assert_eq!(vault, b"first");
         assert_eq!(
-            replicas[0].status,
-            irods_client::collection::ReplicaStatus::Stale,
-            "{replicas:?} {:?}",
-            job.totals
+            site.read(&format!("{TARGET}/a/f")).await,
+            content.as_bytes()
         );
-        assert_eq!(
-            replicas[1].status,
-            irods_client::collection::ReplicaStatus::Good
-        );
-        assert_eq!(replicas[1].path, file.to_str().unwrap());
-        assert_eq!(replicas[1].size, content.len() as u64);
     }
 }
 
@@ -343,7 +409,7 @@ async fn no_op_does_nothing() {
     site.write("a/b", "x");
     let job = site.run(with(Operation::NoOp)).await;
     assert_eq!((job.totals.files_seen, job.totals.failed), (1, 0));
-    assert!(site.catalog().await.is_empty());
+    assert!(site.stat(TARGET).await.is_none());
     // What a NO_OP run saw does not hide anything from a real one.
     let job = site.run(with(Operation::RegisterSync)).await;
     assert_eq!(job.totals.registered, 1);
@@ -373,7 +439,7 @@ async fn a_target_of_many_levels_and_odd_characters_is_made() {
     let catalog = site.catalog().await;
     let below = target.strip_prefix(TARGET).unwrap();
     for name in ["/a", "/b/c"] {
-        let name = bstr::BString::from(format!("{below}{name}"));
+        let name = BString::from(format!("{below}{name}"));
         assert_eq!(catalog[&name].len(), 1, "{name}");
     }
     // Five levels, `b`, and two objects.

@@ -245,9 +245,7 @@ async fn the_longest_path_arrives_and_a_longer_one_is_in_the_ledger() {
 }
 
 async fn avus(site: &Site, name: &str) -> Vec<Avu> {
-    let object = format!("{TARGET}/{name}");
-    let entity = Entity::DataObject(&object);
-    site.ask(async |zone| zone.list_avus(entity).await).await
+    site.avus(&format!("{TARGET}/{name}")).await
 }
 
 fn link_to(path: &Path, target: &str) {

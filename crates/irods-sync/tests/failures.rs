@@ -85,6 +85,13 @@ fn an_unreadable_file_is_listed_and_tried_again_once_it_is_readable() {
         "{text:?}"
     );
 
+    // Nor is it registered, where nobody could read it.
+    let words =
+        "start src /tempZone/home/rods/registered --embedded_zone zone --synchronous --job_name r";
+    let registering = ran(&mut unprivileged(&site, words).unwrap()).expect(1);
+    let numbers = ["registered", "failed"].map(|what| registering.number(what));
+    assert_eq!(numbers, [10, 1], "{registering:?}");
+
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     for nothing in [
         "--path src/d0",

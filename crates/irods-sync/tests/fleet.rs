@@ -284,7 +284,7 @@ fn a_zone_that_goes_away_is_waited_for_and_burns_no_attempt() {
         (&totals["uploaded"], &totals["failed"], &totals["retried"]),
         (&300.into(), &0.into(), &0.into())
     );
-    assert_eq!(fleet.site.objects("/tempZone/home/rods/t").len(), 300);
+    fleet.site.assert_uploaded();
     drop(zone);
 }
 

@@ -6,7 +6,10 @@ mod support;
 
 use std::process::Command;
 
-use support::handler::{HEAD, command, file, out, python, start, start_file};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use irods_client::metadata::Avu;
+use support::handler::{HEAD, command, file, noted, out, python, start, start_file};
 use support::{Site, ran};
 
 #[test]
@@ -64,6 +67,15 @@ event_handler.post_job = job('post_job')
     let ran = start(&site, body, "--operation PUT_SYNC --log_level INFO").expect(0);
     let logged = "pre_data_obj_create:[/tempZone/home/rods/t/link]";
     assert!(ran.err.contains(logged), "{ran:?}");
+    let noted = noted(&site);
+    for (at, line) in noted.iter().enumerate() {
+        let pre = line.strip_prefix("post_").map(|what| format!("pre_{what}"));
+        assert!(
+            pre.is_none_or(|pre| noted[..at].contains(&pre)),
+            "{noted:?}"
+        );
+    }
+    assert_eq!((&*noted[0], &*noted[7]), ("pre_job j", "post_job j"));
     assert_eq!(
         out(&site),
         [
@@ -169,7 +181,11 @@ fn the_worst_that_hooks_do_fails_their_files_alone() {
     assert_eq!(status["totals"]["registered"], 4, "{status}");
     assert_eq!(status["totals"]["failed"], 3, "{status}");
     let ledger = site.run("failures j").expect(0).out;
-    for words in ["SystemExit: 3", "the Python process of the handler ended"] {
+    for words in [
+        "SystemExit: 3",
+        "the Python process of the handler ended",
+        "took more than 8 s",
+    ] {
         assert!(ledger.contains(words), "{ledger}");
     }
 }
@@ -181,50 +197,93 @@ fn a_session_is_connected_when_it_is_used() {
         return;
     }
     let site = Site::new();
-    site.files(2);
+    // A file for each operation, called like it.
+    let operations = [
+        "REGISTER_SYNC",
+        "REGISTER_AS_REPLICA_SYNC",
+        "PUT",
+        "PUT_SYNC",
+        "PUT_APPEND",
+    ];
+    for operation in operations {
+        site.file(&format!("d/{operation}"), b"first");
+    }
     let body = "
     @staticmethod
-    def post_data_obj_create(hdlr_mod, logger, session, meta, **options):
-        mode = os.stat(meta['path']).st_mode
-        session.data_objects.get(meta['target']).metadata.add('filesystem::mode', str(mode), '')
+    def operation(session, meta, **options):
+        return operation_of(meta)
 
     @staticmethod
-    def pre_coll_create(hdlr_mod, logger, session, meta, *args, **options):
-        parent = meta['target'].rsplit('/', 1)[0]
-        session.collections.get(parent).metadata.add('pre_coll_create', meta['target'], 'REGISTER_SYNC')
+    def to_resource(session, meta, **options):
+        return 'demoResc' if operation_of(meta) == Operation.REGISTER_AS_REPLICA_SYNC else None
 
-    @staticmethod
-    def post_coll_create(hdlr_mod, logger, session, meta, *args, **options):
-        parent = meta['target'].rsplit('/', 1)[0]
-        session.collections.get(parent).metadata.add('post_coll_create', meta['target'], 'REGISTER_SYNC')
+def operation_of(meta):
+    name = os.path.basename(meta['path'])
+    return getattr(Operation, name, Operation.REGISTER_SYNC)
+
+def hook(name):
+    def run(hdlr_mod, logger, session, meta, *args, **options):
+        target = meta['target']
+        if name == 'post_data_obj_create':
+            mode = os.stat(meta['path']).st_mode
+            session.data_objects.get(target).metadata.add('filesystem::mode', str(mode), '')
+        on = target if 'coll_modify' in name else target.rsplit('/', 1)[0]
+        session.collections.get(on).metadata.add(name, target, operation_of(meta).name)
+    return staticmethod(run)
+
+for event in ('data_obj_create', 'data_obj_modify', 'coll_create', 'coll_modify'):
+    for when in ('pre_', 'post_'):
+        setattr(event_handler, when + event, hook(when + event))
 ";
+    let home = "/tempZone/home/rods";
     let target = "/tempZone/home/rods/a`b";
-    let ran = support::ran(&mut command(&site, &file(body), target, "")).expect(0);
-    assert_eq!(ran.number("registered"), 2);
-
+    let below = format!("{target}/d");
+    let start = |more: &str| {
+        let ran = support::ran(&mut command(&site, &file(body), target, more));
+        let done = ran.expect(0);
+        ["registered", "uploaded", "updated", "appended"].map(|what| done.number(what))
+    };
     let mut expected = Vec::new();
-    for (collection, above) in [
-        (target, "/tempZone/home/rods"),
-        (&format!("{target}/d0"), target),
-    ] {
-        for hook in ["post_coll_create", "pre_coll_create"] {
-            expected.push(format!("{above}\t{hook}\t{collection}\tREGISTER_SYNC"));
-        }
-    }
-    for name in ["d0/f0", "d0/f1"] {
-        let stat = std::fs::metadata(site.path(&format!("src/{name}"))).unwrap();
+    let mut are_there = |lines: Vec<String>| {
+        expected.extend(lines);
+        expected.sort();
+        let _zone = site.zone();
+        let said = [home, target, &below].map(|top| site.python("avus.py", &[top]).unwrap().out);
+        let mut found: Vec<&str> = said.iter().flat_map(|said| said.lines()).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found, expected);
+    };
+    let called = |on: &str, event: &str, target: &str, operation: &str| {
+        ["pre", "post"].map(|when| format!("{on}\t{when}_{event}\t{target}\t{operation}"))
+    };
+
+    assert_eq!(start(""), [2, 3, 0, 0]);
+    let mut created = Vec::new();
+    created.extend(called(home, "coll_create", target, "REGISTER_SYNC"));
+    created.extend(called(target, "coll_create", &below, "REGISTER_SYNC"));
+    for operation in operations {
+        let object = format!("{below}/{operation}");
+        created.extend(called(&below, "data_obj_create", &object, operation));
+        let stat = std::fs::metadata(site.path(&format!("src/d/{operation}"))).unwrap();
         let mode = std::os::unix::fs::MetadataExt::mode(&stat);
-        expected.push(format!("{target}/{name}\tfilesystem::mode\t{mode}\t"));
+        created.push(format!("{object}\tfilesystem::mode\t{mode}\t"));
     }
-    expected.sort();
-    let _zone = site.zone();
-    let shown = site.python("avus.py", &["/tempZone/home/rods"]).unwrap();
-    let inner = site.python("avus.py", &[target]).unwrap();
-    let lines = shown.out.lines().chain(inner.out.lines());
-    let mut lines: Vec<&str> = lines.collect();
-    lines.sort_unstable();
-    lines.dedup();
-    assert_eq!(lines, expected);
+    are_there(created);
+
+    // The collections are there, and nothing is remembered of them.
+    for operation in operations {
+        site.file(&format!("d/{operation}"), b"first, and longer");
+    }
+    assert_eq!(start("--ignore_cache"), [0, 1, 2, 1]);
+    let mut modified = Vec::new();
+    modified.extend(called(target, "coll_modify", target, "REGISTER_SYNC"));
+    modified.extend(called(&below, "coll_modify", &below, "REGISTER_SYNC"));
+    for operation in operations.iter().filter(|name| **name != "PUT") {
+        let object = format!("{below}/{operation}");
+        modified.extend(called(&below, "data_obj_modify", &object, operation));
+    }
+    are_there(modified);
 }
 
 #[test]
@@ -662,6 +721,35 @@ fn names_are_mapped_below_the_target_and_deletions_know_it() {
         assert!(all.contains(name), "{name}: {all}");
     }
     assert_eq!(objects.len(), 5, "{all}");
+
+    let body = "
+    @staticmethod
+    def character_map():
+        import re
+        return {re.compile('[^a-zA-Z0-9]'): '_'}
+";
+    let registered = "/tempZone/home/rods/registered";
+    support::ran(&mut command(&site, &file(body), registered, "")).expect(0);
+    let catalog = site.catalog_of(registered);
+    let src = site.path("src").canonicalize().unwrap();
+    for (name, mapped) in [
+        ("a.txt", "a_txt_S4"),
+        ("plain", "plain"),
+        ("my dir/b.txt", "my_dir_M8/b_txt_S4"),
+        ("my dir/same", "my_dir_M8/same"),
+    ] {
+        let path = src.join(name).to_str().unwrap().to_owned();
+        assert_eq!(catalog[mapped][0].path, path);
+        let avu = Avu::new(
+            "irods::automated_ingest::character_map",
+            STANDARD.encode(path),
+            "python3.base64.b64encode(full_path_of_source_file)",
+        );
+        let expected: &[Avu] = if name == mapped { &[] } else { &[avu] };
+        for top in [registered, "/tempZone/home/rods/t"] {
+            assert_eq!(site.avus(&format!("{top}/{mapped}")), expected, "{name}");
+        }
+    }
 }
 
 #[test]

@@ -102,6 +102,16 @@ fn a_bucket_is_uploaded_and_followed() {
         "{found:?}"
     );
     verify(&site, &bucket, "PUT_SYNC");
+    // Its collections go with it.
+    bucket.delete(&["p/d/e/f"]);
+    let more = "--operation PUT_SYNC --delete_mode TRASH";
+    let fourth = site.start_bucket(bucket.port, more).expect(0);
+    assert_eq!((fourth.number("removed"), fourth.number("failed")), (2, 0));
+    let _zone = site.zone();
+    assert!(!site.catalog_of(TARGET).contains_key("d/e"));
+    let trash = site.objects("/tempZone/trash/home/rods/t");
+    let trash: Vec<String> = trash.into_keys().collect();
+    assert_eq!(trash, ["/tempZone/trash/home/rods/t/d/e/f"]);
 }
 
 #[test]
@@ -113,12 +123,19 @@ fn a_bucket_is_registered_in_place() {
     let done = site.start_bucket(bucket.port, "").expect(0);
     assert_eq!(done.number("registered"), count as u64);
     let zone = site.zone();
-    let catalog = site.catalog_of(TARGET);
-    for (key, replicas) in catalog.iter().filter(|(_, replicas)| !replicas.is_empty()) {
+    let mut catalog = site.catalog_of(TARGET);
+    catalog.retain(|_, replicas| !replicas.is_empty());
+    assert_eq!(catalog.len(), count);
+    for (key, replicas) in catalog {
         let [replica] = replicas.as_slice() else {
             panic!("{key} has {} replicas", replicas.len());
         };
         assert_eq!(replica.path, format!("/bucket/p/{key}").as_bytes());
+        let size = match key.as_str() {
+            "empty" => 0,
+            key => format!("content of {key}").len() as u64,
+        };
+        assert_eq!(replica.size, size, "{key}");
     }
     drop(zone);
     let again = site.start_bucket(bucket.port, "").expect(0);

@@ -3,7 +3,9 @@
 
 mod support;
 use std::process::Command;
+use std::time::SystemTime;
 
+use irods_client::collection::ReplicaStatus;
 use support::bucket::{Bucket, Streaming};
 use support::job_file::{BROKER, JobFile};
 use support::mirror::TARGET;
@@ -22,6 +24,12 @@ fn every_operation_ingests_all_and_then_what_is_new() {
         return;
     };
     let site = Site::new();
+    let _zone = site.zone();
+    let now = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap().as_secs().cast_signed()
+    };
+    let began = now();
     for (operation, done) in [
         ("PUT", "uploaded"),
         ("PUT_SYNC", "uploaded"),
@@ -33,8 +41,9 @@ fn every_operation_ingests_all_and_then_what_is_new() {
             bucket.put(&format!("{operation}/{key}"), "content");
         }
         let flags = site.s3_flags(bucket.port);
+        let target = format!("{TARGET}/{operation}/of/many/levels");
         let start = format!(
-            "start s3://bucket/{operation} {TARGET}/{operation}/of/many/levels --embedded_zone zone --synchronous --operation {operation} --files_per_task 1 {flags}"
+            "start s3://bucket/{operation} {target} --embedded_zone zone --synchronous --operation {operation} --files_per_task 1 {flags}"
         );
         let first = site.run(&start).expect(0);
         assert_eq!((first.number(done), first.number("failed")), (4, 0));
@@ -42,6 +51,28 @@ fn every_operation_ingests_all_and_then_what_is_new() {
         let second = site.run(&start).expect(0);
         let numbers = [done, "skipped", "failed"].map(|what| second.number(what));
         assert_eq!(numbers, [1, 4, 0], "{operation}: {second:?}");
+
+        let mut objects = site.catalog_of(&target);
+        objects.retain(|_, replicas| !replicas.is_empty());
+        let keys = ["also top", "d/deeper/in", "d/in", "d/more", "top"];
+        assert!(objects.keys().eq(keys.iter()), "{operation}: {objects:?}");
+        for (key, replicas) in objects {
+            let [replica] = replicas.as_slice() else {
+                panic!("{key} has {} replicas", replicas.len());
+            };
+            let content = if key == "d/more" { "more" } else { "content" };
+            let found = (replica.status, replica.size);
+            assert_eq!(found, (ReplicaStatus::Good, content.len() as u64));
+            if done == "uploaded" {
+                let place = std::str::from_utf8(&replica.path).unwrap();
+                let bytes = std::fs::read(place).unwrap();
+                assert_eq!(bytes, content.as_bytes(), "{operation}: {key}");
+            } else {
+                assert_eq!(replica.path, format!("/bucket/{operation}/{key}"));
+                // When it was put there.
+                assert!((began..=now()).contains(&replica.mtime), "{replica:?}");
+            }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use ingest::sync_task::job::{self, JobRequest, start_synchronization};
 use ingest::sync_task::{IrodsTask, JobOptions, LogTasks};
 use ingest::worker::{Worker, WorkerError, WorkerOptions};
 use irods_client::collection::Replica;
+use irods_client::metadata::{Avu, Entity};
 use irods_client::{ConnectOptions, Environment, Pool, PoolOptions, Pooled};
 use irods_zone::{Harsh, Zone, ZoneOptions};
 use tempfile::TempDir;
@@ -118,6 +119,20 @@ impl Site {
         let path = self.source().join(OsStr::from_bytes(name.as_ref()));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The same, modified so many seconds after 1970 began.
+    pub fn write_dated(
+        &self,
+        name: impl AsRef<[u8]>,
+        content: impl AsRef<[u8]>,
+        seconds: u64,
+    ) -> PathBuf {
+        let path = self.write(name, content);
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_modified(modified).unwrap();
         path
     }
 
@@ -342,6 +357,17 @@ impl Site {
             }
         }
         found
+    }
+
+    /// The AVUs of a data object.
+    pub async fn avus(&self, object: &str) -> Vec<Avu> {
+        let entity = Entity::DataObject(object);
+        self.ask(async |zone| zone.list_avus(entity).await).await
+    }
+
+    /// The directory that what is uploaded to [`TARGET`] lies in.
+    pub fn uploaded(&self) -> PathBuf {
+        self.dir.path().join("zone/Vault/home/rods/landing")
     }
 
     /// Makes a unixfilesystem resource.
