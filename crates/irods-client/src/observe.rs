@@ -65,6 +65,13 @@ impl<'a> Watched<'a> {
         }))
     }
 
+    /// What was before it counts no more.
+    pub(crate) fn begins_now(&mut self) {
+        if let Some(watch) = &mut self.0 {
+            watch.began = Instant::now();
+        }
+    }
+
     /// It has ended with an answer.
     pub(crate) fn answered(mut self, code: i32) {
         if let Some(watch) = &mut self.0 {

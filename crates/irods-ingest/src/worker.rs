@@ -223,6 +223,7 @@ impl Worker {
         let mut known = Known::default();
         let mut tasks: JoinSet<Left> = JoinSet::new();
         let mut backoff = Backoff::new();
+        let mut was_away = false;
         loop {
             while let Some(left) = tasks.try_join_next() {
                 self.settle(left, in_hand, &mut known).await?;
@@ -234,6 +235,10 @@ impl Worker {
             // While the zone is away, what is in hand waits for it, and nothing is added.
             let changed = self.shared.breaker.changed();
             let away = self.shared.breaker.away().is_some();
+            if away != was_away {
+                self.shared.width().was_idle(Instant::now());
+                was_away = away;
+            }
             let most = match away {
                 false => self.shared.width().now(),
                 true => 1,
@@ -252,7 +257,7 @@ impl Worker {
             if got == free && free > 0 {
                 continue;
             }
-            if got < free || away {
+            if got < free {
                 self.shared.width().was_idle(Instant::now());
             }
             if tasks.is_empty() {

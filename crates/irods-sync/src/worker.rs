@@ -18,12 +18,21 @@ use crate::{handler, presence, signals, ui};
 const MOST_FOUND: usize = 32;
 
 impl WorkerFlags {
-    /// Tasks at the same time: as given, else the number of cores. Of those that are searched for, the most.
+    /// Directories that are looked at, or tasks, at the same time: as given, else the number of cores.
     pub fn concurrency(&self) -> usize {
         match self.concurrency {
             Some(Concurrency::Given(given)) => given.into(),
+            None | Some(Concurrency::Auto) => {
+                std::thread::available_parallelism().map_or(1, usize::from)
+            }
+        }
+    }
+
+    /// Tasks of a worker at the same time, at most.
+    fn tasks(&self) -> usize {
+        match self.concurrency {
             Some(Concurrency::Auto) => MOST_FOUND,
-            None => std::thread::available_parallelism().map_or(1, usize::from),
+            _ => self.concurrency(),
         }
     }
 
@@ -31,12 +40,12 @@ impl WorkerFlags {
     /// several.
     pub fn connections(&self) -> usize {
         self.max_connections
-            .map_or_else(|| self.concurrency() + MAX_STREAMS - 1, usize::from)
+            .map_or_else(|| self.tasks() + MAX_STREAMS - 1, usize::from)
     }
 
     /// What a worker needs to know of them.
     pub fn options(&self, info: WorkerInfo) -> WorkerOptions {
-        let mut options = WorkerOptions::new(info, self.concurrency());
+        let mut options = WorkerOptions::new(info, self.tasks());
         options.adaptive = self.concurrency == Some(Concurrency::Auto);
         options.max_rate = self.max_rate;
         options.s3_max_requests = self.s3_max_requests;

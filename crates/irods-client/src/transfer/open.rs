@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use irods_protocol::message::{DataObjInp, FileLseekOut, IntPi, KeyValPair, OpenedDataObjInp};
+use irods_protocol::version::Version;
 use irods_protocol::{api, path};
 
 use crate::collection::bad_path;
@@ -60,8 +61,14 @@ pub struct OpenReplica<'c> {
     owed: VecDeque<(Owed, Option<usize>)>,
 }
 
-/// Writes that a server has been sent at most: while it works on one, the next is on its way.
-const WRITES_AHEAD: usize = 2;
+/// Writes that a server has been sent at most: while it works on one, the next is on its way. Of releases before 4.2.9 nobody has seen that
+/// they put up with it.
+fn writes_ahead(server: Version) -> usize {
+    match server.has_replica_tokens() {
+        true => 2,
+        false => 1,
+    }
+}
 
 impl Connection {
     /// Opens a data object. `target` is where a new one goes, or which replica of an existing one is meant.
@@ -195,7 +202,7 @@ impl<'c> OpenReplica<'c> {
     }
 
     /// Sends a write, from where one is or at an offset from the start, and leaves its reply for later: an error may be that of an
-    /// earlier one. After an error nothing is on its way any more; before anything but a write comes [`OpenReplica::settle`].
+    /// earlier one. After an error of the server nothing is on its way any more; before anything but a write comes [`OpenReplica::settle`].
     pub(super) async fn write_ahead(&mut self, offset: Option<u64>, bytes: &[u8]) -> Result<()> {
         if let Some(offset) = offset {
             let mut seek = self.input();
@@ -209,7 +216,8 @@ impl<'c> OpenReplica<'c> {
         let writing = Request::new(api::DATA_OBJ_WRITE, &self.path).bytes(bytes);
         let owed = self.connection.send_ahead(writing, &write).await?;
         self.owed.push_back((owed, Some(bytes.len())));
-        self.collect_until(WRITES_AHEAD - 1).await
+        let ahead = writes_ahead(self.connection.server_version());
+        self.collect_until(ahead - 1).await
     }
 
     /// Waits until all that was sent is written.
@@ -228,6 +236,9 @@ impl<'c> OpenReplica<'c> {
                 break;
             };
             let reply = self.connection.collect(owed, &self.path).await;
+            if let Some((next, _)) = self.owed.front_mut() {
+                next.is_next();
+            }
             let told = reply.and_then(|reply| match write {
                 Some(bytes) => self.written(&reply, bytes),
                 None => Ok(()),
@@ -298,6 +309,17 @@ impl<'c> OpenReplica<'c> {
             });
         }
         Ok(())
+    }
+}
+
+impl OpenReplica<'_> {
+    /// Closes what may have holes so that the server does not take it for complete: its size becomes another one than was
+    /// announced, for which closing makes it stale.
+    pub(super) async fn spoil(mut self, size: u64) {
+        if self.write_at(size, &[0]).await.is_ok() {
+            // Fails for the wrong size, as it should.
+            let _ = self.close().await;
+        }
     }
 }
 

@@ -222,8 +222,8 @@ impl Connection {
     }
 }
 
-/// Sends the blocks and closes. A failure of a new object ends with a close as well, so that it can be removed: its size is
-/// not the announced one, for which the server makes it stale. The failure of an overwrite ends with the connection.
+/// Sends the blocks and closes. A failure of a new object ends with a close as well, so that it can be removed. The failure of an
+/// overwrite ends with the connection.
 async fn stream(
     mut open: OpenReplica<'_>,
     object: &str,
@@ -255,8 +255,7 @@ async fn stream(
         Ok(summary) => open.close().await.map(|()| summary.checksum),
         Err(cause) => {
             if !how.overwrite && !cause.is_connection_loss() {
-                // Fails for the wrong size, as it should.
-                let _ = open.close().await;
+                open.spoil(size).await;
             }
             Err(cause)
         }

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bstr::BString;
-use nix::unistd::{Group, User};
 use serde::{Deserialize, Serialize};
 
 mod file_system;
 mod filter;
+mod owner;
 pub mod s3;
 
 /// What the engine asks of a source. Directories are given relative to its root, the empty path being the root.
@@ -131,6 +131,7 @@ pub struct Look {
 
 pub use file_system::{Directory, FileSystem, Links, Listing, OpenFile};
 pub use filter::{Filter, FilterError, Matching};
+pub use owner::Owner;
 
 /// What an entry is by itself: a symbolic link is a link, whatever it points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -245,35 +246,6 @@ pub struct Stat {
     pub version: u64,
     /// Whose it is, where the source has owners; a bucket has none.
     pub owner: Option<Owner>,
-}
-
-/// The numbers of the user and the group of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// As in `st_uid`.
-    pub uid: u32,
-    /// As in `st_gid`.
-    pub gid: u32,
-}
-
-impl Owner {
-    /// The user's name as this machine knows it, or the number of one that it does not know.
-    ///
-    /// # Errors
-    /// The accounts could not be looked up.
-    pub fn user(&self) -> std::io::Result<String> {
-        let user = User::from_uid(self.uid.into())?;
-        Ok(user.map_or_else(|| self.uid.to_string(), |user| user.name))
-    }
-
-    /// The same of the group.
-    ///
-    /// # Errors
-    /// The accounts could not be looked up.
-    pub fn group(&self) -> std::io::Result<String> {
-        let group = Group::from_gid(self.gid.into())?;
-        Ok(group.map_or_else(|| self.gid.to_string(), |group| group.name))
-    }
 }
 
 impl Stat {

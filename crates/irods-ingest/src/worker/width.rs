@@ -18,6 +18,8 @@ const GAIN: f64 = 1.05;
 /// Least time of a measurement, and least tasks in it for each at the same time, so that their ends do not decide it.
 const LEAST_TIME: Duration = Duration::from_secs(2);
 const LEAST_TASKS: usize = 3;
+/// Least that is done in a measurement by each: where it is less, the source is what takes the time.
+const LEAST_WORK: usize = 10;
 /// Measurements that a width is kept for once it is found.
 const REST: u32 = 15;
 
@@ -122,10 +124,10 @@ impl Width {
         if time < LEAST_TIME || measured.tasks < LEAST_TASKS * self.now {
             return;
         }
-        let rate = measured.work / time.as_secs_f64();
+        let (work, rate) = (measured.work, measured.work / time.as_secs_f64());
         *measured = Measured::begin(now);
-        // Where nothing is asked of the zone, nothing is learnt of it.
-        if rate > 0.0 {
+        // Where little is asked of the zone, nothing is learnt of it.
+        if work >= (LEAST_WORK * self.now) as f64 {
             (search.phase, self.now) = next(search.phase, self.now, self.most, rate);
         }
     }
@@ -134,13 +136,14 @@ impl Width {
 /// What comes after a measurement of `width`, and with which width.
 fn next(phase: Phase, width: usize, most: usize, rate: f64) -> (Phase, usize) {
     let rest = |width| (Phase::Rest { left: REST }, width);
-    let up = |rate| match (width + (width / 2).max(1)).min(most) {
-        wider if wider == width => rest(width),
-        wider => (Phase::Up { from: width, rate }, wider),
-    };
     let down = |rate| match width - (width / 4).max(1).min(width - 1) {
         narrower if narrower == width => rest(width),
         narrower => (Phase::Down { from: width, rate }, narrower),
+    };
+    let up = |rate| match (width + (width / 2).max(1)).min(most) {
+        // As many as there may be: perhaps fewer do as well.
+        wider if wider == width => down(rate),
+        wider => (Phase::Up { from: width, rate }, wider),
     };
     match phase {
         Phase::Begin { upwards: true } => up(rate),
@@ -238,12 +241,19 @@ mod tests {
         assert!(*few.last().unwrap_or(&0) <= 5, "{few:?}");
         let many = widths(&mut width, |w| 1000.0 * w.min(20) as f64, 60);
         assert!(*many.last().unwrap_or(&0) >= 15, "{many:?}");
+        let most = widths(&mut width, |w| 200.0 * w as f64, 60);
+        assert!(*most.last().unwrap_or(&0) >= 22, "{most:?}");
+        let alone = widths(&mut width, |w| 9000.0 / w as f64, 60);
+        assert!(*alone.last().unwrap_or(&9) <= 2, "{alone:?}");
     }
 
     #[tokio::test]
     async fn nothing_is_learnt_where_there_is_little_to_do_or_nothing_is_asked() {
         let mut width = Width::searched(32, Instant::now());
-        assert!(widths(&mut width, |_| 0.0, 50).iter().all(|w| *w == FIRST));
+        for little in [0.0, 4.0] {
+            let widths = widths(&mut width, |_| little, 50);
+            assert!(widths.iter().all(|w| *w == FIRST), "{widths:?}");
+        }
         let mut now = Instant::now();
         let counts = Counts {
             registered: 50,
