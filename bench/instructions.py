@@ -62,7 +62,7 @@ def count(program, work, files):
         counts = {}
         for name, (verb, *flags) in WORKS.items():
             out = work / "callgrind.out"
-            words = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", program, verb, source, "/tempZone/home/rods/t", *flags]
+            words = ["valgrind", "--tool=callgrind", "--fair-sched=yes", f"--callgrind-out-file={out}", program, verb, source, "/tempZone/home/rods/t", *flags]
             done = subprocess.run(words, env=environment, cwd=work, text=True, capture_output=True)
             if done.returncode:
                 sys.exit(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+from machine import peak_of
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -33,13 +35,6 @@ def make_tree(top, files):
         if number % 1000 == 0:
             os.makedirs(directory)
         open(f"{directory}/f{number}", "x").close()
-
-
-def peak_of(pid):
-    """The largest resident size that a living process had, in MiB."""
-    with open(f"/proc/{pid}/status") as status:
-        line = next(line for line in status if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
 
 
 def measure(args, files):

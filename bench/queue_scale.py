@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Feeds millions of files that do not exist through a broker with two workers, and says how fast and at what cost.
 
-Needs a release build of the example: cargo build --release -p irods-ingest --example queue_scale
+Needs a release build of the example: cargo build --release --workspace --example queue_scale
 
     bench/queue_scale.py sqlite|redis [--files 1000000] [--per-directory 50] [--workers 2] [--concurrency 4]
 
@@ -13,12 +13,12 @@ import argparse
 import json
 import os
 import resource
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from machine import Redis, peak_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -28,53 +28,16 @@ def program():
     return os.path.join(target, "release", "examples", "queue_scale")
 
 
-class Redis:
-    def __init__(self, folder):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        server = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
-        words = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", folder]
-        words += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"]
-        self.process = subprocess.Popen([server] + words, stdout=subprocess.DEVNULL)
-        while not self.is_there():
-            time.sleep(0.01)
-
-    def is_there(self):
-        try:
-            return b"PONG" in self.ask("PING")
-        except OSError:
-            return False
-
-    def ask(self, *words):
-        with socket.create_connection(("127.0.0.1", self.port)) as s:
-            s.sendall((" ".join(words) + "\r\nQUIT\r\n").encode())
-            answer = b""
-            while block := s.recv(65536):
-                answer += block
-            return answer
-
-    def memory(self):
-        lines = self.ask("INFO", "memory").decode().splitlines()
-        facts = dict(line.split(":", 1) for line in lines if ":" in line)
-        return {key: int(facts[key]) for key in ("used_memory", "used_memory_peak")}
-
-    def processor_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 def processor_seconds_of_ended_children():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def resident_peak(pid):
+    """Bytes; none of one that has ended."""
     try:
-        with open(f"/proc/{pid}/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
+        return round(peak_of(pid) * (1 << 20))
+    except OSError:
         return 0
 
 
@@ -131,8 +94,7 @@ def main():
             print(json.dumps(result))
         finally:
             if redis:
-                redis.process.terminate()
-                redis.process.wait()
+                redis.close()
 
 
 if __name__ == "__main__":

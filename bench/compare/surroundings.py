@@ -4,13 +4,13 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.append(str(ROOT / "bench"))
+
+from machine import Redis, peak_of  # noqa: E402
 
 
 class Site:
@@ -33,14 +33,7 @@ class Site:
                 sys.exit("the zone did not start")
         facts = json.loads(pathlib.Path(self.environment_file).read_text())
         self.home = f"/{facts['irods_zone_name']}/home/{facts['irods_user_name']}"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.redis_port = free.getsockname()[1]
-        server = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or sys.exit("there is no redis-server")
-        words = ["--bind", "127.0.0.1", "--port", str(self.redis_port), "--save", "", "--appendonly", "yes", "--dir", work]
-        self.redis = self.spawn([server, *words], stdout=subprocess.DEVNULL)
-        while not self.redis_is_there():
-            time.sleep(0.01)
+        self.redis = Redis(work)
 
     def environment(self, database: int):
         """Of a tool's processes; each tool has a database of Redis for itself."""
@@ -51,7 +44,7 @@ class Site:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUTF8": "1",
             "IRODS_ENVIRONMENT_FILE": self.environment_file,
-            "CELERY_BROKER_URL": f"redis://127.0.0.1:{self.redis_port}/{database}",
+            "CELERY_BROKER_URL": f"redis://127.0.0.1:{self.redis.port}/{database}",
         }
 
     def spawn(self, words, **options):
@@ -75,22 +68,11 @@ class Site:
 
     def peaks(self):
         """MiB that the zone, if it is an embedded one, and Redis had at most."""
-        return {"redis": peak_of([self.redis.pid])} | ({"zone": peak_of([self.zone.pid])} if self.zone else {})
+        return {"redis": peak_of(self.redis.process.pid)} | ({"zone": peak_of(self.zone.pid)} if self.zone else {})
 
-    def ask_redis(self, database: int, *words: str) -> str:
+    def ask_redis(self, database: int, command: str) -> str:
         """The first line of the answer."""
-        with socket.create_connection(("127.0.0.1", self.redis_port)) as stream:
-            stream.sendall(f"SELECT {database}\r\n{' '.join(words)}\r\nQUIT\r\n".encode())
-            answer = b""
-            while block := stream.recv(65536):
-                answer += block
-        return answer.decode(errors="replace").splitlines()[1]
-
-    def redis_is_there(self) -> bool:
-        try:
-            return self.ask_redis(0, "PING") == "+PONG"
-        except (OSError, IndexError):
-            return False
+        return self.redis.ask(f"SELECT {database}", command).splitlines()[1]
 
     def level(self):
         """Makes all that is timed begin alike: nothing waits to be written, and the memory that held what was written is free.
@@ -111,6 +93,7 @@ class Site:
             if child.poll() is None:
                 child.terminate()
                 child.wait()
+        self.redis.close()
 
 
 def reference() -> pathlib.Path:
@@ -124,12 +107,3 @@ def reference() -> pathlib.Path:
         subprocess.run([there / "bin/pip", "install", "--quiet", "-r", wanted], check=True)
         shutil.copy(wanted, there / "requirements.txt")
     return there / "bin/python"
-
-
-def peak_of(pids) -> float:
-    """The largest resident sizes that living processes had, summed, in MiB."""
-    total = 0
-    for pid in pids:
-        with open(f"/proc/{pid}/status") as status:
-            total += next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-    return total / 1024

@@ -75,7 +75,7 @@ class Ours(Tool):
         self.run([self.site.program, "watch", name])
 
     def peak(self):
-        return peak_of([self.worker.pid])
+        return peak_of(self.worker.pid)
 
 
 class Reference(Tool):
@@ -102,4 +102,4 @@ class Reference(Tool):
 
     def peak(self):
         children = pathlib.Path(f"/proc/{self.worker.pid}/task/{self.worker.pid}/children").read_text().split()
-        return peak_of([self.worker.pid, *children])
+        return peak_of(self.worker.pid, *children)

@@ -1,4 +1,4 @@
-//! One connection to a server: a request, then its reply; where that is worth it, further requests before it ([`owed`]).
+//! One connection to a server: a request, then its reply; where that is worth it, further requests before it (`owed.rs`).
 //!
 //! A request whose future is dropped before its reply was read leaves bytes on the wire that belong to nobody; such a
 //! connection answers every later call with [`LossCause::Abandoned`] and the pool drops it. A call that the server's release
