@@ -1,6 +1,7 @@
 //! What commands about jobs have in common: finding one by name, its exit code, following it to its end.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use ingest::broker::{
@@ -13,8 +14,8 @@ use crate::ui::json::{self, StatusJson};
 use crate::ui::progress::Progress;
 use crate::workers;
 
-/// How often a job is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a job is not looked at: at first hardly, since it may be a short one, then a twentieth of the time that it is followed.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(250);
 /// How often its workers are looked at.
 const WORKERS_EVERY: Duration = Duration::from_secs(2);
 
@@ -59,6 +60,7 @@ pub async fn follow(
     id: JobId,
     progress: &mut Progress,
 ) -> Result<Option<Job>> {
+    let began = Instant::now();
     let mut last: Option<JobEvent> = None;
     let mut outages = Outages::default();
     loop {
@@ -75,7 +77,8 @@ pub async fn follow(
             }
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        let pause = began.elapsed() / 20;
+        tokio::time::sleep(pause.clamp(*PAUSE.start(), *PAUSE.end())).await;
     }
 }
 
