@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-WIDTHS = ["1", "4", "16", "32", "auto"]
+WIDTHS = ["4", "16", "32", "auto"]
 STREAMS = ["1", "4"]
 
 

@@ -140,7 +140,7 @@ fn next(phase: Phase, width: usize, most: usize, rate: f64) -> (Phase, usize) {
         narrower if narrower == width => rest(width),
         narrower => (Phase::Down { from: width, rate }, narrower),
     };
-    let up = |rate| match (width + (width / 2).max(1)).min(most) {
+    let up = |rate| match (2 * width).min(most) {
         // As many as there may be: perhaps fewer do as well.
         wider if wider == width => down(rate),
         wider => (Phase::Up { from: width, rate }, wider),
