@@ -121,10 +121,12 @@ def plot(found):
         parts.append(f'<text x="{x:.0f}" y="{42 + high * len(bars)}" text-anchor="middle" fill="#666">{10**decade:,}</text>')
     for number, (label, times) in enumerate(bars):
         y = 28 + number * high
+        # Where the other tool is faster the bar is a line.
         length = max(log10(times) * scale, 1)
+        told = f"{times:,.0f}" if times >= 10 else f"{times:.1f}"
         parts.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{label}</text>')
         parts.append(f'<rect x="{left}" y="{y + 3}" width="{length:.0f}" height="{high - 8}" fill="#3b6ea5"/>')
-        parts.append(f'<text x="{left + length + 5:.0f}" y="{y + 14}">{times:,.0f}</text>')
+        parts.append(f'<text x="{left + length + 5:.0f}" y="{y + 14}">{told}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
