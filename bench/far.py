@@ -10,15 +10,15 @@ last. The zone and the delaying proxy are processes of their own. Prints tables 
 
 import argparse
 import asyncio
-import datetime
 import json
 import multiprocessing
 import os
 import pathlib
 import statistics
 import subprocess
-import sys
 import tempfile
+
+from machine import seconds_of, start_zone
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WIDTHS = ["4", "16", "32", "auto"]
@@ -78,9 +78,7 @@ class Site:
     def __init__(self, work: pathlib.Path, program):
         self.work, self.jobs = work, 0
         self.file = work / "zone/irods_environment.json"
-        self.zone = subprocess.Popen([program, "zone", work / "zone"], env=self.environment(), text=True, stdout=subprocess.PIPE)
-        if not any("is open at" in line for line in self.zone.stdout):
-            sys.exit("the zone did not start")
+        self.zone = start_zone(program, work / "zone", env=self.environment())
         self.port = json.loads(self.file.read_text())["irods_port"]
 
     def environment(self, port=None):
@@ -95,8 +93,7 @@ class Site:
         words = [program, "start", source, f"/tempZone/home/rods/t{self.jobs}", "--synchronous", "--job_name", "j", *flags]
         subprocess.run(words, env=environment, check=True, capture_output=True)
         told = subprocess.run([program, "status", "j", "--json"], env=environment, check=True, capture_output=True, text=True).stdout
-        began, ended = (datetime.datetime.fromisoformat(json.loads(told)[when]) for when in ("started", "ended"))
-        return (ended - began).total_seconds()
+        return seconds_of(json.loads(told))
 
 
 def shown(amount, seconds):

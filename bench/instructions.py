@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 
+from machine import save_on_page, start_zone
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGE, KEPT = ROOT / "docs/performance.md", ROOT / "docs/instructions.json"
-BEGIN, END = "<!-- bench/instructions.py: begin -->\n", "<!-- bench/instructions.py: end -->\n"
+KEPT = ROOT / "docs/instructions.json"
 # What is counted, in the order in which it is done: names and words. What was ingested is planned and scanned again.
 START = ["start", "--synchronous", "--concurrency", "1", "--job_name", "j"]
 WORKS = {
@@ -55,10 +56,8 @@ def count(program, work, files):
         os.utime(path, (1e9, 1e9))
     environment = {"PATH": os.environ["PATH"], "HOME": str(work), "XDG_STATE_HOME": str(work)}
     environment["IRODS_ENVIRONMENT_FILE"] = str(work / "zone/irods_environment.json")
-    zone = subprocess.Popen([program, "zone", work / "zone"], env=environment, text=True, stdout=subprocess.PIPE)
+    zone = start_zone(program, work / "zone", env=environment)
     try:
-        if not any("is open at" in line for line in zone.stdout):
-            sys.exit("the zone did not start")
         counts = {}
         for name, (verb, *flags) in WORKS.items():
             out = work / "callgrind.out"
@@ -91,9 +90,7 @@ def main():
     if args.save:
         KEPT.write_text(json.dumps(each, indent=1) + "\n")
         table = ["| work | instructions a file |", "|---|---|", *(f"| {name} | {counted:,} |" for name, counted in each.items()), ""]
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(before + BEGIN + "\n".join(table) + END + after)
+        save_on_page("bench/instructions.py", "\n".join(table))
     if args.check and any(counted > 1.1 * kept.get(name, counted) for name, counted in each.items()):
         sys.exit("what is kept is exceeded by more than a tenth")
 

@@ -1,11 +1,16 @@
-"""What the benches ask of the machine: ports, memory, a Redis of their own."""
+"""What the benches ask of the machine: ports, memory, a Redis and a zone of their own; and how they keep what they found."""
 
+import datetime
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
 import sys
 import time
+
+
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs/performance.md"
 
 
 def free_port() -> int:
@@ -22,6 +27,28 @@ def peak_of(*pids: int) -> float:
         with open(f"/proc/{pid}/status") as status:
             total += next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
     return total / 1024
+
+
+def start_zone(program, directory, **options) -> subprocess.Popen:
+    """An embedded zone that can be used, in a process of its own."""
+    zone = subprocess.Popen([program, "zone", directory], stdout=subprocess.PIPE, text=True, **options)
+    if not any("is open at" in line for line in zone.stdout):
+        sys.exit("the zone did not start")
+    return zone
+
+
+def seconds_of(job: dict) -> float:
+    """From its first task to its last, of a job as `status --json` tells it."""
+    began, ended = (datetime.datetime.fromisoformat(job[when]) for when in ("started", "ended"))
+    return (ended - began).total_seconds()
+
+
+def save_on_page(bench: str, text: str):
+    """Puts the text in the place that is this bench's in docs/performance.md."""
+    begin, end = (f"<!-- {bench}: {mark} -->\n" for mark in ("begin", "end"))
+    before, _, rest = PAGE.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(before + begin + text + end + after)
 
 
 class Redis:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from machine import peak_of
+from machine import peak_of, start_zone
 
 
 def arguments():
@@ -53,9 +53,7 @@ def measure(args, files):
 
     try:
         make_tree(f"{work}/tree", files)
-        zone = spawn("zone", f"{work}/zone", stdout=subprocess.PIPE)
-        if not any("is open at" in line for line in zone.stdout):
-            sys.exit("the zone did not start")
+        children.append(start_zone(program, f"{work}/zone", env=env))
         run("start", f"{work}/tree", "/tempZone/home/rods/memory", "--job_name", "memory", "--operation", args.operation)
         began = time.monotonic()
         worker = spawn("worker", "--concurrency", str(args.concurrency), stderr=subprocess.DEVNULL)

@@ -11,7 +11,6 @@ server and worker are processes of their own, so that the worker alone is measur
 """
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -23,6 +22,7 @@ import sys
 import tempfile
 import time
 
+from machine import seconds_of, start_zone
 from seaweed import Server
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -58,9 +58,7 @@ class Site:
         self.program, self.listing = programs()
         self.server, self.concurrency = server, args.concurrency
         self.env = dict(os.environ, XDG_STATE_HOME=work, IRODS_ENVIRONMENT_FILE=f"{work}/zone/irods_environment.json")
-        self.zone = subprocess.Popen([self.program, "zone", f"{work}/zone"], env=self.env, text=True, stdout=subprocess.PIPE)
-        if not any("is open at" in line for line in self.zone.stdout):
-            sys.exit("the zone did not start")
+        self.zone = start_zone(self.program, f"{work}/zone", env=self.env)
 
     def run(self, *words):
         return subprocess.run(words, env=self.env, check=True, capture_output=True, text=True).stdout
@@ -75,8 +73,7 @@ class Site:
             sys.exit(f"the job failed: {said}{worker.stderr}")
         calls = int(re.search(r"([\d,]+) iRODS calls", said)[1].replace(",", ""))
         job = json.loads(self.run(self.program, "status", "j", "--json"))
-        began, ended = (datetime.datetime.fromisoformat(job[when]) for when in ("started", "ended"))
-        return job["totals"], (ended - began).total_seconds(), calls, int(peak[0]) / 1024
+        return job["totals"], seconds_of(job), calls, int(peak[0]) / 1024
 
     def listed(self, prefix, requests):
         """Objects and seconds of a plain listing."""

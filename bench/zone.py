@@ -20,9 +20,9 @@ import sys
 import tempfile
 import time
 
+from machine import save_on_page
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/performance.md"
-BEGIN, END = "<!-- bench/zone.py: begin -->\n", "<!-- bench/zone.py: end -->\n"
 CONNECTIONS = [1, 4, 16]
 # Calls of one measurement, about half a second's worth.
 CALLS = {"stat": 5000, "register": 2500, "put": 2000}
@@ -171,10 +171,7 @@ def main():
     print(text)
     if args.print:
         return
-    page = PAGE.read_text()
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(before + BEGIN + text + END + after)
+    save_on_page("bench/zone.py", text)
 
 
 if __name__ == "__main__":

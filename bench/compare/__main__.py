@@ -21,6 +21,9 @@ import shutil
 import sys
 import tempfile
 
+# What all benches share is beside this directory.
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+
 import report
 import rows
 import trees

@@ -11,10 +11,10 @@ import platform
 import statistics
 from math import log10
 
+from machine import save_on_page
 from surroundings import ROOT
 
-PAGE, DATA, PLOT = (ROOT / "docs" / name for name in ("performance.md", "compare.json", "compare.svg"))
-BEGIN, END = "<!-- bench/compare: begin -->\n", "<!-- bench/compare: end -->\n"
+DATA, PLOT = (ROOT / "docs" / name for name in ("compare.json", "compare.svg"))
 
 
 @dataclasses.dataclass
@@ -137,7 +137,4 @@ def save(found, order):
     there = {name: there[name] for name in order if name in there}
     DATA.write_text(json.dumps(there, indent=1) + "\n")
     PLOT.write_text(plot(there.values()))
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + markdown(there.values()) + END + after)
+    save_on_page("bench/compare", markdown(there.values()))

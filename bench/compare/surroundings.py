@@ -7,10 +7,9 @@ import shutil
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.append(str(ROOT / "bench"))
+from machine import Redis, peak_of, start_zone
 
-from machine import Redis, peak_of  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 class Site:
@@ -28,9 +27,8 @@ class Site:
         self.bucket = None
         self.zone = None
         if not self.foreign:
-            self.zone = self.spawn([program, "zone", work / "zone"], stdout=subprocess.PIPE, text=True)
-            if not any("is open at" in line for line in self.zone.stdout):
-                sys.exit("the zone did not start")
+            self.zone = start_zone(program, work / "zone")
+            self.children.append(self.zone)
         facts = json.loads(pathlib.Path(self.environment_file).read_text())
         self.home = f"/{facts['irods_zone_name']}/home/{facts['irods_user_name']}"
         self.redis = Redis(work)

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 
-from surroundings import Site, peak_of
+from machine import peak_of
+from surroundings import Site
 
 HANDLER = """from irods_capability_automated_ingest.core import Core
 from irods_capability_automated_ingest.utils import Operation

@@ -17,42 +17,9 @@ use irods_client::transfer::Put;
 use irods_client::{
     ConnectOptions, Connection, Environment, Error, Pool, PoolOptions, Scope, Timeouts,
 };
-use support::{Peer, let_in};
+use support::{Peer, after_login, server};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-
-/// Serves each connection by `serve`; the environment that leads there.
-async fn server<F, S>(serve: S) -> Environment
-where
-    S: Fn(TcpStream) -> F + Send + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream));
-        }
-    });
-    Environment::new("127.0.0.1", port, "u", "z", "s3cret")
-}
-
-/// A server that lets everybody in and goes on by `serve`.
-async fn after_login<F, S>(serve: S) -> Environment
-where
-    S: Fn(Peer) -> F + Send + Clone + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
-    server(move |stream| {
-        let serve = serve.clone();
-        async move {
-            if let Some(peer) = let_in(stream).await {
-                serve(peer).await;
-            }
-        }
-    })
-    .await
-}
+use tokio::net::TcpListener;
 
 fn hasty() -> ConnectOptions {
     let wait = Duration::from_millis(300);

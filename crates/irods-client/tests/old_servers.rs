@@ -12,52 +12,44 @@ use irods_client::protocol::message::{BytesBuf, IntPi, PortalOprOut};
 use irods_client::protocol::{Packing, Pi, api};
 use irods_client::replica::ReplicaRef;
 use irods_client::transfer::{OpenHow, PARALLEL_FROM, Put};
-use irods_client::{Environment, Error, Pool, PoolOptions};
-use support::{let_in_to, quick};
-use tokio::net::TcpListener;
+use irods_client::{Error, Pool, PoolOptions};
+use support::{Peer, after_login_to, quick};
 
 /// API number and message of each request.
 type Seen = Arc<Mutex<Vec<(i32, Vec<u8>)>>>;
 
 /// A server of 4.2.8 that says yes to everything.
 async fn server() -> (Pool, Seen) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
     let seen = Seen::default();
     let log = seen.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let log = log.clone();
-            tokio::spawn(async move {
-                let mut peer = let_in_to(stream, "rods4.2.8").await?;
-                loop {
-                    let frame = peer.frame().await?;
-                    let (code, answer) = match frame.int_info {
-                        api::ATOMIC_APPLY_METADATA_OPERATIONS => {
-                            (0, BytesBuf(b"{}\0".to_vec()).to_bytes(OLD).unwrap())
-                        }
-                        api::DATA_OBJ_PUT => {
-                            let out = PortalOprOut {
-                                l1desc_inx: 3,
-                                ..PortalOprOut::default()
-                            };
-                            (0, out.to_bytes(OLD).unwrap())
-                        }
-                        api::DATA_OBJ_WRITE => {
-                            (i32::try_from(frame.bytes.len()).unwrap(), Vec::new())
-                        }
-                        _ => (0, Vec::new()),
-                    };
-                    let seen = (frame.int_info, frame.message.to_vec());
-                    log.lock().unwrap().push(seen);
-                    peer.reply_as(kind::API_REPLY, code, &answer).await?;
-                }
-                #[allow(unreachable_code)]
-                Some(())
-            });
+    let serve = move |mut peer: Peer| {
+        let log = log.clone();
+        async move {
+            loop {
+                let frame = peer.frame().await?;
+                let (code, answer) = match frame.int_info {
+                    api::ATOMIC_APPLY_METADATA_OPERATIONS => {
+                        (0, BytesBuf(b"{}\0".to_vec()).to_bytes(OLD).unwrap())
+                    }
+                    api::DATA_OBJ_PUT => {
+                        let out = PortalOprOut {
+                            l1desc_inx: 3,
+                            ..PortalOprOut::default()
+                        };
+                        (0, out.to_bytes(OLD).unwrap())
+                    }
+                    api::DATA_OBJ_WRITE => (i32::try_from(frame.bytes.len()).unwrap(), Vec::new()),
+                    _ => (0, Vec::new()),
+                };
+                let seen = (frame.int_info, frame.message.to_vec());
+                log.lock().unwrap().push(seen);
+                peer.reply_as(kind::API_REPLY, code, &answer).await?;
+            }
+            #[allow(unreachable_code)]
+            Some(())
         }
-    });
-    let environment = Environment::new("127.0.0.1", port, "u", "z", "p");
+    };
+    let environment = after_login_to("rods4.2.8", serve).await;
     (
         Pool::new(environment, quick(), PoolOptions::default()),
         seen,

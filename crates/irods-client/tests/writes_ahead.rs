@@ -11,9 +11,8 @@ use irods_client::protocol::header::kind;
 use irods_client::protocol::message::{FileLseekOut, PortalOprOut};
 use irods_client::protocol::{Packing, Pi, api, codes};
 use irods_client::transfer::Put;
-use irods_client::{Environment, Error, Pool, PoolOptions};
-use support::{let_in_to, quick, until};
-use tokio::net::TcpListener;
+use irods_client::{Error, Pool, PoolOptions};
+use support::{Peer, after_login, quick, until};
 
 /// What the client writes at once.
 const BLOCK: u64 = 4 << 20;
@@ -24,58 +23,53 @@ type Seen = Arc<Mutex<Vec<(i32, usize)>>>;
 /// A server that answers the first write when the second has come, which would be never if the client waited: with `first`, and if there
 /// is no `second` the second not at all. To all else it says yes.
 async fn server(first: i32, second: Option<i32>) -> (Pool, Seen) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
     let seen = Seen::default();
     let log = seen.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let log = log.clone();
-            tokio::spawn(async move {
-                let mut peer = let_in_to(stream, "rods5.0.2").await?;
-                let mut writes = 0;
-                loop {
-                    let frame = peer.frame().await?;
-                    log.lock()
-                        .unwrap()
-                        .push((frame.int_info, frame.bytes.len()));
-                    let written = i32::try_from(frame.bytes.len()).unwrap();
-                    let packing = Packing::STARTUP;
-                    let (code, answer) = match frame.int_info {
-                        api::DATA_OBJ_PUT => {
-                            let out = PortalOprOut {
-                                l1desc_inx: 3,
-                                ..PortalOprOut::default()
-                            };
-                            (0, out.to_bytes(packing).unwrap())
-                        }
-                        api::DATA_OBJ_LSEEK => {
-                            (0, FileLseekOut { offset: 0 }.to_bytes(packing).unwrap())
-                        }
-                        api::DATA_OBJ_WRITE => {
-                            writes += 1;
-                            match writes {
-                                1 => continue,
-                                2 => {
-                                    peer.reply_as(kind::API_REPLY, first, &[]).await?;
-                                    let Some(second) = second else {
-                                        return std::future::pending().await;
-                                    };
-                                    (second, Vec::new())
-                                }
-                                _ => (written, Vec::new()),
+    let serve = move |mut peer: Peer| {
+        let log = log.clone();
+        async move {
+            let mut writes = 0;
+            loop {
+                let frame = peer.frame().await?;
+                log.lock()
+                    .unwrap()
+                    .push((frame.int_info, frame.bytes.len()));
+                let written = i32::try_from(frame.bytes.len()).unwrap();
+                let packing = Packing::STARTUP;
+                let (code, answer) = match frame.int_info {
+                    api::DATA_OBJ_PUT => {
+                        let out = PortalOprOut {
+                            l1desc_inx: 3,
+                            ..PortalOprOut::default()
+                        };
+                        (0, out.to_bytes(packing).unwrap())
+                    }
+                    api::DATA_OBJ_LSEEK => {
+                        (0, FileLseekOut { offset: 0 }.to_bytes(packing).unwrap())
+                    }
+                    api::DATA_OBJ_WRITE => {
+                        writes += 1;
+                        match writes {
+                            1 => continue,
+                            2 => {
+                                peer.reply_as(kind::API_REPLY, first, &[]).await?;
+                                let Some(second) = second else {
+                                    return std::future::pending().await;
+                                };
+                                (second, Vec::new())
                             }
+                            _ => (written, Vec::new()),
                         }
-                        _ => (0, Vec::new()),
-                    };
-                    peer.reply_as(kind::API_REPLY, code, &answer).await?;
-                }
-                #[allow(unreachable_code)]
-                Some(())
-            });
+                    }
+                    _ => (0, Vec::new()),
+                };
+                peer.reply_as(kind::API_REPLY, code, &answer).await?;
+            }
+            #[allow(unreachable_code)]
+            Some(())
         }
-    });
-    let environment = Environment::new("127.0.0.1", port, "u", "z", "p");
+    };
+    let environment = after_login(serve).await;
     let pool = Pool::new(environment, quick(), PoolOptions::default());
     (pool, seen)
 }

@@ -18,21 +18,16 @@ use irods_client::protocol::header::{Header, kind};
 use irods_client::protocol::limits::Limits;
 use irods_client::protocol::message::*;
 use irods_client::protocol::{Packing, Pi, api};
-use irods_client::{ConnectOptions, Timeouts};
+use irods_client::{ConnectOptions, Environment, Timeouts};
 use normal::unpack;
 use scenario::Message;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// A connection on which the client has logged in with whatever it said.
-pub async fn let_in(stream: TcpStream) -> Option<Peer> {
-    let_in_to(stream, "rods5.0.2").await
-}
-
-/// The same, of a server that announces a release.
-pub async fn let_in_to(stream: TcpStream, release: &str) -> Option<Peer> {
+/// A connection on which the client has logged in with whatever it said, to a server that announces a release.
+async fn let_in_to(stream: TcpStream, release: &str) -> Option<Peer> {
     let mut peer = Peer::new(stream);
     assert_eq!(peer.frame().await?.kind, kind::CONNECT);
     let version = Version {
@@ -62,6 +57,48 @@ pub async fn let_in_to(stream: TcpStream, release: &str) -> Option<Peer> {
         peer.reply_as(kind::API_REPLY, 0, &body).await?;
     }
     Some(peer)
+}
+
+/// Serves each connection by `serve`; the environment that leads there.
+pub async fn server<F, S>(serve: S) -> Environment
+where
+    S: Fn(TcpStream) -> F + Send + 'static,
+    F: Future<Output: Send> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    Environment::new("127.0.0.1", port, "u", "z", "s3cret")
+}
+
+/// A server that lets everybody in and goes on by `serve`.
+pub async fn after_login<F, S>(serve: S) -> Environment
+where
+    S: Fn(Peer) -> F + Send + Clone + 'static,
+    F: Future<Output: Send> + Send + 'static,
+{
+    after_login_to("rods5.0.2", serve).await
+}
+
+/// The same, of a server that announces a release.
+pub async fn after_login_to<F, S>(release: &'static str, serve: S) -> Environment
+where
+    S: Fn(Peer) -> F + Send + Clone + 'static,
+    F: Future<Output: Send> + Send + 'static,
+{
+    server(move |stream| {
+        let serve = serve.clone();
+        async move {
+            if let Some(peer) = let_in_to(stream, release).await {
+                serve(peer).await;
+            }
+        }
+    })
+    .await
 }
 
 /// Waits for a condition, as long as a test may.
