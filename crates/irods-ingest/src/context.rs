@@ -1,12 +1,13 @@
 //! What everything that is done for a job has in common.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::breaker::Breaker;
-use crate::broker::{Broker, JobId};
+use crate::broker::{Broker, Counts, JobId};
 use crate::core::choice::{Candidate, EntryOptions, Targets, choose, choose_directory};
 use crate::core::{Event, EventHandler};
 use crate::error::SyncError;
@@ -51,6 +52,26 @@ pub struct JobContext {
     pub(crate) stages: Stages,
     /// The lease of the task that this is for.
     pub hold: Hold,
+    /// Collections that the task has made on the way to something else.
+    pub(crate) made_above: MadeAbove,
+}
+
+/// How many collections a task has made because something was to be in them: they are there, and count, whatever became of that.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MadeAbove(Arc<AtomicU64>);
+
+impl MadeAbove {
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Those that nobody has counted yet.
+    pub(crate) fn take(&self) -> Counts {
+        Counts {
+            collections_created: self.0.swap(0, Ordering::Relaxed),
+            ..Counts::default()
+        }
+    }
 }
 
 /// Until when a lease surely is held, by this process's clock: counted from before it was asked for.

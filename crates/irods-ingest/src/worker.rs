@@ -18,7 +18,7 @@ use crate::broker::{
     Broker, BrokerError, Completion, Departure, Fatal, JobFilter, JobId, Lease, LeaseRequest,
     Leased, TaskClass, WorkerId, WorkerInfo,
 };
-use crate::context::{Hold, JobContext};
+use crate::context::{Hold, JobContext, MadeAbove};
 use crate::core::EventHandler;
 use crate::core::python::{Allowed, Python};
 use crate::error::SyncError;
@@ -332,6 +332,7 @@ impl Worker {
         let hold = Hold::new(until);
         let context = JobContext {
             hold: hold.clone(),
+            made_above: MadeAbove::default(),
             ..context.clone()
         };
         let (worker, lease) = (self.clone(), leased.lease);

@@ -1,4 +1,5 @@
-//! Two jobs of sources of their own want one object at the same time: one of their files gets it, whole, and the other one is told.
+//! Two jobs of sources of their own want one object at the same time: one of their files gets it, whole, and the other one is told. What
+//! the other one made on the way counts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -7,14 +8,17 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use ingest::broker::Job;
-use ingest::core::NoHandler;
 use ingest::core::rules::{JobFile, Rules};
+use ingest::core::{Event, EventHandler, HookError, NoHandler, Subject};
 use ingest::plan::Operation;
 use ingest::sync_task::JobOptions;
+use irods_client::Pooled;
 use irods_client::collection::ReplicaStatus;
 use irods_client::metadata::Entity;
 use support::{Site, TARGET, let_times_settle};
+use tokio::sync::Mutex;
 
 /// Objects that both want, in each round.
 const OBJECTS: usize = 12;
@@ -140,5 +144,46 @@ async fn of_two_files_that_belong_to_one_object_one_gets_it() {
         );
         let ran = [("a", a.as_path(), &of_a), ("b", b.as_path(), &of_b)];
         check(&site, round, TARGET, ran).await;
+    }
+}
+
+/// Puts an object into each new collection, under the name that the file has for which it was made.
+#[derive(Debug)]
+struct Overtakes(Mutex<Pooled>);
+
+#[async_trait]
+impl EventHandler for Overtakes {
+    fn has_hooks(&self, event: Event) -> bool {
+        event == Event::CollCreate
+    }
+
+    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
+
+    async fn post(&self, _: Event, subject: Subject<'_>) -> Result<(), HookError> {
+        let object = format!("{}/f", subject.target);
+        let mut zone = self.0.lock().await;
+        zone.put_bytes(&object, b"first", &Default::default())
+            .await
+            .unwrap();
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collections_that_were_made_for_a_file_count_where_it_then_fails() {
+    for operation in [Operation::RegisterSync, Operation::PutSync] {
+        let site = Site::new().await;
+        let_times_settle(&site.write("f", "f")).await;
+        let options = JobOptions {
+            operation,
+            rules: Rules::with_flags(None, Some("a/b/c/{name}".into()), None),
+            ..JobOptions::default()
+        };
+        let handler = Overtakes(Mutex::new(site.connection().await));
+        let job = site.run_with(options, Arc::new(handler)).await;
+        let did = job.totals;
+        assert_eq!((did.failed, did.collections_created), (1, 4), "{did:?}");
     }
 }

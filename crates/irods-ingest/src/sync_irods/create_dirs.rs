@@ -4,7 +4,6 @@
 use irods_client::connection::Identity;
 use irods_client::protocol::path;
 
-use crate::broker::Counts;
 use crate::context::JobContext;
 use crate::core::{Event, Subject, on_coll_create};
 use crate::error::{EntryError, SyncError};
@@ -22,7 +21,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Makes a collection, and whatever is missing above it, one by one from the top, each with its
-/// hooks.
+/// hooks. Those above count by themselves ([`JobContext::made_above`]).
 ///
 /// # Errors
 /// [`EntryError::is_name_taken`] if the collection itself is there already, or a data object in its place.
@@ -30,7 +29,7 @@ pub(crate) async fn create_dirs(
     context: &JobContext,
     zone: &mut dyn Session,
     of: Wanted<'_>,
-) -> Result<Counts, SyncError> {
+) -> Result<(), SyncError> {
     let wanted = of.collection;
     // Names still to be made, the innermost first.
     let mut missing = vec![(wanted.to_owned(), of.source.to_vec())];
@@ -43,7 +42,6 @@ pub(crate) async fn create_dirs(
             missing.push((parent.to_owned(), source_parent(source_path)));
         }
     }
-    let mut counts = Counts::default();
     // What was found where a missing collection's parent should be.
     let mut found = None;
     while let Some((collection, source_path)) = missing.last() {
@@ -54,8 +52,10 @@ pub(crate) async fn create_dirs(
         };
         match create_dir(context, zone, next).await {
             Ok(()) => {
-                counts.collections_created += 1;
                 missing.pop();
+                if !missing.is_empty() {
+                    context.made_above.add_one();
+                }
             }
             Err(SyncError::Entry(error)) if error.is_name_taken() && *collection != wanted => {
                 found = missing.pop().map(|(collection, _)| collection);
@@ -84,7 +84,7 @@ pub(crate) async fn create_dirs(
             Err(error) => return Err(error),
         }
     }
-    Ok(counts)
+    Ok(())
 }
 
 /// A logical path has at most 1023 bytes, so at most half as many elements; more steps mean that somebody removes what we

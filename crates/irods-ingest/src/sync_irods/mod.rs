@@ -86,9 +86,8 @@ pub(crate) async fn perform(
     };
     let counts = match once(zone, action, effect).await {
         Err(SyncError::Entry(error)) if error.is_collection_missing() => {
-            let mut counts = Box::pin(make_parents(zone, action)).await?;
-            counts += once(zone, action, effect).await?;
-            counts
+            Box::pin(make_parents(zone, action)).await?;
+            once(zone, action, effect).await?
         }
         done => done?,
     };
@@ -141,7 +140,10 @@ async fn once(
             metadata_only: 1,
             ..Counts::default()
         }),
-        Effect::CreateCollection => Box::pin(make_parents(zone, action)).await,
+        Effect::CreateCollection => {
+            Box::pin(make_parents(zone, action)).await?;
+            Ok(Counts::default())
+        }
         Effect::Register if action.direct => direct::register(zone, action).await,
         Effect::Register => register_file::register_file(zone, action, false).await,
         Effect::RegisterReplica => register_file::register_file(zone, action, true).await,
@@ -155,17 +157,16 @@ async fn once(
 }
 
 /// The collection that the file's object is in.
-async fn make_parents(
-    zone: &mut dyn Session,
-    action: &FileAction<'_>,
-) -> Result<Counts, SyncError> {
+async fn make_parents(zone: &mut dyn Session, action: &FileAction<'_>) -> Result<(), SyncError> {
     let wanted = Wanted {
         collection: path::parent(action.subject.target).unwrap_or("/"),
         source: &create_dirs::source_parent(action.subject.path),
         operation: action.subject.operation,
         user: action.options.user.as_ref(),
     };
-    create_dirs(action.context, zone, wanted).await
+    create_dirs(action.context, zone, wanted).await?;
+    action.context.made_above.add_one();
+    Ok(())
 }
 
 /// What the catalog holds under a logical path.

@@ -82,6 +82,10 @@ pub(super) async fn sync_dir(
                 stat: None,
                 user: here.user.as_ref(),
             };
+            let made = Counts {
+                collections_created: u64::from(here.operation != Operation::NoOp),
+                ..Counts::default()
+            };
             let done = match (event, effect) {
                 (plan::Event::Modify, _) => {
                     core::on_coll_modify(handler, subject, async { Ok(Counts::default()) }).await
@@ -93,14 +97,11 @@ pub(super) async fn sync_dir(
                         operation: here.operation,
                         user: here.user.as_ref(),
                     };
-                    sync_irods::create_dirs(context, zone, wanted).await
+                    let done = sync_irods::create_dirs(context, zone, wanted).await;
+                    done.map(|()| made)
                 }
                 (plan::Event::Create, _) => {
                     // Found there: an earlier attempt, whose end nobody saw, made it.
-                    let made = Counts {
-                        collections_created: u64::from(subject.operation != Operation::NoOp),
-                        ..Counts::default()
-                    };
                     core::on_coll_create(handler, subject, async { Ok(made) }).await
                 }
             };

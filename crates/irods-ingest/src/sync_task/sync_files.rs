@@ -44,6 +44,7 @@ pub(super) async fn sync_files(
             }
             false => Err(SyncError::Drained),
         };
+        completion.counts += context.made_above.take();
         match done {
             Ok(FileDone {
                 changed: Some(stat),

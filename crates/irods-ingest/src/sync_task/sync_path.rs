@@ -176,7 +176,9 @@ async fn walk(
             let known = remembered.of_directory(context, task, listing);
             let redelivered = children.leased.expiries > 0 || task.redelivered;
             let directory = (task.directory.as_slice(), here);
-            let counts = match sync_dir(context, directory, known, redelivered).await {
+            let done = sync_dir(context, directory, known, redelivered).await;
+            completion.counts += context.made_above.take();
+            let counts = match done {
                 Err(SyncError::LeftOut(_)) => {
                     completion.counts += sync_entry::left_out();
                     return Ok(Flow::GoOn);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Worker;
 use crate::broker::{JobId, Leased};
-use crate::context::{Hold, JobContext};
+use crate::context::{Hold, JobContext, MadeAbove};
 use crate::core::EventHandler;
 use crate::core::python::PythonHandler;
 use crate::core::rules::RuleHandler;
@@ -57,6 +57,7 @@ impl Worker {
             name: Arc::default(),
             stages,
             hold: Hold::new(Instant::now()),
+            made_above: MadeAbove::default(),
         })
     }
 
