@@ -221,6 +221,9 @@ async fn converse(
                 None => continue,
             },
             Some(fortune) if !fortune.has(number) => Reply::code(codes::SYS_UNMATCHED_API_NUM),
+            _ if number == number::DATA_OBJ_WRITE => {
+                answer_while_reading(connection, session, frame).await
+            }
             _ => answer(session, frame).await,
         };
         let done = reply.int_info >= 0;
@@ -301,6 +304,20 @@ async fn answer(session: &mut Session, frame: Frame) -> Reply {
             tracing::debug!(api = frame.int_info, code = failure.code, message = %failure.message, "refused");
             failure.into_reply()
         }
+    }
+}
+
+/// The same, while the next message comes: of a large file that is the next block.
+async fn answer_while_reading(
+    connection: &mut Connection,
+    session: &mut Session,
+    frame: Frame,
+) -> Reply {
+    let mut answering = std::pin::pin!(answer(session, frame));
+    tokio::select! {
+        biased;
+        reply = &mut answering => reply,
+        () = connection.read_ahead() => answering.await,
     }
 }
 

@@ -59,7 +59,12 @@ pub(crate) struct Connection {
     stall: Duration,
     /// Part of the next message is here.
     begun: bool,
+    /// What [`Connection::read_ahead`] came to.
+    ahead: Option<Result<Option<Frame>, ConnectionError>>,
 }
+
+/// How long a peer may take that is not waited for.
+const NO_HURRY: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Connection {
     /// Starts with the limits of login.
@@ -69,6 +74,7 @@ impl Connection {
             decoder: FrameDecoder::new(Limits::LOGIN),
             stall,
             begun: false,
+            ahead: None,
         }
     }
 
@@ -79,7 +85,17 @@ impl Connection {
 
     /// The next message; none if the peer has closed. `idle` is how long its first byte may take.
     pub async fn receive(&mut self, idle: Duration) -> Result<Option<Frame>, ConnectionError> {
-        self.take(idle, FrameDecoder::next_frame).await
+        match self.ahead.take() {
+            Some(received) => received,
+            None => self.take(idle, FrameDecoder::next_frame).await,
+        }
+    }
+
+    /// Reads what [`Connection::receive`] will give next, as far as it comes; nothing is lost if this is dropped.
+    pub async fn read_ahead(&mut self) {
+        if self.ahead.is_none() {
+            self.ahead = Some(self.take(NO_HURRY, FrameDecoder::next_frame).await);
+        }
     }
 
     async fn take<T>(
