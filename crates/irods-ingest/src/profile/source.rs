@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{About, Stage, Stages};
 use crate::source::{
-    Entry, Links, Listing, Look, MountFacts, Source, SourceError, Stat, Timestamp, s3,
+    Entry, Links, Listing, Look, Looker, MountFacts, Source, SourceError, Stat, Timestamp, s3,
 };
 
 #[derive(Debug)]
@@ -83,6 +83,11 @@ impl Source for Timed {
         self.call("look", (directory, name), |source| {
             source.look(directory, name, links)
         })
+    }
+
+    fn looker<'a>(&'a self, directory: &'a Path) -> Looker<'a> {
+        let look = self.source.looker(directory);
+        Box::new(move |name, links| self.call("look", (directory, name), |_| look(name, links)))
     }
 
     fn open(

@@ -22,7 +22,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Entry, EntryKind, Look, MountFacts, Owner, Source, SourceError, Stat, Timestamp};
+use super::{
+    Entry, EntryKind, Look, Looker, MountFacts, Owner, Source, SourceError, Stat, Timestamp,
+};
 
 /// Whose size and times count where the entry is a symbolic link. Its kind is [`EntryKind::Symlink`] in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,16 +213,15 @@ impl Source for FileSystem {
     }
 
     fn look(&self, directory: &Path, name: &[u8], links: Links) -> Result<Look, SourceError> {
-        let open = self.directory(directory)?;
-        let stat = open.stat(name, links)?;
-        Ok(Look {
-            stat,
-            link: match stat.kind {
-                EntryKind::Symlink => Some(open.read_link(name)?),
-                _ => None,
-            },
-            readable: open.is_readable(name, stat.kind)?,
-        })
+        self.directory(directory)?.look(name, links)
+    }
+
+    /// Opens the directory once.
+    fn looker<'a>(&'a self, directory: &'a Path) -> Looker<'a> {
+        match self.directory(directory) {
+            Ok(open) => Box::new(move |name, links| open.look(name, links)),
+            Err(_) => Box::new(move |name, links| self.look(directory, name, links)),
+        }
     }
 
     fn is_same_file(&self, directory: &Path, name: &[u8], path: &Path) -> bool {
@@ -323,6 +324,19 @@ impl Directory {
             }),
             _ => Ok(stat),
         }
+    }
+
+    /// All that must be known of the entry of that name before it is worked on.
+    pub fn look(&self, name: &[u8], links: Links) -> Result<Look, SourceError> {
+        let stat = self.stat(name, links)?;
+        Ok(Look {
+            stat,
+            link: match stat.kind {
+                EntryKind::Symlink => Some(self.read_link(name)?),
+                _ => None,
+            },
+            readable: self.is_readable(name, stat.kind)?,
+        })
     }
 
     /// What a link leads to, anywhere.

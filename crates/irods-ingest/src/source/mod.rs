@@ -57,6 +57,11 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// All that must be known of an entry before it is worked on.
     fn look(&self, directory: &Path, name: &[u8], links: Links) -> Result<Look, SourceError>;
 
+    /// Looks at several entries of a directory, each as [`Source::look`] does.
+    fn looker<'a>(&'a self, directory: &'a Path) -> Looker<'a> {
+        Box::new(move |name, links| self.look(directory, name, links))
+    }
+
     /// The content of a regular file from an offset on, and its facts when it was opened.
     fn open(
         &self,
@@ -90,6 +95,9 @@ pub trait Source: fmt::Debug + Send + Sync {
         true
     }
 }
+
+/// Looks at an entry of one directory by its name.
+pub type Looker<'a> = Box<dyn Fn(&[u8], Links) -> Result<Look, SourceError> + 'a>;
 
 /// The absolute path of a source that was given by `path`, once it was seen to be there: of a directory without links, of a bucket
 /// `/BUCKET/PREFIX`. Waits for the file system or the server.

@@ -133,11 +133,12 @@ async fn look(
     let directory = relative_path(directory);
     context
         .at_source(move |source| {
+            let look = source.looker(&directory);
             let one = |(index, name, operation): (usize, Vec<u8>, Operation)| Ahead {
                 index,
                 taken: Instant::now(),
                 seen_at: source.now(),
-                look: source.look(&directory, &name, operation.links()),
+                look: look(&name, operation.links()),
             };
             Ok::<_, SourceError>(wanted.into_iter().map(one).collect())
         })
