@@ -1,9 +1,9 @@
 //! What everything that is done for a job has in common.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 
 use crate::breaker::Breaker;
@@ -54,6 +54,61 @@ pub struct JobContext {
     pub hold: Hold,
     /// Collections that the task has made on the way to something else.
     pub(crate) made_above: MadeAbove,
+    /// The task's place in the worker.
+    pub(crate) place: Place,
+}
+
+/// The place of a task among those that a worker does at the same time, which it may leave to the next one before it is done.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    stay: Arc<AtomicU8>,
+    changed: Arc<Notify>,
+}
+
+/// How long a task needs its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stay {
+    /// Nobody knows.
+    Open,
+    /// For some milliseconds.
+    Ending,
+    /// No more.
+    Over,
+}
+
+impl Place {
+    /// Whenever it changes, that is told.
+    pub(crate) fn new(changed: Arc<Notify>) -> Self {
+        Place {
+            stay: Arc::default(),
+            changed,
+        }
+    }
+
+    pub(crate) fn stay(&self) -> Stay {
+        match self.stay.load(Ordering::SeqCst) {
+            0 => Stay::Open,
+            1 => Stay::Ending,
+            _ => Stay::Over,
+        }
+    }
+
+    /// It will be free soon.
+    pub(crate) fn will_leave(&self) {
+        self.turn(Stay::Ending);
+    }
+
+    /// It is free: nothing is asked of the zone any more.
+    pub(crate) fn leave(&self) {
+        self.turn(Stay::Over);
+    }
+
+    fn turn(&self, to: Stay) {
+        if self.stay.fetch_max(to as u8, Ordering::SeqCst) < to as u8 {
+            self.changed.notify_one();
+        }
+    }
 }
 
 /// How many collections a task has made because something was to be in them: they are there, and count, whatever became of that.

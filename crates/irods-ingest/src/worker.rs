@@ -4,7 +4,7 @@
 //! hands the task to somebody else. What a job needs is set up once per job. A job that this worker cannot do is noted in the
 //! job's log, and taken again when that may have changed (`refusals`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,7 +36,7 @@ mod setup;
 pub mod status;
 mod width;
 
-use in_hand::{Held, InHand};
+use in_hand::InHand;
 use keeper::{Shared, keep_alive};
 use refusals::{Hope, Refusals};
 use width::Width;
@@ -208,7 +208,7 @@ impl Worker {
         }
         // Whatever is still in hand is given back at once rather than when its lease runs out. Whoever takes it next must know
         // that some of it may be done.
-        let in_order = in_hand.lock().is_empty() && !in_hand.abandoned.load(Ordering::SeqCst);
+        let in_order = in_hand.is_empty() && !in_hand.abandoned.load(Ordering::SeqCst);
         let how = match in_order {
             true => Departure::Left,
             false => Departure::Interrupted,
@@ -222,6 +222,8 @@ impl Worker {
     async fn work(&self, in_hand: &Arc<InHand>) -> Result<(), WorkerError> {
         let mut known = Known::default();
         let mut tasks: JoinSet<Left> = JoinSet::new();
+        // In hand, and without a place.
+        let mut waiting: VecDeque<Leased> = VecDeque::new();
         let mut backoff = Backoff::new();
         let mut was_away = false;
         loop {
@@ -229,6 +231,13 @@ impl Worker {
                 self.settle(left, in_hand, &mut known).await?;
             }
             if self.shutdown.requested() {
+                for leased in waiting {
+                    tokio::select! {
+                        biased;
+                        () = self.give_back(leased.lease) => in_hand.done(leased.lease),
+                        () = self.shutdown.wait_for(Urgency::Now) => break,
+                    }
+                }
                 return self.drain(tasks, in_hand, &mut known).await;
             }
             let filter = known.refusals.narrow(&self.options.filter, Instant::now());
@@ -243,21 +252,27 @@ impl Worker {
                 false => self.shared.width().now(),
                 true => 1,
             };
+            while in_hand.places().taken < most
+                && let Some(leased) = waiting.pop_front()
+            {
+                self.begin(leased, &mut known, in_hand, &mut tasks).await?;
+            }
+            let places = in_hand.places();
+            let free = (most + places.soon_free).saturating_sub(places.taken + places.wanted);
             let until = Instant::now() + self.options.lease_for;
-            let free = most.saturating_sub(tasks.len());
             let leased = match free {
                 0 => Vec::new(),
                 free => self.lease(free, &filter, &mut backoff).await?,
             };
             let got = leased.len();
             for leased in leased {
-                self.begin(leased, until, &mut known, in_hand, &mut tasks)
-                    .await?;
+                in_hand.take(&leased, Hold::new(until));
+                waiting.push_back(leased);
             }
-            if got == free && free > 0 {
+            if got > 0 {
                 continue;
             }
-            if got < free {
+            if free > 0 {
                 self.shared.width().was_idle(Instant::now());
             }
             if tasks.is_empty() {
@@ -272,7 +287,8 @@ impl Worker {
                 Some(left) = tasks.join_next(), if !tasks.is_empty() => {
                     self.settle(left, in_hand, &mut known).await?;
                 }
-                _ = self.broker.wait_for_work(&filter, IDLE), if got < free => {}
+                () = in_hand.changed() => {}
+                _ = self.broker.wait_for_work(&filter, IDLE), if free > 0 => {}
                 () = changed, if away => {}
                 () = self.shutdown.wait_for(Urgency::Drain) => {}
             }
@@ -310,11 +326,10 @@ impl Worker {
         }
     }
 
-    /// Starts a task, or gives it back where its job cannot be done here.
+    /// Begins a task in hand, or gives it back where its job cannot be done here.
     async fn begin(
         &self,
         leased: Leased,
-        until: Instant,
         known: &mut Known,
         in_hand: &Arc<InHand>,
         tasks: &mut JoinSet<Left>,
@@ -324,35 +339,29 @@ impl Worker {
             None => match self.context(&leased) {
                 Ok(context) => known.contexts.entry(leased.job).or_insert(context),
                 Err(why) => {
+                    in_hand.done(leased.lease);
                     self.give_back(leased.lease).await;
                     return self.refuse(leased.job, &why, Hope::None, known).await;
                 }
             },
         };
-        let hold = Hold::new(until);
-        let context = JobContext {
-            hold: hold.clone(),
-            made_above: MadeAbove::default(),
-            ..context.clone()
-        };
-        let (worker, lease) = (self.clone(), leased.lease);
-        // The lock is held until the handle is in, so that a task that ends at once finds itself there.
-        let mut held = in_hand.lock();
-        let done = in_hand.clone();
-        let task = tasks.spawn(async move {
-            let left = worker.perform(&context, &leased, &done).await;
-            if matches!(left, Left::Abandoned) {
-                done.abandoned.store(true, Ordering::SeqCst);
-            }
-            done.lock().remove(&lease);
-            left
+        let (worker, lease, done) = (self.clone(), leased.lease, in_hand.clone());
+        in_hand.begin(lease, |hold, place| {
+            let context = JobContext {
+                hold,
+                place,
+                made_above: MadeAbove::default(),
+                ..context.clone()
+            };
+            tasks.spawn(async move {
+                let left = worker.perform(&context, &leased, &done).await;
+                if matches!(left, Left::Abandoned) {
+                    done.abandoned.store(true, Ordering::SeqCst);
+                }
+                done.done(lease);
+                left
+            })
         });
-        let held_task = Held {
-            task,
-            completing: false,
-            hold,
-        };
-        held.insert(lease, held_task);
         Ok(())
     }
 
@@ -486,9 +495,7 @@ impl Worker {
             Ok(Left::GivenUp | Left::Abandoned) => Ok(()),
             // It panicked. Its lease is extended no more, so it runs out, is counted, and somebody takes the task.
             Err(error) => {
-                in_hand
-                    .lock()
-                    .retain(|_, held| held.task.id() != error.id());
+                in_hand.panicked(error.id());
                 Ok(())
             }
         }

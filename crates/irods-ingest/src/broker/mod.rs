@@ -179,3 +179,9 @@ pub trait Broker: Debug + Send + Sync {
     /// Ends a worker before its heartbeat runs out. Its leases return at once.
     async fn worker_gone(&self, worker: &WorkerId, how: Departure) -> Result<()>;
 }
+
+/// How long who has waited so long for work does not look whether another process has queued some: at first hardly, since it may just be on
+/// its way.
+fn until_next_look(waited: Duration) -> Duration {
+    (waited / 4).clamp(Duration::from_millis(5), Duration::from_millis(50))
+}

@@ -23,17 +23,20 @@ pub(super) async fn sync_files(
     redelivered: bool,
 ) -> Result<TaskEnd, SyncError> {
     let mut completion = Completion::default();
-    let options = choose(context, &task).await;
+    let chosen = choose(context, &task).await;
     let mut applied = Segment::new();
-    let mut looks = Looks::new(context, &task, &options);
+    let mut looks = Looks::new(context, &task, &chosen);
     let mut worked = Vec::new();
     let mut again = Vec::new();
     let mut changed = Vec::new();
     let mut refused = None;
     let mut direct = Direct::default();
-    let mut left = task.files.iter().zip(&options).enumerate();
+    let mut left = task.files.iter().zip(&chosen).enumerate();
     while let Some((index, (item, options))) = left.next() {
         looks.turn_to(index);
+        if is_little(task.files.iter().zip(&chosen).skip(index)) {
+            context.place.will_leave();
+        }
         let mut item = item.clone();
         item.redelivered |= redelivered;
         let begun = !context.shutdown.requested();
@@ -103,6 +106,7 @@ pub(super) async fn sync_files(
             }
         }
     }
+    context.place.leave();
     remember(context, &task, worked, &mut applied).await;
     if !applied.is_empty() && !context.spec.options.compare_catalog {
         completion.signatures.push(Append {
@@ -119,6 +123,16 @@ pub(super) async fn sync_files(
         None => Ok(TaskEnd::complete(completion)),
         Some(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
     }
+}
+
+/// Whether that is done in about the time that it takes to be given another task.
+fn is_little<'a>(left: impl ExactSizeIterator<Item = (&'a FileItem, &'a EntryOptions)>) -> bool {
+    const FILES: usize = 4;
+    const BYTES: u64 = 1 << 20;
+    left.len() <= FILES
+        && left
+            .filter(|(_, options)| options.operation.uploads())
+            .all(|(item, _)| item.stat.size <= BYTES / FILES as u64)
 }
 
 /// Takes up into `applied` what has not changed since.

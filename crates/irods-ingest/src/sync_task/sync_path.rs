@@ -170,6 +170,9 @@ async fn walk(
     let mut made = false;
     while let Some(page) = pages.next().await? {
         let listing = &page.listing;
+        if page.end.is_none() {
+            context.place.will_leave();
+        }
         let placing = placing(context, (task, here), record, catalog, listing).await;
         // A cursor says that the collection was there before anything below it was queued.
         if first && facts.is_none() {

@@ -208,7 +208,7 @@ pub(super) async fn keep_alive(worker: Worker, in_hand: Arc<InHand>) {
 
 /// Whether the broker answered.
 async fn extend(worker: &Worker, in_hand: &InHand) -> bool {
-    let mut leases: Vec<Lease> = in_hand.lock().keys().copied().collect();
+    let mut leases = in_hand.leases();
     leases.sort_unstable_by_key(|lease| lease.task);
     if leases.is_empty() {
         return true;
@@ -224,9 +224,8 @@ async fn extend(worker: &Worker, in_hand: &InHand) -> bool {
             for lost in extended.lost {
                 in_hand.lose(lost);
             }
-            let held = in_hand.lock();
-            for held in leases.iter().filter_map(|lease| held.get(lease)) {
-                held.hold.extend(until);
+            for lease in leases {
+                in_hand.extended(lease, until);
             }
             true
         }

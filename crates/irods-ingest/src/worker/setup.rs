@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Worker;
 use crate::broker::{JobId, Leased};
-use crate::context::{Hold, JobContext, MadeAbove};
+use crate::context::{Hold, JobContext, MadeAbove, Place};
 use crate::core::EventHandler;
 use crate::core::python::PythonHandler;
 use crate::core::rules::RuleHandler;
@@ -58,6 +58,7 @@ impl Worker {
             stages,
             hold: Hold::new(Instant::now()),
             made_above: MadeAbove::default(),
+            place: Place::default(),
         })
     }
 

@@ -11,13 +11,14 @@ use super::codec::lease_bytes;
 use super::fault::Tried;
 use super::link::Request;
 use super::reply::Fields;
-use super::{LOOK, LostLeases, RedisBroker};
+use super::{LostLeases, RedisBroker};
 use crate::broker::check::{self, clip, millis};
 use crate::broker::limits::{MAX_LEASE, MAX_PROFILE, MAX_TEXT};
 use crate::broker::{
     Append, Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
     FailurePage, Fatal, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased,
     NewJob, NewTask, Result, Retried, Segment, Spawned, Token, Worker, WorkerId, WorkerInfo,
+    until_next_look,
 };
 
 /// Tokens that are on their way. Unless there is an answer, they are lost.
@@ -294,11 +295,12 @@ impl Broker for RedisBroker {
             if self.told(fields.uint())? == 1 {
                 return Ok(true);
             }
-            let left = timeout.saturating_sub(start.elapsed());
+            let waited = start.elapsed();
+            let left = timeout.saturating_sub(waited);
             if left.is_zero() {
                 return Ok(false);
             }
-            tokio::time::sleep(left.min(LOOK)).await;
+            tokio::time::sleep(left.min(until_next_look(waited))).await;
         }
     }
 

@@ -16,7 +16,6 @@
 //! program made it.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use super::{BrokerError, Result, WorkerId};
 
@@ -44,8 +43,6 @@ use reply::Fields;
 
 /// The format of what is stored.
 const FORMAT: i64 = 4;
-/// How often a waiter looks whether something has been queued.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// A broker in Redis.
 pub struct RedisBroker {

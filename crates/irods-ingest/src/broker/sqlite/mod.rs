@@ -19,6 +19,7 @@ use super::{
     Append, Begun, Broker, BrokerError, Completion, Created, Departure, Extended, FailureFilter,
     FailurePage, Job, JobEvent, JobFilter, JobId, JobState, Lease, LeaseRequest, Leased, NewJob,
     NewTask, Result, Retried, Segment, Spawned, Timestamp, Worker, WorkerId, WorkerInfo, check,
+    until_next_look,
 };
 
 mod clock;
@@ -39,8 +40,6 @@ pub(crate) use clock::Clock;
 use fault::Tried;
 use writer::Writer;
 
-/// How often a waiter looks whether another process has queued something.
-const LOOK: Duration = Duration::from_millis(100);
 /// Reading connections that are kept open.
 const READERS: usize = 4;
 
@@ -238,13 +237,14 @@ impl Broker for SqliteBroker {
             {
                 return Ok(true);
             }
-            let left = timeout.saturating_sub(start.elapsed());
+            let waited = start.elapsed();
+            let left = timeout.saturating_sub(waited);
             if left.is_zero() {
                 return Ok(false);
             }
             tokio::select! {
                 () = queued => {}
-                () = tokio::time::sleep(left.min(LOOK)) => {}
+                () = tokio::time::sleep(left.min(until_next_look(waited))) => {}
             }
         }
     }
