@@ -5,7 +5,7 @@
 //! promise stands there.
 
 use std::fmt::Debug;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -101,6 +101,12 @@ pub trait Session: Debug + Send {
         _streams: usize,
     ) -> Result<()> {
         self.put(object, source, size, how).await
+    }
+
+    /// Uploads what is in memory.
+    async fn put_bytes(&mut self, object: &str, bytes: &[u8], how: &Put) -> Result<()> {
+        let source = Box::new(Cursor::new(bytes.to_vec()));
+        self.put(object, source, bytes.len() as u64, how).await
     }
 
     /// Writes `size` bytes to the end of an object that has `expected` so far.
@@ -232,6 +238,10 @@ impl Session for Pooled {
         how: &Put,
     ) -> Result<()> {
         (**self).put(object, source, size, how).await.map(drop)
+    }
+
+    async fn put_bytes(&mut self, object: &str, bytes: &[u8], how: &Put) -> Result<()> {
+        (**self).put_bytes(object, bytes, how).await.map(drop)
     }
 
     async fn put_in_streams(

@@ -58,6 +58,8 @@ pub(crate) struct FileAction<'a> {
     pub(crate) options: &'a EntryOptions,
     /// Of what is registered, or of what an upload reads.
     pub(crate) stat: &'a Stat,
+    /// What the file holds, if it was read already.
+    pub(crate) content: Option<&'a [u8]>,
     /// The text of a link.
     pub(crate) link: Option<&'a [u8]>,
     /// Its row may be written as it is: its name is free, and the zone has checked another one of its directory.
@@ -163,10 +165,9 @@ async fn make_parents(zone: &mut dyn Session, action: &FileAction<'_>) -> Result
         source: &create_dirs::source_parent(action.subject.path),
         operation: action.subject.operation,
         user: action.options.user.as_ref(),
+        counted: false,
     };
-    create_dirs(action.context, zone, wanted).await?;
-    action.context.made_above.add_one();
-    Ok(())
+    create_dirs(action.context, zone, wanted).await
 }
 
 /// What the catalog holds under a logical path.

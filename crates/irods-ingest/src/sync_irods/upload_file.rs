@@ -31,7 +31,6 @@ pub(super) async fn upload_file(
     over: bool,
 ) -> Result<Counts, SyncError> {
     let options = &action.context.spec.options;
-    let file = open(action, 0).await?;
     let how = Put {
         target: action.options.resource.clone().map(Target::Resource),
         overwrite: over,
@@ -48,7 +47,14 @@ pub(super) async fn upload_file(
         single_message_max: SINGLE_MESSAGE_MAX,
         ..Put::default()
     };
+    if let Some(content) = action.content {
+        let measured = transfer(action, "put");
+        let sent = zone.put_bytes(action.subject.target, content, &how);
+        measured.end(sent.await)?;
+        return Ok(made(action));
+    }
     let (size, streams) = (action.stat.size, options.transfer_streams);
+    let file = open(action, 0).await?;
     let (file, _wanted) = throttled(action.context, file);
     let measured = transfer(action, "put");
     let sent = zone.put_in_streams(action.subject.target, file, size, &how, streams);

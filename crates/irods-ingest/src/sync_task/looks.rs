@@ -1,24 +1,31 @@
 //! Looks at the files of a chunk, before they are worked on and after, several in one go: handing a look to a thread that may block
 //! costs more than the look itself.
 //!
-//! A look before is never older than [`FRESH`] when work begins with it. The look after decides whether the file may be remembered;
-//! taking it later only means that more changes are noticed.
+//! A look before is never older than [`FRESH`] when work begins with it, and neither is what a small file held that is to be uploaded. The
+//! look after decides whether the file may be remembered; taking it later only means that more changes are noticed.
 
 use std::collections::VecDeque;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::FilesTask;
 use super::task::relative_path;
+use super::{FileItem, FilesTask};
 use crate::context::JobContext;
 use crate::core::choice::EntryOptions;
 use crate::error::SyncError;
 use crate::plan::Operation;
-use crate::source::{Look, SourceError, Stat, Timestamp};
+use crate::plan::compare::Presence;
+use crate::signature::Verdict;
+use crate::source::{EntryKind, Look, Source, SourceError, Stat, Timestamp};
 
 /// So many files are looked at in one go.
-pub(super) const TOGETHER: usize = 16;
+const TOGETHER: usize = 16;
+
+/// A file of up to so many bytes is read with the look.
+const SMALL: u64 = 64 << 10;
 
 /// A look that is older is taken again.
 const FRESH: Duration = Duration::from_millis(50);
@@ -37,6 +44,24 @@ struct Ahead {
     taken: Instant,
     seen_at: Timestamp,
     look: Result<Look, SourceError>,
+    content: Option<Vec<u8>>,
+}
+
+/// A file at the moment when work on it begins.
+pub(super) struct Seen {
+    pub(super) look: Look,
+    /// When that was, by the source's clock.
+    pub(super) at: Timestamp,
+    /// What it holds, if that was worth reading.
+    pub(super) content: Option<Vec<u8>>,
+}
+
+struct Wanted {
+    index: usize,
+    name: Vec<u8>,
+    operation: Operation,
+    /// Its content as well.
+    read: bool,
 }
 
 impl<'a> Looks<'a> {
@@ -61,11 +86,11 @@ impl<'a> Looks<'a> {
         self.at = index;
     }
 
-    /// A look at the file, and when that was by the source's clock.
+    /// A look at the file.
     ///
     /// # Errors
-    /// What the source says of the file.
-    pub(super) async fn take(&mut self) -> Result<(Look, Timestamp), SyncError> {
+    /// What the source says of it.
+    pub(super) async fn take(&mut self) -> Result<Seen, SyncError> {
         let good = |ahead: &Ahead| ahead.index == self.at && ahead.taken.elapsed() < FRESH;
         while self.ahead.front().is_some_and(|ahead| !good(ahead)) {
             self.ahead.pop_front();
@@ -82,14 +107,31 @@ impl<'a> Looks<'a> {
                 .enumerate()
                 .skip(self.at)
                 .take(together);
-            let wanted =
-                files.map(|(index, (item, options))| (index, item.name.clone(), options.operation));
+            let wanted = files.map(|(index, (item, options))| Wanted {
+                index,
+                name: item.name.clone(),
+                operation: options.operation,
+                read: !alone && self.is_to_be_read(item, options.operation),
+            });
             self.ahead = look(self.context, &self.task.directory, wanted.collect()).await?;
         }
         let first = self.ahead.pop_front();
         let first = first
             .ok_or_else(|| SyncError::Worker("a look at the source brought nothing".into()))?;
-        Ok((first.look?, first.seen_at))
+        Ok(Seen {
+            look: first.look?,
+            at: first.seen_at,
+            content: first.content,
+        })
+    }
+
+    /// Whether it is small, and surely uploaded, without anything else being asked first.
+    fn is_to_be_read(&self, item: &FileItem, operation: Operation) -> bool {
+        operation.uploads()
+            && (item.stat.kind, item.verdict) == (EntryKind::Regular, Verdict::New)
+            && item.stat.size <= SMALL
+            && item.presence != Presence::Exists
+            && self.context.throttle.is_none()
     }
 }
 
@@ -111,10 +153,12 @@ pub(super) async fn unchanged(
     if context.source.is_versioned() || worked.is_empty() {
         return worked.into_iter().map(|file| (file, true)).collect();
     }
-    let wanted = worked
-        .iter()
-        .enumerate()
-        .map(|(index, file)| (index, file.name.clone(), file.operation));
+    let wanted = worked.iter().enumerate().map(|(index, file)| Wanted {
+        index,
+        name: file.name.clone(),
+        operation: file.operation,
+        read: false,
+    });
     let looks = look(context, directory, wanted.collect()).await;
     let mut looks = looks.unwrap_or_default().into_iter();
     let still = |file: Worked| {
@@ -128,19 +172,39 @@ pub(super) async fn unchanged(
 async fn look(
     context: &JobContext,
     directory: &[u8],
-    wanted: Vec<(usize, Vec<u8>, Operation)>,
+    wanted: Vec<Wanted>,
 ) -> Result<VecDeque<Ahead>, SyncError> {
     let directory = relative_path(directory);
     context
         .at_source(move |source| {
             let look = source.looker(&directory);
-            let one = |(index, name, operation): (usize, Vec<u8>, Operation)| Ahead {
-                index,
-                taken: Instant::now(),
-                seen_at: source.now(),
-                look: look(&name, operation.links()),
+            let one = |wanted: Wanted| {
+                let (taken, seen_at) = (Instant::now(), source.now());
+                let look = look(&wanted.name, wanted.operation.links());
+                let content = match &look {
+                    Ok(look) if wanted.read => read(source, &directory, &wanted.name, &look.stat),
+                    _ => None,
+                };
+                Ahead {
+                    index: wanted.index,
+                    taken,
+                    seen_at,
+                    look,
+                    content,
+                }
             };
             Ok::<_, SourceError>(wanted.into_iter().map(one).collect())
         })
         .await
+}
+
+/// What the file holds; none if it is not what was looked at any more, or cannot be read, which whoever uploads it finds out.
+fn read(source: &dyn Source, directory: &Path, name: &[u8], seen: &Stat) -> Option<Vec<u8>> {
+    let (reader, stat) = source.open(directory, name, 0).ok()?;
+    if !stat.unchanged_since(seen) || stat.size > SMALL {
+        return None;
+    }
+    let mut content = Vec::with_capacity(stat.size as usize + 1);
+    let read = reader.take(stat.size + 1).read_to_end(&mut content).ok()?;
+    (read as u64 == stat.size).then_some(content)
 }

@@ -3,7 +3,7 @@
 use irods_client::metadata::Entity;
 
 use super::FileItem;
-use super::looks::Looks;
+use super::looks::{Looks, Seen};
 use super::task::{join, relative_path};
 use crate::broker::Counts;
 use crate::context::JobContext;
@@ -63,7 +63,11 @@ pub(super) async fn sync_entry(
     let logical = &options.target;
     naming::check_entry(logical, &options.physical, operation)
         .map_err(|error| SyncError::Entry(EntryError::new("BAD_NAME", error.to_string())))?;
-    let (look, seen_at) = looks.take().await?;
+    let Seen {
+        look,
+        at: seen_at,
+        content,
+    } = looks.take().await?;
     if !look.readable {
         return Err(SyncError::Entry(EntryError::new(
             "SOURCE_UNREADABLE",
@@ -106,6 +110,7 @@ pub(super) async fn sync_entry(
         logical,
         options,
         look: &look,
+        content: content.as_deref(),
         // Changed again since the scan: whatever the scan thought of it, its data may differ.
         verdict: match unchanged {
             true => as_placed(context.targets(), operation, item.verdict),
@@ -159,6 +164,8 @@ struct File<'a> {
     logical: &'a str,
     options: &'a EntryOptions,
     look: &'a Look,
+    /// What the file holds, if it was read already.
+    content: Option<&'a [u8]>,
     verdict: Verdict,
     /// Whether the hooks of an event are around it already.
     within_event: bool,
@@ -349,6 +356,7 @@ impl File<'_> {
             },
             options: self.options,
             stat: &self.look.stat,
+            content: self.content,
             link: self.look.link.as_ref().map(|text| text.as_slice()),
             direct: self.direct,
         }

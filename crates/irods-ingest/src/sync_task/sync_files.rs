@@ -2,7 +2,7 @@
 //! delayed task; what succeeded gets its signature.
 
 use super::direct::Direct;
-use super::looks::{Looks, TOGETHER, Worked, unchanged};
+use super::looks::{Looks, Worked, unchanged};
 use super::sync_entry::{FileDone, sync_entry};
 use super::task::join;
 use super::{FileItem, FilesTask, Task, TaskEnd, failure};
@@ -31,10 +31,12 @@ pub(super) async fn sync_files(
     let mut changed = Vec::new();
     let mut refused = None;
     let mut direct = Direct::default();
+    // Hooks may take any time, and so may a checksum of what is only registered.
+    let slow = context.has_object_hooks() || context.spec.options.checksum.keeps();
     let mut left = task.files.iter().zip(&chosen).enumerate();
     while let Some((index, (item, options))) = left.next() {
         looks.turn_to(index);
-        if is_little(task.files.iter().zip(&chosen).skip(index)) {
+        if !slow && is_little(task.files.iter().zip(&chosen).skip(index)) {
             context.place.will_leave();
         }
         let mut item = item.clone();
@@ -73,9 +75,6 @@ pub(super) async fn sync_files(
                         seen_at,
                     });
                 }
-                if worked.len() == TOGETHER {
-                    remember(context, &task, std::mem::take(&mut worked), &mut applied).await;
-                }
             }
             Err(SyncError::Entry(error)) => {
                 failure::file(
@@ -106,7 +105,9 @@ pub(super) async fn sync_files(
             }
         }
     }
-    context.place.leave();
+    if refused.is_none() {
+        context.place.leave();
+    }
     remember(context, &task, worked, &mut applied).await;
     if !applied.is_empty() && !context.spec.options.compare_catalog {
         completion.signatures.push(Append {

@@ -93,6 +93,7 @@ impl File<'_> {
                 logical: &options.target,
                 options: &options,
                 look: &look,
+                content: None,
                 verdict: self.verdict,
                 within_event: true,
                 direct: false,
