@@ -66,7 +66,7 @@ pub(crate) struct Place {
 }
 
 /// How long a task needs its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Stay {
     /// Nobody knows.
@@ -113,19 +113,35 @@ impl Place {
 
 /// How many collections a task has made because something was to be in them: they are there, and count, whatever became of that.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MadeAbove(Arc<AtomicU64>);
+pub(crate) struct MadeAbove(Arc<MadeSoFar>);
+
+#[derive(Debug, Default)]
+struct MadeSoFar {
+    all: AtomicU64,
+    taken: AtomicU64,
+}
 
 impl MadeAbove {
     pub(crate) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.all.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Those that nobody has counted yet.
+    /// Those that were not taken yet.
     pub(crate) fn take(&self) -> Counts {
-        Counts {
-            collections_created: self.0.swap(0, Ordering::Relaxed),
-            ..Counts::default()
-        }
+        let all = self.0.all.load(Ordering::SeqCst);
+        created(all - self.0.taken.swap(all, Ordering::SeqCst))
+    }
+
+    /// All, for who counts anew.
+    pub(crate) fn all(&self) -> Counts {
+        created(self.0.all.load(Ordering::SeqCst))
+    }
+}
+
+fn created(collections: u64) -> Counts {
+    Counts {
+        collections_created: collections,
+        ..Counts::default()
     }
 }
 

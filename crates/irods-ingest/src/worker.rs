@@ -208,7 +208,7 @@ impl Worker {
         }
         // Whatever is still in hand is given back at once rather than when its lease runs out. Whoever takes it next must know
         // that some of it may be done.
-        let in_order = in_hand.is_empty() && !in_hand.abandoned.load(Ordering::SeqCst);
+        let in_order = !in_hand.has_begun() && !in_hand.abandoned.load(Ordering::SeqCst);
         let how = match in_order {
             true => Departure::Left,
             false => Departure::Interrupted,
@@ -230,20 +230,13 @@ impl Worker {
             while let Some(left) = tasks.try_join_next() {
                 self.settle(left, in_hand, &mut known).await?;
             }
-            if self.shutdown.requested() {
-                for leased in waiting {
-                    tokio::select! {
-                        biased;
-                        () = self.give_back(leased.lease) => in_hand.done(leased.lease),
-                        () = self.shutdown.wait_for(Urgency::Now) => break,
-                    }
-                }
-                return self.drain(tasks, in_hand, &mut known).await;
-            }
-            let filter = known.refusals.narrow(&self.options.filter, Instant::now());
-            // While the zone is away, what is in hand waits for it, and nothing is added.
+            // While the zone is away, what was begun waits for it, and nothing is added.
             let changed = self.shared.breaker.changed();
             let away = self.shared.breaker.away().is_some();
+            if self.shutdown.requested() {
+                self.give_back_waiting(&mut waiting, in_hand).await;
+                return self.drain(tasks, in_hand, &mut known).await;
+            }
             if away != was_away {
                 self.shared.width().was_idle(Instant::now());
                 was_away = away;
@@ -257,8 +250,15 @@ impl Worker {
             {
                 self.begin(leased, &mut known, in_hand, &mut tasks).await?;
             }
+            if away {
+                self.give_back_waiting(&mut waiting, in_hand).await;
+            }
+            let filter = known.refusals.narrow(&self.options.filter, Instant::now());
             let places = in_hand.places();
-            let free = (most + places.soon_free).saturating_sub(places.taken + places.wanted);
+            let soon = if away { 0 } else { places.soon_free };
+            let free = (most + soon).saturating_sub(places.taken + places.wanted);
+            // The broker may take long to account for what is done.
+            let free = free.min((2 * most + 1).saturating_sub(in_hand.len()));
             let until = Instant::now() + self.options.lease_for;
             let leased = match free {
                 0 => Vec::new(),
@@ -272,7 +272,7 @@ impl Worker {
             if got > 0 {
                 continue;
             }
-            if free > 0 {
+            if free > 0 && places.taken < most {
                 self.shared.width().was_idle(Instant::now());
             }
             if tasks.is_empty() {
@@ -471,6 +471,18 @@ impl Worker {
         let (watcher, task) = (self.watcher.as_ref(), leased.lease.task);
         sync_task::report(watcher, context, task, about, completion).await;
         Ok(())
+    }
+
+    /// Gives back what was not begun, if there is time for that.
+    async fn give_back_waiting(&self, waiting: &mut VecDeque<Leased>, in_hand: &InHand) {
+        while let Some(leased) = waiting.pop_front() {
+            tokio::select! {
+                biased;
+                () = self.give_back(leased.lease) => {}
+                () = self.shutdown.wait_for(Urgency::Now) => {}
+            }
+            in_hand.done(leased.lease);
+        }
     }
 
     async fn give_back(&self, lease: Lease) {

@@ -63,9 +63,6 @@ pub(crate) struct Connection {
     ahead: Option<Result<Option<Frame>, ConnectionError>>,
 }
 
-/// How long a peer may take that is not waited for.
-const NO_HURRY: Duration = Duration::from_secs(u32::MAX as u64);
-
 impl Connection {
     /// Starts with the limits of login.
     pub fn new(stream: Wire, stall: Duration) -> Self {
@@ -91,10 +88,11 @@ impl Connection {
         }
     }
 
-    /// Reads what [`Connection::receive`] will give next, as far as it comes; nothing is lost if this is dropped.
+    /// Reads what [`Connection::receive`] will give next, as far as it comes; nothing is lost if this is dropped. So two messages of a
+    /// connection may be in memory.
     pub async fn read_ahead(&mut self) {
         if self.ahead.is_none() {
-            self.ahead = Some(self.take(NO_HURRY, FrameDecoder::next_frame).await);
+            self.ahead = Some(self.take(Duration::MAX, FrameDecoder::next_frame).await);
         }
     }
 

@@ -18,10 +18,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) source: &'a [u8],
     pub(crate) operation: Operation,
     pub(crate) user: Option<&'a Identity>,
+    /// Whoever wants it counts it.
+    pub(crate) counted: bool,
 }
 
 /// Makes a collection, and whatever is missing above it, one by one from the top, each with its
-/// hooks. Those above count by themselves ([`JobContext::made_above`]).
+/// hooks.
 ///
 /// # Errors
 /// [`EntryError::is_name_taken`] if the collection itself is there already, or a data object in its place.
@@ -48,14 +50,12 @@ pub(crate) async fn create_dirs(
         let next = Wanted {
             collection,
             source: source_path,
+            counted: of.counted && missing.len() == 1,
             ..of
         };
         match create_dir(context, zone, next).await {
             Ok(()) => {
                 missing.pop();
-                if !missing.is_empty() {
-                    context.made_above.add_one();
-                }
             }
             Err(SyncError::Entry(error)) if error.is_name_taken() && *collection != wanted => {
                 found = missing.pop().map(|(collection, _)| collection);
@@ -106,7 +106,11 @@ async fn create_dir(
     };
     on_coll_create(context.handler.as_ref(), subject, async {
         context.hold.check()?;
-        Ok(zone.create_collection(wanted.collection).await?)
+        zone.create_collection(wanted.collection).await?;
+        if !wanted.counted {
+            context.made_above.add_one();
+        }
+        Ok(())
     })
     .await
 }

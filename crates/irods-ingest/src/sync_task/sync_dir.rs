@@ -96,6 +96,7 @@ pub(super) async fn sync_dir(
                         source: absolute,
                         operation: here.operation,
                         user: here.user.as_ref(),
+                        counted: true,
                     };
                     let done = sync_irods::create_dirs(context, zone, wanted).await;
                     done.map(|()| made)

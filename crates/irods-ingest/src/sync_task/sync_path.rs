@@ -59,13 +59,17 @@ pub(super) async fn sync_path(
             Ok(TaskEnd::complete(completion))
         }
         Err(SyncError::Drained) if run.queued => Ok(TaskEnd::Release(Duration::ZERO)),
-        // The collection may have been made. A task that is given back says nothing of that.
+        // The collection may have been made, which whoever runs it again counts, but not those above it. A task that is given back
+        // says nothing of either.
         Err(SyncError::Drained) => {
             let rest = Task::SyncPath(PathTask {
                 redelivered: true,
                 ..task
             });
-            let mut completion = Completion::default();
+            let mut completion = Completion {
+                counts: context.made_above.all(),
+                ..Completion::default()
+            };
             completion.retries.extend(rest.to_new_task().ok());
             Ok(TaskEnd::complete(completion))
         }
@@ -170,9 +174,6 @@ async fn walk(
     let mut made = false;
     while let Some(page) = pages.next().await? {
         let listing = &page.listing;
-        if page.end.is_none() {
-            context.place.will_leave();
-        }
         let placing = placing(context, (task, here), record, catalog, listing).await;
         // A cursor says that the collection was there before anything below it was queued.
         if first && facts.is_none() {
@@ -195,6 +196,9 @@ async fn walk(
             names = Some(direct::names(context, here, catalog, made).await?);
         }
         facts.get_or_insert((page.mount, listing.directory, listing.seen_at));
+        if page.end.is_none() && !deletes && listing.entries.len() <= QUICK {
+            context.place.will_leave();
+        }
         let (stages, path) = (&context.stages, context.absolute(&task.directory));
         let mut comparing = stages.gather(Stage::Plan, "compare", About::path(&path));
         for (index, entry) in listing.entries.iter().enumerate() {
@@ -261,6 +265,9 @@ async fn walk(
     scanned.finish(context, (task, here), seen, completion);
     Ok(Flow::GoOn)
 }
+
+/// So many entries are gone through in some milliseconds.
+const QUICK: usize = 5000;
 
 /// Whether a run that had to list again what was there before has come far enough to be interrupted: otherwise a large directory would be
 /// listed as often as there are pages.

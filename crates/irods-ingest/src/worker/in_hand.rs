@@ -2,8 +2,8 @@
 //!
 //! A task has a place as long as it may need a connection to the zone; there are as many places as the worker does tasks at once. The next
 //! one is asked for when a task says that its place will soon be free, and waits for it; what a task did is accounted for when
-//! its place is another one's already. So no connection waits for the broker. While a task is in hand whose holder was lost before,
-//! nothing is asked for ahead: it may be what ended the holder, and whatever waits beside it would be charged with that as well.
+//! its place is another one's already. So connections seldom wait for the broker. While a task is in hand whose holder was lost before,
+//! nothing more is asked for ahead: it may be what ended the holder, and whatever waits beside it would be charged with that as well.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -55,8 +55,13 @@ impl InHand {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether anything is in hand that may be done in part.
+    pub(super) fn has_begun(&self) -> bool {
+        self.lock().values().any(|held| held.task.is_some())
     }
 
     pub(super) fn leases(&self) -> Vec<Lease> {
@@ -206,7 +211,7 @@ mod tests {
         place.will_leave();
         in_hand.changed().await;
         assert_eq!(in_hand.places(), places(0, 0, 1));
-        // Whoever has left its place may still lose its lease, until its completion is on its way.
+        // A completion that is on its way is not dropped.
         in_hand.completing(first);
         in_hand.lose(first);
         assert_eq!(in_hand.leases().len(), 2);
@@ -218,8 +223,9 @@ mod tests {
         });
         assert!(!begun, "its lease was lost while it waited");
         in_hand.done(first);
-        assert!(in_hand.is_empty());
+        assert_eq!(in_hand.len(), 0);
     }
+
     #[tokio::test]
     async fn nothing_waits_beside_what_may_end_its_holder() {
         let in_hand = InHand::default();
