@@ -31,10 +31,6 @@ impl EventHandler for Site {
         event == Event::DataObjCreate
     }
 
-    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
-
     async fn post(&self, _: Event, subject: Subject<'_>) -> Result<(), HookError> {
         println!("{} is there", subject.target);
         Ok(())

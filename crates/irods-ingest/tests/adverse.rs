@@ -46,10 +46,6 @@ impl<F: Fn() -> bool + Send + Sync> EventHandler for Before<F> {
         }
         Ok(())
     }
-
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
 }
 
 async fn finish(site: &Site, job: &Job) -> Job {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ingest::broker::{Broker, Job};
 use ingest::core::choice::{Candidate, Choice, Chooses, ChosenAvu, Targets};
-use ingest::core::{Event, EventHandler, HookError, Subject};
+use ingest::core::{Event, EventHandler, HookError};
 use ingest::plan::{DeleteMode, Operation};
 use ingest::survey::Survey;
 use ingest::survey::forecast::Foreseen;
@@ -39,14 +39,6 @@ impl std::fmt::Debug for Chooser {
 impl EventHandler for Chooser {
     fn has_hooks(&self, _: Event) -> bool {
         false
-    }
-
-    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
-
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
     }
 
     fn chooses(&self) -> Option<Chooses> {

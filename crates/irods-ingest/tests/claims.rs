@@ -157,10 +157,6 @@ impl EventHandler for Overtakes {
         event == Event::CollCreate
     }
 
-    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
-
     async fn post(&self, _: Event, subject: Subject<'_>) -> Result<(), HookError> {
         let object = format!("{}/f", subject.target);
         let mut zone = self.0.lock().await;

@@ -262,10 +262,6 @@ impl EventHandler for FirstFails {
             false => Ok(()),
         }
     }
-
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,10 +338,6 @@ impl EventHandler for LeavesAfterOne {
         event == Event::DataObjDelete
     }
 
-    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
-
     async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
         self.0.request();
         Ok(())
@@ -360,10 +352,6 @@ struct StaysOnce(Mutex<BTreeSet<String>>);
 impl EventHandler for StaysOnce {
     fn has_hooks(&self, event: Event) -> bool {
         matches!(event, Event::DataObjDelete | Event::CollDelete)
-    }
-
-    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
     }
 
     async fn post(&self, _: Event, subject: Subject<'_>) -> Result<(), HookError> {

@@ -61,10 +61,6 @@ impl EventHandler for Recorder {
         Ok(())
     }
 
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
-
     fn job_hooks(&self) -> JobHooks {
         BOTH
     }

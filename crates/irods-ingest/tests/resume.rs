@@ -186,10 +186,6 @@ impl EventHandler for Holding {
         self.0.1.notify_all();
         std::future::pending().await
     }
-
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
 }
 
 /// A start that lacks file descriptors ends in the middle of what it has in hand, which is not charged with that however often
@@ -241,10 +237,6 @@ impl EventHandler for Deadly {
             self.0.notify_one();
             std::future::pending::<()>().await;
         }
-        Ok(())
-    }
-
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
         Ok(())
     }
 }

@@ -68,9 +68,6 @@ impl EventHandler for Refuses {
             false => Ok(()),
         }
     }
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

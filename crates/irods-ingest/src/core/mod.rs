@@ -115,7 +115,9 @@ pub trait EventHandler: fmt::Debug + Send + Sync {
     fn has_hooks(&self, event: Event) -> bool;
 
     /// Runs before the action.
-    async fn pre(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
 
     /// Runs `pre`, and says what is to be done otherwise because of it.
     async fn prepare(&self, event: Event, subject: Subject<'_>) -> Result<Changes, HookError> {
@@ -124,7 +126,9 @@ pub trait EventHandler: fmt::Debug + Send + Sync {
     }
 
     /// Runs after the action.
-    async fn post(&self, event: Event, subject: Subject<'_>) -> Result<(), HookError>;
+    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
+        Ok(())
+    }
 
     /// Whether the handler has this event done itself: then there is no `pre` and no `post` of it but [`EventHandler::begin`].
     fn replaces(&self, _: Event) -> bool {
@@ -180,14 +184,6 @@ pub struct NoHandler;
 impl EventHandler for NoHandler {
     fn has_hooks(&self, _: Event) -> bool {
         false
-    }
-
-    async fn pre(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
-    }
-
-    async fn post(&self, _: Event, _: Subject<'_>) -> Result<(), HookError> {
-        Ok(())
     }
 }
 
