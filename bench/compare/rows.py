@@ -1,6 +1,7 @@
 """What is measured: trees, and what is done with each in what order."""
 
 import dataclasses
+import hashlib
 import pathlib
 import shutil
 import subprocess
@@ -65,6 +66,15 @@ def copy(*command):
 cp, rsync = copy("cp", "-r"), copy("rsync", "-a")
 
 
+def sha256(site, tree, files, workers):
+    """The files of the tree, which the machine has in memory."""
+    began = time.monotonic()
+    for path in tree.iterdir():
+        with open(path, "rb") as file:
+            hashlib.file_digest(file, "sha256")
+    return time.monotonic() - began
+
+
 def bare(what: str):
     """The same calls without a tool around them, over as many connections as the tools have workers."""
 
@@ -84,7 +94,7 @@ def small(name: str, files: int):
         files,
         lambda top: trees.small(top, files),
         (
-            Step("register", limits=(("bare loop of registers", bare("register")),)),
+            Step("register", limits=(("bare loop of registers", bare("register")), ("the same, 16 sent at once", bare("register_ahead")))),
             Step("rescan, nothing changed", again=True, limits=(("find", find),)),
             Step("rescan, 1 % changed", again=True, changes=True),
             Step("rescan against the catalog", again=True, flags=("--compare_catalog",), flags_of_python=("--ignore_cache",)),
@@ -122,7 +132,7 @@ def all_rows(large_mib: int):
             f"1 file of {large_mib:,} MiB",
             1,
             lambda top: trees.large(top, 1, large_mib),
-            (Step("put", put, limits=copies), Step("put with checksum", put, flags=("--checksum=verify",))),
+            (Step("put", put, limits=copies), Step("put with checksum", put, flags=("--checksum=verify",), limits=(*copies, ("SHA-256 on one core", sha256)))),
             large_mib,
         ),
         "large4": Row(

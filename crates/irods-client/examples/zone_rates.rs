@@ -3,6 +3,7 @@
 //! `zone_rates IRODS_ENVIRONMENT_FILE COLLECTION WHAT CONNECTIONS [COUNT | FILE]`, where WHAT is
 //! - `stat`: COUNT times of the objects that `register` made there, in turn;
 //! - `register`: COUNT new objects for one file, its size and time given; also makes the collection;
+//! - `register_ahead`: the same, 16 requests sent before the first answer is waited for;
 //! - `register_row`, `register_rows`: the same as rows of the catalog on demoResc, one a call or 50; the latter with the present time;
 //! - `put`: COUNT new objects of 4 KiB, one message each;
 //! - `put_file`: FILE as one object, over so many connections;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use irods_client::environment::{Environment, Sources};
-use irods_client::register::{BULK_MAX, NewRow, Register};
+use irods_client::register::{BULK_MAX, NewRow, Register, Registration};
 use irods_client::transfer::{OpenHow, Put};
 use irods_client::{ConnectOptions, Pool, PoolOptions, Pooled};
 use tokio::sync::Barrier;
@@ -26,6 +27,7 @@ type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Objects that `stat` asks for.
 const ASKED: usize = 1000;
 const SMALL: usize = 4096;
+const AHEAD: usize = 16;
 const FILE: &str = "/etc/hostname";
 const MTIME: i64 = 1_700_000_000;
 const BLOCK: usize = 8 << 20;
@@ -101,6 +103,24 @@ async fn small(
                         zone.register_row(&row, &leaf, Some(MTIME)).await?;
                     }
                 }
+                None if what == "register_ahead" => loop {
+                    let objects: Vec<String> = numbers
+                        .by_ref()
+                        .take(AHEAD)
+                        .map(|number| format!("{collection}/o{number}"))
+                        .collect();
+                    if objects.is_empty() {
+                        break;
+                    }
+                    let what = file();
+                    let all = objects.iter().map(|object| Registration::File {
+                        object,
+                        what: &what,
+                    });
+                    for result in zone.register_all(&all.collect::<Vec<_>>()).await {
+                        result?;
+                    }
+                },
                 None => {
                     for number in numbers {
                         call(&mut zone, &collection, &what, number).await?;
@@ -127,6 +147,15 @@ fn row(collection: &str, number: usize) -> NewRow {
     }
 }
 
+fn file() -> Register {
+    Register {
+        file: FILE.to_owned(),
+        size: Some(SMALL as u64),
+        mtime: Some(MTIME),
+        ..Register::default()
+    }
+}
+
 async fn call(zone: &mut Pooled, collection: &str, what: &str, number: usize) -> Fallible<()> {
     match what {
         "stat" => {
@@ -134,14 +163,8 @@ async fn call(zone: &mut Pooled, collection: &str, what: &str, number: usize) ->
             zone.stat(&object).await?.ok_or("it is not there")?;
         }
         "register" => {
-            let register = Register {
-                file: FILE.to_owned(),
-                size: Some(SMALL as u64),
-                mtime: Some(MTIME),
-                ..Register::default()
-            };
             let object = format!("{collection}/o{number}");
-            zone.register(&object, &register).await?;
+            zone.register(&object, &file()).await?;
         }
         "put" => {
             let object = format!("{collection}/p{number}");

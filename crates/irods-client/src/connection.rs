@@ -353,18 +353,18 @@ impl Connection {
             self.state = State::Busy;
             return Ok(());
         }
-        Err(self.abandoned(call, subject))
+        Err(self.abandoned(call, subject, Delivery::None))
     }
 
-    /// Somebody left a request before its reply was read.
-    fn abandoned(&mut self, call: Call, subject: &str) -> Error {
+    /// An earlier request ended in the middle. `delivery` is that of this one.
+    fn abandoned(&mut self, call: Call, subject: &str, delivery: Delivery) -> Error {
         self.state = State::Dead;
         Loss {
             peer: self.peer.clone(),
             call,
             path: subject.to_owned(),
             cause: LossCause::Abandoned,
-            delivery: Delivery::None,
+            delivery,
         }
         .into()
     }

@@ -16,7 +16,7 @@ use irods_client::collection::{RemoveCollection, Replica};
 use irods_client::connection::Identity;
 use irods_client::data_object::{ChecksumMode, Remove};
 use irods_client::metadata::{Avu, Entity};
-use irods_client::register::{Leaf, NewRow, Register, Target};
+use irods_client::register::{Leaf, NewRow, Register, Registration, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
 use irods_client::{CallObserver, Pool, Pooled, Result};
@@ -72,6 +72,18 @@ pub trait Session: Debug + Send {
 
     /// Writes the row of a new data object, which the zone hardly checks.
     async fn register_row(&mut self, row: &NewRow, leaf: &Leaf, mtime: i64) -> Result<()>;
+
+    /// Makes registrations one after the other, as [`irods_client::Connection::register_all`] does.
+    async fn register_all(&mut self, all: &[Registration<'_>]) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(all.len());
+        for registration in all {
+            results.push(match *registration {
+                Registration::File { object, what } => self.register(object, what).await,
+                Registration::Row { row, leaf, mtime } => self.register_row(row, leaf, mtime).await,
+            });
+        }
+        results
+    }
 
     /// Changes a replica's row.
     async fn modify_replica(
@@ -219,6 +231,10 @@ impl Session for Pooled {
     async fn register_row(&mut self, row: &NewRow, leaf: &Leaf, mtime: i64) -> Result<()> {
         let written = (**self).register_row(row, leaf, Some(mtime)).await;
         written.map(drop)
+    }
+
+    async fn register_all(&mut self, all: &[Registration<'_>]) -> Vec<Result<()>> {
+        (**self).register_all(all).await
     }
 
     async fn modify_replica(

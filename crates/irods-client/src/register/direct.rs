@@ -11,7 +11,7 @@ use irods_protocol::message::{DataObjInfo, GenQueryOut, SqlResult};
 use irods_protocol::{api, codes, columns, path};
 
 use crate::collection::bad_path;
-use crate::connection::{Connection, Request};
+use crate::connection::{Connection, Identity, Request};
 use crate::error::{Call, Error, Result, ServerError};
 
 /// Most rows of one bulk registration. Servers do not look at the number, but have no more room for the answer.
@@ -77,6 +77,33 @@ impl NewRow {
         Ok(())
     }
 
+    /// As the row that `owner` gets.
+    pub(super) fn input(
+        &self,
+        leaf: &Leaf,
+        owner: &Identity,
+        mtime: Option<i64>,
+    ) -> Result<DataObjInfo> {
+        self.check(Call::Api(api::REG_DATA_OBJ))?;
+        Ok(DataObjInfo {
+            obj_path: self.object.clone(),
+            resc_name: leaf.name.clone(),
+            resc_hier: leaf.hierarchy.clone(),
+            resc_id: leaf.id,
+            data_type: self.data_type().to_owned(),
+            data_size: i64::try_from(self.size).unwrap_or(i64::MAX),
+            chksum: self.checksum.clone().unwrap_or_default(),
+            file_path: self.file.clone(),
+            data_owner_name: owner.user.clone(),
+            data_owner_zone: owner.zone.clone(),
+            repl_status: GOOD,
+            data_mode: MODE.to_owned(),
+            // Stored as it is; catalogs sort times as texts of eleven digits.
+            data_modify: mtime.map(|t| format!("{t:011}")).unwrap_or_default(),
+            ..DataObjInfo::default()
+        })
+    }
+
     fn data_type(&self) -> &str {
         self.data_type.as_deref().unwrap_or("generic")
     }
@@ -117,24 +144,7 @@ impl Connection {
         leaf: &Leaf,
         mtime: Option<i64>,
     ) -> Result<i64> {
-        row.check(Call::Api(api::REG_DATA_OBJ))?;
-        let input = DataObjInfo {
-            obj_path: row.object.clone(),
-            resc_name: leaf.name.clone(),
-            resc_hier: leaf.hierarchy.clone(),
-            resc_id: leaf.id,
-            data_type: row.data_type().to_owned(),
-            data_size: i64::try_from(row.size).unwrap_or(i64::MAX),
-            chksum: row.checksum.clone().unwrap_or_default(),
-            file_path: row.file.clone(),
-            data_owner_name: self.identity.user.clone(),
-            data_owner_zone: self.identity.zone.clone(),
-            repl_status: GOOD,
-            data_mode: MODE.to_owned(),
-            // Stored as it is; catalogs sort times as texts of eleven digits.
-            data_modify: mtime.map(|t| format!("{t:011}")).unwrap_or_default(),
-            ..DataObjInfo::default()
-        };
+        let input = row.input(leaf, &self.identity, mtime)?;
         let request = Request::new(api::REG_DATA_OBJ, &row.object);
         let output: DataObjInfo = self.ask(request, Some(&input)).await?;
         Ok(output.data_id)

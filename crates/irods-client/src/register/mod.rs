@@ -1,6 +1,7 @@
 //! Registering files in place: the catalog learns of a file, no byte moves.
 //!
-//! [`Connection::register`] is the way with all of the server's checks; what is in `direct` writes rows as they are given.
+//! [`Connection::register`] is the way with all of the server's checks; what is in `direct` writes rows as they are given. [`Connection::register_all`]
+//! sends several of both at once.
 
 use irods_protocol::message::{DataObjInp, KeyValPair};
 use irods_protocol::{api, keywords, path};
@@ -9,8 +10,10 @@ use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
 use crate::error::{Call, Result};
 
+mod ahead;
 mod direct;
 
+pub use ahead::Registration;
 pub use direct::{BULK_MAX, Leaf, NewRow};
 
 /// A file to register.
@@ -61,39 +64,49 @@ impl Connection {
     /// missing (for a replica: the object); `UNIX_FILE_STAT_ERR` where the server looked for the file in vain;
     /// `PATH_REG_NOT_ALLOWED` where policy keeps ordinary users from registering.
     pub async fn register(&mut self, object: &str, what: &Register) -> Result<()> {
+        let input = what.input(object)?;
+        self.call(what.request(object), Some(&input))
+            .await
+            .map(drop)
+    }
+}
+
+impl Register {
+    fn request<'a>(&self, object: &'a str) -> Request<'a> {
+        let request = Request::new(api::PHY_PATH_REG, object);
+        match self.checksum {
+            true => request.patient(),
+            false => request,
+        }
+    }
+
+    fn input(&self, object: &str) -> Result<DataObjInp> {
         let call = Call::Api(api::PHY_PATH_REG);
         path::check(object).map_err(|e| bad_path(call, object, &e))?;
         let mut keywords = KeyValPair::new();
-        keywords.set(keywords::FILE_PATH, what.file.clone());
-        if let Some(size) = what.size {
+        keywords.set(keywords::FILE_PATH, self.file.clone());
+        if let Some(size) = self.size {
             keywords.set(keywords::DATA_SIZE, size.to_string());
         }
-        if let Some(mtime) = what.mtime {
+        if let Some(mtime) = self.mtime {
             keywords.set(keywords::DATA_MODIFY, mtime.to_string());
         }
-        if let Some(target) = &what.target {
+        if let Some(target) = &self.target {
             target.set(&mut keywords);
         }
-        if what.checksum {
+        if self.checksum {
             keywords.set(keywords::REG_CHKSUM, "");
         }
-        if what.as_replica {
+        if self.as_replica {
             keywords.set(keywords::REG_REPL, "");
         }
-        if let Some(data_type) = &what.data_type {
+        if let Some(data_type) = &self.data_type {
             keywords.set(keywords::DATA_TYPE, data_type.clone());
         }
-        let input = DataObjInp {
+        Ok(DataObjInp {
             obj_path: object.to_owned(),
             cond_input: keywords,
             ..DataObjInp::default()
-        };
-        let request = Request::new(api::PHY_PATH_REG, object);
-        let request = if what.checksum {
-            request.patient()
-        } else {
-            request
-        };
-        self.call(request, Some(&input)).await.map(drop)
+        })
     }
 }

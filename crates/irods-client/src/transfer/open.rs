@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use irods_protocol::message::{DataObjInp, FileLseekOut, IntPi, KeyValPair, OpenedDataObjInp};
-use irods_protocol::version::Version;
 use irods_protocol::{api, path};
 
 use crate::collection::bad_path;
@@ -59,15 +58,6 @@ pub struct OpenReplica<'c> {
     pub(super) closed: bool,
     /// Replies to writes that are on their way, each with the bytes that it is to tell of; none of a seek.
     owed: VecDeque<(Owed, Option<usize>)>,
-}
-
-/// Writes that a server has been sent at most: while it works on one, the next is on its way. Of releases before 4.2.9 nobody has seen that
-/// they put up with it.
-fn writes_ahead(server: Version) -> usize {
-    match server.has_replica_tokens() {
-        true => 2,
-        false => 1,
-    }
 }
 
 impl Connection {
@@ -216,8 +206,9 @@ impl<'c> OpenReplica<'c> {
         let writing = Request::new(api::DATA_OBJ_WRITE, &self.path).bytes(bytes);
         let owed = self.connection.send_ahead(writing, &write).await?;
         self.owed.push_back((owed, Some(bytes.len())));
-        let ahead = writes_ahead(self.connection.server_version());
-        self.collect_until(ahead - 1).await
+        // While the server works on one, the next is on its way.
+        let ahead = self.connection.takes_requests_ahead();
+        self.collect_until(usize::from(ahead)).await
     }
 
     /// Waits until all that was sent is written.

@@ -22,7 +22,7 @@ use irods_client::data_object::Remove;
 use irods_client::error::{Call, Delivery, Left, Loss, LossCause, ServerError};
 use irods_client::metadata::{Avu, Entity};
 use irods_client::protocol::{api, codes, path};
-use irods_client::register::{Leaf, NewRow, Register, Target};
+use irods_client::register::{Leaf, NewRow, Register, Registration, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
 use irods_client::{Error, Result};
@@ -561,6 +561,30 @@ impl Session for Conversation {
             ..Register::default()
         };
         self.insert(api::REG_DATA_OBJ, &row.object, &what).await
+    }
+
+    /// All are sent at once: what comes after a lost reply may be carried out, and nobody hears of it.
+    async fn register_all(&mut self, all: &[Registration<'_>]) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(all.len());
+        let mut was_lost = false;
+        for registration in all {
+            self.usable |= was_lost;
+            let (object, call) = match *registration {
+                Registration::File { object, .. } => (object, api::PHY_PATH_REG),
+                Registration::Row { row, .. } => (row.object.as_str(), api::REG_DATA_OBJ),
+            };
+            let result = match *registration {
+                Registration::File { object, what } => self.register(object, what).await,
+                Registration::Row { row, leaf, mtime } => self.register_row(row, leaf, mtime).await,
+            };
+            results.push(match was_lost {
+                true => Err(loss(Call::Api(call), object, Delivery::Possible)),
+                false => result,
+            });
+            was_lost |= !self.usable;
+            self.usable &= !was_lost;
+        }
+        results
     }
 
     async fn modify_replica(

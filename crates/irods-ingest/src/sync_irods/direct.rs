@@ -14,12 +14,17 @@ use crate::broker::Counts;
 use crate::error::SyncError;
 use crate::zone::Session;
 
-/// Resources by name, each asked for once.
+/// The resources that files are registered on, by name, each asked for once.
 #[derive(Debug, Default)]
 pub(crate) struct Leaves(Mutex<HashMap<String, Arc<Leaf>>>);
 
 impl Leaves {
-    async fn get(&self, zone: &mut dyn Session, resource: &str) -> irods_client::Result<Arc<Leaf>> {
+    pub(super) async fn get(
+        &self,
+        zone: &mut dyn Session,
+        action: &FileAction<'_>,
+    ) -> irods_client::Result<Arc<Leaf>> {
+        let resource = action.options.resource.as_deref().unwrap_or_default();
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leaf) = known().get(resource) {
             return Ok(leaf.clone());
@@ -48,16 +53,20 @@ pub(super) async fn register(
 }
 
 async fn write(zone: &mut dyn Session, action: &FileAction<'_>) -> irods_client::Result<()> {
-    let resource = action.options.resource.as_deref().unwrap_or_default();
-    let leaf = action.context.leaves.get(zone, resource).await?;
-    let row = NewRow {
+    let leaf = action.context.leaves.get(zone, action).await?;
+    let row = row(action);
+    zone.register_row(&row, &leaf, action.stat.mtime.seconds)
+        .await
+}
+
+/// What is written.
+pub(super) fn row(action: &FileAction<'_>) -> NewRow {
+    NewRow {
         object: action.subject.target.to_owned(),
         file: action.options.physical.clone(),
         size: action.stat.size,
         ..NewRow::default()
-    };
-    zone.register_row(&row, &leaf, action.stat.mtime.seconds)
-        .await
+    }
 }
 
 /// Whether the usual way may be tried on the same connection, and would tell more.

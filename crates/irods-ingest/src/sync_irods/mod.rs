@@ -32,6 +32,7 @@ mod compare_checksums;
 mod create_dirs;
 mod delete;
 mod direct;
+mod register_all;
 mod register_file;
 mod sync_file;
 mod update_metadata;
@@ -45,6 +46,7 @@ pub(crate) use compare_checksums::compare_checksums;
 pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
 pub(crate) use direct::Leaves;
+pub(crate) use register_all::{Registered, register_all};
 
 /// A file that something is to be done with.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +112,15 @@ pub(crate) async fn perform(
         true => Ok(made(action)),
         false => Ok(counts),
     }
+}
+
+/// Whether an object that is made of the file gets nothing besides.
+pub(crate) fn is_bare(action: &FileAction<'_>) -> bool {
+    !is_claimed(action)
+        && !annotate::is_special(action)
+        && action.options.avus.is_empty()
+        && action.options.grants.is_empty()
+        && !action.context.spec.options.checksum.keeps()
 }
 
 /// What a data object that is as it should be may lack, since whoever made it was interrupted, or cared for less.

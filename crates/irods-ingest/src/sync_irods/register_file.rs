@@ -15,22 +15,26 @@ pub(super) async fn register_file(
     action: &FileAction<'_>,
     as_replica: bool,
 ) -> Result<Counts, SyncError> {
-    let options = &action.context.spec.options;
-    let what = Register {
-        file: action.options.physical.clone(),
-        size: Some(action.stat.size),
-        mtime: Some(action.stat.mtime.seconds),
-        target: action.options.resource.clone().map(Target::Resource),
-        // A replica's is asked for when its row is as it should be.
-        checksum: options.checksum.keeps() && !as_replica,
-        as_replica,
-        ..Register::default()
-    };
+    let what = request(action, as_replica);
     zone.register(action.subject.target, &what).await?;
     if as_replica {
         adopt(zone, action).await?;
     }
     Ok(made(action))
+}
+
+/// What is asked of the zone.
+pub(super) fn request(action: &FileAction<'_>, as_replica: bool) -> Register {
+    Register {
+        file: action.options.physical.clone(),
+        size: Some(action.stat.size),
+        mtime: Some(action.stat.mtime.seconds),
+        target: action.options.resource.clone().map(Target::Resource),
+        // A replica's is asked for when its row is as it should be.
+        checksum: action.context.spec.options.checksum.keeps() && !as_replica,
+        as_replica,
+        ..Register::default()
+    }
 }
 
 /// A server gives a registered replica the present time and, if it takes it for equal, the status of another one (server source

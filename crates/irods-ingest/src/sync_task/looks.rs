@@ -81,7 +81,7 @@ impl<'a> Looks<'a> {
         }
     }
 
-    /// Comes to a file, never to an earlier one.
+    /// Comes to a file.
     pub(super) fn turn_to(&mut self, index: usize) {
         self.at = index;
     }

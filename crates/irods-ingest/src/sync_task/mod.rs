@@ -5,7 +5,7 @@
 //! | `restart` | begins a pass: the source root must be there | the root's `sync_path` |
 //! | `sync_path` | one directory: its collection (`sync_dir`), then lists it and compares | `sync_files` for what is new or changed, a `sync_path` for each sub-directory, a `delete` for what is gone |
 //! | `delete` | what the source no longer has | a collection's content, in tasks of their own |
-//! | `sync_files` | some files of one directory, each by itself through `sync_entry` | what failed and is to be tried again |
+//! | `sync_files` | some files of one directory, each by itself through `sync_entry`, or `together` where that is one call each | what failed and is to be tried again |
 //! | `pre_job`, `post_job` | the hooks around a pass (`job_hook`) | nothing: the broker goes on with the pass |
 //!
 //! A directory's collection is made by the task that scans it, before anything below it is queued. So no two tasks want the
@@ -38,6 +38,7 @@ mod sync_entry;
 mod sync_files;
 mod sync_path;
 mod task;
+mod together;
 
 pub use crate::spec::{ChecksumPolicy, JobOptions, JobSpec};
 pub(crate) use failure::unreadable;

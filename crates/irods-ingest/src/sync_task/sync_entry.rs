@@ -95,30 +95,17 @@ pub(super) async fn sync_entry(
             });
         }
     }
-    let unchanged = look.stat.unchanged_since(&item.stat);
-    if !unchanged && item.verdict == Verdict::MetadataChanged {
+    let file = File::new(context, directory, item, options, (&absolute, &look));
+    let file = File {
+        content: content.as_deref(),
+        ..file.directly(direct)
+    };
+    if !file.is_as_scanned() && item.verdict == Verdict::MetadataChanged {
         return Ok(FileDone {
             changed: Some(look.stat),
             ..FileDone::default()
         });
     }
-    let file = File {
-        context,
-        directory,
-        item,
-        absolute: &absolute,
-        logical,
-        options,
-        look: &look,
-        content: content.as_deref(),
-        // Changed again since the scan: whatever the scan thought of it, its data may differ.
-        verdict: match unchanged {
-            true => as_placed(context.targets(), operation, item.verdict),
-            false => item.verdict.min(Verdict::DataChanged),
-        },
-        within_event: false,
-        direct,
-    };
     let done = patiently(context, options.user.as_ref(), |mut zone, redelivered| {
         let file = &file;
         async move {
@@ -156,7 +143,8 @@ fn own_resource(context: &JobContext, options: &EntryOptions, error: SyncError) 
     }
 }
 
-struct File<'a> {
+/// A file and all that counts for it.
+pub(super) struct File<'a> {
     context: &'a JobContext,
     directory: &'a [u8],
     item: &'a FileItem,
@@ -173,13 +161,98 @@ struct File<'a> {
     direct: bool,
 }
 
-impl File<'_> {
+impl<'a> File<'a> {
+    /// As it was looked at, at its absolute path.
+    pub(super) fn new(
+        context: &'a JobContext,
+        directory: &'a [u8],
+        item: &'a FileItem,
+        options: &'a EntryOptions,
+        (absolute, look): (&'a [u8], &'a Look),
+    ) -> Self {
+        let mut file = File {
+            context,
+            directory,
+            item,
+            absolute,
+            logical: &options.target,
+            options,
+            look,
+            content: None,
+            verdict: item.verdict,
+            within_event: false,
+            direct: false,
+        };
+        // Changed again since the scan: whatever the scan thought of it, its data may differ.
+        file.verdict = match file.is_as_scanned() {
+            true => as_placed(context.targets(), options.operation, item.verdict),
+            false => item.verdict.min(Verdict::DataChanged),
+        };
+        file
+    }
+
+    /// See [`FileAction::direct`].
+    pub(super) fn directly(self, direct: bool) -> Self {
+        File { direct, ..self }
+    }
+
+    fn is_as_scanned(&self) -> bool {
+        self.look.stat.unchanged_since(&self.item.stat)
+    }
+
+    /// Whether one call makes its object, if nothing has the name: nothing is asked for before, and nothing follows.
+    pub(super) fn is_one_registration(&self) -> bool {
+        let catalog = match self.item.presence {
+            Presence::Absent => CatalogState::Absent,
+            Presence::Unknown | Presence::Exists => CatalogState::Unknown,
+        };
+        let register = Decision::Act {
+            event: plan::Event::Create,
+            effect: plan::Effect::Register,
+        };
+        let (physical, operation) = (&self.options.physical, self.options.operation);
+        self.look.readable
+            && self.is_as_scanned()
+            && naming::check_entry(self.logical, physical, operation).is_ok()
+            && sync_irods::is_bare(&self.action())
+            && self.decide(&catalog, false, Checksums::Unknown, false) == register
+    }
+
+    fn decide(
+        &self,
+        catalog: &CatalogState,
+        own_source: bool,
+        checksums: Checksums,
+        redelivered: bool,
+    ) -> Decision {
+        let options = &self.context.spec.options;
+        let facts = FileFacts {
+            own_source,
+            operation: self.options.operation,
+            stat: &self.look.stat,
+            verdict: self.verdict,
+            catalog,
+            checksums,
+            physical_path: &self.options.physical,
+            resource: self.options.resource.as_deref(),
+            options: Options {
+                ignore_cache: options.ignore_cache,
+                initial_ingest: options.initial_ingest && *catalog == CatalogState::Unknown,
+                hooks: self.context.has_object_hooks(),
+                redelivered: redelivered || self.item.redelivered,
+                existed: self.item.existed,
+            },
+        };
+        let about = About::path(self.absolute);
+        let stages = &self.context.stages;
+        stages.time(Stage::Plan, "file", about, || decide_file(&facts))
+    }
+
     async fn decide_and_act(
         &self,
         zone: &mut dyn Session,
         redelivered: bool,
     ) -> Result<Counts, SyncError> {
-        let options = &self.context.spec.options;
         let mut standing = match sync_irods::is_claimed(&self.action()) {
             true => None,
             false => Some(Standing::Ours),
@@ -205,26 +278,7 @@ impl File<'_> {
                     found => standing = Some(found),
                 }
             }
-            let facts = FileFacts {
-                own_source,
-                operation: self.options.operation,
-                stat: &self.look.stat,
-                verdict: self.verdict,
-                catalog: &catalog,
-                checksums,
-                physical_path: &self.options.physical,
-                resource: self.options.resource.as_deref(),
-                options: Options {
-                    ignore_cache: options.ignore_cache,
-                    initial_ingest: options.initial_ingest && catalog == CatalogState::Unknown,
-                    hooks: self.context.has_object_hooks(),
-                    redelivered: redelivered || self.item.redelivered,
-                    existed: self.item.existed,
-                },
-            };
-            let about = About::path(self.absolute);
-            let stages = &self.context.stages;
-            match stages.time(Stage::Plan, "file", about, || decide_file(&facts)) {
+            match self.decide(&catalog, own_source, checksums, redelivered) {
                 Decision::Skip(reason) => {
                     if reason == Reason::AlreadyEqual {
                         // An earlier run may have registered it and failed before its AVUs.
@@ -342,7 +396,7 @@ impl File<'_> {
             .await
     }
 
-    fn action(&self) -> FileAction<'_> {
+    pub(super) fn action(&self) -> FileAction<'_> {
         FileAction {
             context: self.context,
             directory: self.directory,

@@ -1,14 +1,15 @@
-//! Some files of one directory, one after the other; each stands alone. What failed and may be tried again becomes one
+//! Some files of one directory, one after the other, or several at once (`together`); each stands alone. What failed and may be tried again becomes one
 //! delayed task; what succeeded gets its signature.
 
 use super::direct::Direct;
 use super::looks::{Looks, Worked, unchanged};
 use super::sync_entry::{FileDone, sync_entry};
 use super::task::join;
+use super::together::{MOST, Outcome, register_together};
 use super::{FileItem, FilesTask, Task, TaskEnd, failure};
 use crate::broker::{Append, Completion, Fatal};
 use crate::context::JobContext;
-use crate::core::choice::{Candidate, EntryOptions};
+use crate::core::choice::{Candidate, Delay, EntryOptions};
 use crate::error::SyncError;
 use crate::naming;
 use crate::signature::{Segment, Verdict};
@@ -22,118 +23,193 @@ pub(super) async fn sync_files(
     task: FilesTask,
     redelivered: bool,
 ) -> Result<TaskEnd, SyncError> {
-    let mut completion = Completion::default();
     let chosen = choose(context, &task).await;
-    let mut applied = Segment::new();
-    let mut looks = Looks::new(context, &task, &chosen);
-    let mut worked = Vec::new();
-    let mut again = Vec::new();
-    let mut changed = Vec::new();
-    let mut refused = None;
-    let mut direct = Direct::default();
-    // Hooks may take any time, and so may a checksum of what is only registered.
-    let slow = context.has_object_hooks() || context.spec.options.checksum.keeps();
-    let mut left = task.files.iter().zip(&chosen).enumerate();
-    while let Some((index, (item, options))) = left.next() {
-        looks.turn_to(index);
-        if !slow && is_little(task.files.iter().zip(&chosen).skip(index)) {
-            context.place.will_leave();
-        }
-        let mut item = item.clone();
+    let mut items = task.files.clone();
+    for item in &mut items {
         item.redelivered |= redelivered;
-        let begun = !context.shutdown.requested();
-        let done = match begun {
-            true => {
-                let direct = direct.admits(context, &item, options);
-                sync_entry(context, &task.directory, &item, options, &mut looks, direct).await
-            }
-            false => Err(SyncError::Drained),
-        };
-        completion.counts += context.made_above.take();
-        match done {
-            Ok(FileDone {
-                changed: Some(stat),
-                ..
-            }) => {
-                applied.push_changed(&item.name);
-                changed.push(FileItem {
-                    stat,
-                    verdict: Verdict::DataChanged,
-                    ..item
-                });
-            }
-            Ok(FileDone {
-                counts, signature, ..
-            }) => {
-                completion.counts += counts;
-                direct.learn(&counts, options);
-                if let Some((stat, seen_at)) = signature {
-                    worked.push(Worked {
-                        name: item.name,
-                        operation: options.operation,
-                        stat,
-                        seen_at,
-                    });
-                }
-            }
-            Err(SyncError::Entry(error)) => {
-                failure::file(
-                    context,
-                    (&task, &item),
-                    (options.operation, options.retries),
-                    &error,
-                    &mut completion,
-                    &mut again,
-                );
-            }
-            Err(SyncError::Job(why)) => {
-                completion.fatal = Some(Fatal::Job(why));
-                break;
-            }
-            // The rest goes back, and what was done counts. This file may have been done in part.
-            Err(why) => {
-                item.redelivered |= begun;
-                let rest = std::iter::once(item).chain(left.map(|(_, (item, _))| {
-                    let mut item = item.clone();
-                    item.redelivered |= redelivered;
-                    item
-                }));
-                let rest = Task::SyncFiles(task.with_files(rest.collect()));
-                completion.retries.extend(rest.to_new_task().ok());
-                refused = Some(why).filter(|why| !matches!(why, SyncError::Drained));
-                break;
-            }
-        }
     }
-    if refused.is_none() {
+    let mut run = Run {
+        context,
+        task: &task,
+        chosen: &chosen,
+        // Whatever an earlier holder did would be found one by one.
+        together: !redelivered,
+        left: vec![true; items.len()],
+        items,
+        completion: Completion::default(),
+        applied: Segment::new(),
+        worked: Vec::new(),
+        again: Vec::new(),
+        changed: Vec::new(),
+        direct: Direct::default(),
+    };
+    let ended = run.go_through().await;
+    if let Ok(()) | Err(SyncError::Drained | SyncError::Job(_)) = ended {
         context.place.leave();
     }
-    remember(context, &task, worked, &mut applied).await;
-    if !applied.is_empty() && !context.spec.options.compare_catalog {
-        completion.signatures.push(Append {
-            key: context.cache_key(&task.directory),
-            bytes: applied.into_bytes(),
-        });
-    }
-    failure::retry_files(&task, again, &mut completion);
-    if !changed.is_empty() {
-        let anew = Task::SyncFiles(task.with_files(changed));
-        completion.retries.extend(anew.to_new_task().ok());
-    }
-    match refused {
-        None => Ok(TaskEnd::complete(completion)),
-        Some(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
-    }
+    run.account(ended).await
 }
 
-/// Whether that is done in about the time that it takes to be given another task.
-fn is_little<'a>(left: impl ExactSizeIterator<Item = (&'a FileItem, &'a EntryOptions)>) -> bool {
-    const FILES: usize = 4;
-    const BYTES: u64 = 1 << 20;
-    left.len() <= FILES
-        && left
-            .filter(|(_, options)| options.operation.uploads())
-            .all(|(item, _)| item.stat.size <= BYTES / FILES as u64)
+/// A run of the task.
+struct Run<'a> {
+    context: &'a JobContext,
+    task: &'a FilesTask,
+    chosen: &'a [EntryOptions],
+    /// The files, with what is known of each by now.
+    items: Vec<FileItem>,
+    /// Which of them are still to be done.
+    left: Vec<bool>,
+    /// Whether files may be done together.
+    together: bool,
+    direct: Direct<'a>,
+    completion: Completion,
+    applied: Segment,
+    worked: Vec<Worked>,
+    again: Vec<(FileItem, Delay)>,
+    changed: Vec<FileItem>,
+}
+
+impl<'a> Run<'a> {
+    /// Does one after the other.
+    async fn go_through(&mut self) -> Result<(), SyncError> {
+        let (context, chosen) = (self.context, self.chosen);
+        let mut looks = Looks::new(context, self.task, chosen);
+        // Hooks may take any time, and so may a checksum of what is only registered.
+        let slow = context.has_object_hooks() || context.spec.options.checksum.keeps();
+        for (index, options) in chosen.iter().enumerate() {
+            if !self.left[index] {
+                continue;
+            }
+            if context.shutdown.requested() {
+                return Err(SyncError::Drained);
+            }
+            if !slow && self.is_little() {
+                context.place.will_leave();
+            }
+            if self.together {
+                self.begin_together(index, &mut looks).await;
+                if !self.left[index] {
+                    continue;
+                }
+            }
+            looks.turn_to(index);
+            let item = &self.items[index];
+            let direct = self.direct.admits(context, item, options);
+            let directory = &self.task.directory;
+            let done = sync_entry(context, directory, item, options, &mut looks, direct).await;
+            self.completion.counts += context.made_above.take();
+            match done {
+                Ok(done) => self.take(index, done),
+                Err(SyncError::Entry(error)) => {
+                    failure::file(
+                        context,
+                        (self.task, item),
+                        (options.operation, options.retries),
+                        &error,
+                        &mut self.completion,
+                        &mut self.again,
+                    );
+                    self.left[index] = false;
+                }
+                Err(why) => {
+                    // It may have been done in part.
+                    self.items[index].redelivered = true;
+                    return Err(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers together what can be, from that file on.
+    async fn begin_together(&mut self, index: usize, looks: &mut Looks<'_>) {
+        let of = (self.task, self.chosen);
+        let files = (self.items.as_slice(), index);
+        let outcomes = register_together(self.context, of, files, looks, &self.direct).await;
+        for (index, outcome) in outcomes {
+            match outcome {
+                Outcome::Done(done) => self.take(index, *done),
+                Outcome::Unknown => self.items[index].redelivered = true,
+                Outcome::Refused => {}
+            }
+            // What is wrong with one is mostly wrong with the others.
+            self.together &= !self.left[index];
+        }
+    }
+
+    /// Takes up what became of a file.
+    fn take(&mut self, index: usize, done: FileDone) {
+        self.left[index] = false;
+        let (item, options) = (&self.items[index], &self.chosen[index]);
+        if let Some(stat) = done.changed {
+            self.applied.push_changed(&item.name);
+            self.changed.push(FileItem {
+                stat,
+                verdict: Verdict::DataChanged,
+                ..item.clone()
+            });
+            return;
+        }
+        self.completion.counts += done.counts;
+        self.direct.learn(&done.counts, options);
+        if let Some((stat, seen_at)) = done.signature {
+            self.worked.push(Worked {
+                name: item.name.clone(),
+                operation: options.operation,
+                stat,
+                seen_at,
+            });
+        }
+    }
+
+    /// Whether that is done in about the time that it takes to be given another task.
+    fn is_little(&self) -> bool {
+        const FILES: usize = 4;
+        const BYTES: u64 = 1 << 20;
+        let files = if self.together { MOST } else { FILES };
+        let all = self.items.iter().zip(self.chosen).zip(&self.left);
+        let mut left = all.filter(|(_, left)| **left).map(|(of, _)| of);
+        left.clone().take(files + 1).count() <= files
+            && left.all(|(item, options)| {
+                !options.operation.uploads() || item.stat.size <= BYTES / FILES as u64
+            })
+    }
+
+    /// What is to be accounted for. What is left goes back, but for a job that is at its end.
+    async fn account(mut self, ended: Result<(), SyncError>) -> Result<TaskEnd, SyncError> {
+        let (context, task) = (self.context, self.task);
+        let mut completion = self.completion;
+        let refused = match ended {
+            Ok(()) => None,
+            Err(SyncError::Job(why)) => {
+                completion.fatal = Some(Fatal::Job(why));
+                None
+            }
+            Err(why) => {
+                let all = self.items.into_iter().zip(self.left);
+                let rest = all.filter(|(_, left)| *left).map(|(item, _)| item);
+                let rest = Task::SyncFiles(task.with_files(rest.collect()));
+                completion.retries.extend(rest.to_new_task().ok());
+                Some(why).filter(|why| !matches!(why, SyncError::Drained))
+            }
+        };
+        remember(context, task, self.worked, &mut self.applied).await;
+        if !self.applied.is_empty() && !context.spec.options.compare_catalog {
+            completion.signatures.push(Append {
+                key: context.cache_key(&task.directory),
+                bytes: self.applied.into_bytes(),
+            });
+        }
+        failure::retry_files(task, self.again, &mut completion);
+        if !self.changed.is_empty() {
+            let anew = Task::SyncFiles(task.with_files(self.changed));
+            completion.retries.extend(anew.to_new_task().ok());
+        }
+        match refused {
+            None => Ok(TaskEnd::complete(completion)),
+            Some(why) => Ok(TaskEnd::CompleteInPart(Box::new(completion), why)),
+        }
+    }
 }
 
 /// Takes up into `applied` what has not changed since.

@@ -1,5 +1,5 @@
-//! Blocks that are sent before the write of the one before is answered: what becomes of them if that fails, and of a connection if
-//! nobody waits for the answers.
+//! Requests that are sent before the one before is answered, blocks of a file and registrations: what becomes of them if that fails, and of a
+//! connection if nobody waits for the answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod support;
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use irods_client::protocol::header::kind;
 use irods_client::protocol::message::{FileLseekOut, PortalOprOut};
 use irods_client::protocol::{Packing, Pi, api, codes};
+use irods_client::register::{Register, Registration};
 use irods_client::transfer::Put;
 use irods_client::{Error, Pool, PoolOptions};
 use support::{Peer, after_login, quick, until};
@@ -144,4 +145,66 @@ async fn a_connection_that_is_owed_answers_is_never_lent_again() {
     assert!(putting.await.unwrap_err().is_cancelled());
     assert_eq!(pool.idle(), 0);
     assert!(pool.get().await.unwrap().is_usable());
+}
+
+/// A server that answers no registration before the last of them has come, and then as it is told; it hangs up where it is told nothing.
+async fn registrar(answers: &'static [Option<i32>]) -> Pool {
+    let serve = move |mut peer: Peer| async move {
+        for _ in answers {
+            let frame = peer.frame().await?;
+            assert_eq!(frame.int_info, api::PHY_PATH_REG);
+        }
+        for code in answers {
+            peer.reply_as(kind::API_REPLY, (*code)?, &[]).await?;
+        }
+        std::future::pending::<Option<()>>().await
+    };
+    let environment = after_login(serve).await;
+    Pool::new(environment, quick(), PoolOptions::default())
+}
+
+async fn register(pool: &Pool, objects: &[&str]) -> Vec<Result<(), Error>> {
+    let what = Register {
+        file: "/f".into(),
+        size: Some(1),
+        ..Register::default()
+    };
+    let all: Vec<_> = objects
+        .iter()
+        .map(|object| Registration::File {
+            object,
+            what: &what,
+        })
+        .collect();
+    pool.get().await.unwrap().register_all(&all).await
+}
+
+#[tokio::test]
+async fn registrations_are_sent_together_and_each_has_its_own_answer() {
+    const TAKEN: Option<i32> = Some(codes::CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME);
+    let pool = registrar(&[Some(0), TAKEN, Some(0)]).await;
+    // A name that cannot be sent keeps no other from going out.
+    let results = register(&pool, &["/z/a", "/z/b", "no/path", "/z/c"]).await;
+    let told: Vec<_> = results.iter().map(|result| result.as_ref().err()).collect();
+    assert!(told[0].is_none() && told[3].is_none(), "{told:?}");
+    assert!(told[1].unwrap().already_exists(), "{told:?}");
+    assert!(matches!(told[2], Some(Error::Input { .. })), "{told:?}");
+    assert_eq!(pool.idle(), 1);
+}
+
+#[tokio::test]
+async fn registrations_behind_a_lost_answer_may_have_been_made() {
+    let pool = registrar(&[Some(0), None, Some(0)]).await;
+    let results = register(&pool, &["/z/a", "/z/b", "/z/c"]).await;
+    let told: Vec<_> = results.iter().map(|result| result.as_ref().err()).collect();
+    assert!(told.len() == 3 && told[0].is_none(), "{told:?}");
+    for lost in &told[1..] {
+        let lost = lost.unwrap();
+        assert!(
+            lost.is_connection_loss() && lost.may_have_happened(),
+            "{lost}"
+        );
+    }
+    assert_eq!(pool.idle(), 0);
+    assert!(register(&pool, &[]).await.is_empty());
 }
