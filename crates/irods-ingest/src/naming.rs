@@ -94,13 +94,13 @@ pub enum Placement {
     Vault,
 }
 
-/// The name of an entry in the zone. `absolute` is the entry's absolute path in the source, `name` its last element.
-pub fn element<'a>(name: &'a [u8], absolute: &[u8]) -> Cow<'a, str> {
+/// The name of an entry in the zone. `absolute` makes the entry's absolute path in the source, `name` is its last element.
+pub fn element<A: AsRef<[u8]>>(name: &[u8], absolute: impl FnOnce() -> A) -> Cow<'_, str> {
     match std::str::from_utf8(name) {
         Ok(name) => Cow::Borrowed(name),
         Err(_) => Cow::Owned(format!(
             "{UNENCODABLE_PREFIX}{}",
-            STANDARD.encode(absolute).replace('/', "_")
+            STANDARD.encode(absolute()).replace('/', "_")
         )),
     }
 }
@@ -246,7 +246,7 @@ fn append_elements(mut logical: String, mut absolute: Vec<u8>, relative: &[u8]) 
             absolute.push(b'/');
         }
         absolute.extend_from_slice(name);
-        push_element(&mut logical, &element(name, &absolute));
+        push_element(&mut logical, &element(name, || &absolute));
     }
     logical
 }
@@ -307,7 +307,7 @@ mod tests {
             "-",
         ] {
             let absolute = format!("/src/{name}");
-            assert_eq!(element(name.as_bytes(), absolute.as_bytes()), name);
+            assert_eq!(element(name.as_bytes(), || &absolute), name);
             assert_eq!(unencodable_avu(name.as_bytes(), absolute.as_bytes()), None);
             let logical = logical_path("/z/t", b"/src", name.as_bytes());
             assert_eq!(logical, format!("/z/t/{name}"));
@@ -326,7 +326,7 @@ mod tests {
     fn names_that_are_not_utf8_are_those_of_existing_catalogs() {
         let absolute = b"/a/bad\xe1\x80";
         let name = "irods_UnicodeEncodeError_L2EvYmFk4YA=";
-        assert_eq!(element(b"bad\xe1\x80", absolute), name);
+        assert_eq!(element(b"bad\xe1\x80", || absolute), name);
         assert_eq!(
             logical_path("/z/t", b"/a", b"bad\xe1\x80"),
             format!("/z/t/{name}")
@@ -347,7 +347,7 @@ mod tests {
         let absolute = b"/a/???\xfb";
         assert_eq!(STANDARD.encode(absolute), "L2EvPz8/+w==");
         let name = "irods_UnicodeEncodeError_L2EvPz8_+w==";
-        assert_eq!(element(b"???\xfb", absolute), name);
+        assert_eq!(element(b"???\xfb", || absolute), name);
         assert_eq!(
             unencodable_avu(b"???\xfb", absolute).unwrap().value,
             "L2EvPz8/+w=="
@@ -369,7 +369,7 @@ mod tests {
             assert_eq!(source_names(&literal), [literal.as_bytes()]);
         }
         assert_eq!(source_names("a"), [b"a"]);
-        let long = element(&[0xff; 250], &[b"/", &[0xff; 250][..]].concat()).into_owned();
+        let long = element(&[0xff; 250], || [b"/", &[0xff; 250][..]].concat()).into_owned();
         assert_eq!(source_names(&long), [[0xff; 250]]);
     }
 

@@ -12,6 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -97,7 +98,7 @@ impl Segment {
         record: &Record,
         names: impl IntoIterator<Item = &'a [u8]>,
     ) {
-        let keep: HashSet<u64> = names.into_iter().map(name_hash).collect();
+        let keep: HashSet<u64, RandomState> = names.into_iter().map(name_hash).collect();
         let mut others: Vec<u64> = record.entries.keys().copied().collect();
         others.retain(|name| !keep.contains(name));
         others.sort_unstable();
@@ -141,7 +142,7 @@ impl<'a> Extend<&'a [u8]> for Names {
 /// A directory's record, read.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    entries: HashMap<u64, (u64, u64)>,
+    entries: HashMap<u64, (u64, u64), RandomState>,
     segments: usize,
     stored: usize,
     damaged: usize,
@@ -153,6 +154,7 @@ impl Record {
         let mut record = Self::default();
         for segment in segments {
             record.segments += 1;
+            record.entries.reserve(segment.len() / ENTRY_LEN);
             let (entries, rest) = segment.as_chunks::<ENTRY_LEN>();
             if !rest.is_empty() {
                 record.damaged += 1;
@@ -220,7 +222,7 @@ impl Record {
     /// One segment that says the same of the given names and forgets all others. Entries are in the order of their
     /// name hash, so equal records have equal bytes.
     pub fn compacted(&self, names_in_listing: &Names) -> Segment {
-        let keep: HashSet<u64> = names_in_listing.0.iter().copied().collect();
+        let keep: HashSet<u64, RandomState> = names_in_listing.0.iter().copied().collect();
         let mut kept: Vec<_> = self
             .entries
             .iter()

@@ -314,7 +314,7 @@ async fn what_is_said_of_a_socket_or_a_name_is_there_once() {
     let bad = site.write(b"bad\xff", "1");
     let_times_settle(&bad).await;
     site.run_well(with(Operation::RegisterSync)).await;
-    let name = naming::element(b"bad\xff", bad.as_os_str().as_bytes()).into_owned();
+    let name = naming::element(b"bad\xff", || bad.as_os_str().as_bytes()).into_owned();
     let of_name = avus(&site, &name).await;
     assert_eq!(of_name.len(), 1);
     let of_socket = avus(&site, "special").await;

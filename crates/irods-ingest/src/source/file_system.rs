@@ -281,21 +281,23 @@ impl Directory {
             directory: self.stat_self()?,
             seen_at: Timestamp::now(),
         };
+        let mut names = Vec::new();
         for item in Dir::read_from(&self.fd).map_err(failed)? {
             let item = item.map_err(failed)?;
-            let name = item.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
+            match item.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => names.push(BString::from(name)),
             }
-            let name = BString::from(name);
+        }
+        names.sort_unstable();
+        listing.entries.reserve_exact(names.len());
+        for name in names {
             match self.stat(&name, links) {
                 Ok(stat) => listing.entries.push(Entry { name, stat }),
                 Err(SourceError::Vanished { .. }) => listing.vanished.push(name),
                 Err(error) => listing.errors.push((name, error)),
             }
         }
-        listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        listing.errors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Ok(listing)
     }
 
@@ -418,8 +420,8 @@ impl Directory {
 
     /// A name must be a single element: names come from task queues as well.
     fn check_name(&self, name: &[u8]) -> Result<(), SourceError> {
-        let single = !matches!(name, b"" | b"." | b"..") && !name.contains_str("/");
-        match single && !name.contains_str("\0") {
+        let single = !matches!(name, b"" | b"." | b"..") && name.find_byte(b'/').is_none();
+        match single && name.find_byte(0).is_none() {
             true => Ok(()),
             false => Err(SourceError::OutsideTree {
                 path: self.child(name),

@@ -63,7 +63,7 @@ impl Placing {
             .chain(unknown)
             .map(|(name, stat)| {
                 let path = spec.absolute(&join(directory, name));
-                let target = naming::join(collection, &naming::element(name, &path));
+                let target = naming::join(collection, &naming::element(name, || &path));
                 (path, target, stat)
             })
             .collect();
@@ -146,7 +146,9 @@ impl Placing {
             .names()
             .map(|name| {
                 let absolute = spec.absolute(&join(directory, name));
-                naming::element(name, &absolute).into_owned().into_bytes()
+                naming::element(name, || &absolute)
+                    .into_owned()
+                    .into_bytes()
             })
             .collect();
         for options in &self.options {

@@ -83,15 +83,15 @@ impl Remembered {
         placed: (Option<&EntryOptions>, Option<&EntryError>),
         names: Option<&CatalogNames>,
     ) -> Found {
-        let absolute = context.absolute(&join(&task.directory, &entry.name));
-        if context.filter.excludes(&absolute, entry.stat.kind) {
+        let absolute = || context.absolute(&join(&task.directory, &entry.name));
+        if !context.filter.is_empty() && context.filter.excludes(&absolute(), entry.stat.kind) {
             return Found::Excluded;
         }
         if placed.1.is_some() {
             return Found::Refused;
         }
         let options = &context.spec.options;
-        let name = naming::element(&entry.name, &absolute);
+        let name = naming::element(&entry.name, absolute);
         let (verdict, presence) = match &self.catalog {
             Some(catalog) if options.compare_catalog => match placed.0 {
                 None => with_catalog(
@@ -99,7 +99,7 @@ impl Remembered {
                     catalog,
                     Wanted {
                         name: name.as_bytes(),
-                        physical_path: &naming::physical_path(&absolute),
+                        physical_path: &naming::physical_path(&absolute()),
                         operation: options.operation,
                         resource: options.resource.as_deref(),
                     },

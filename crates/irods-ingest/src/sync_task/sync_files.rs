@@ -237,7 +237,7 @@ async fn choose(context: &JobContext, task: &FilesTask) -> Vec<EntryOptions> {
         .iter()
         .map(|item| {
             let path = context.absolute(&join(&task.directory, &item.name));
-            let target = naming::join(&collection, &naming::element(&item.name, &path));
+            let target = naming::join(&collection, &naming::element(&item.name, || &path));
             (path, target)
         })
         .collect();
