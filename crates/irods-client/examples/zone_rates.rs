@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use irods_client::environment::{Environment, Sources};
-use irods_client::register::{BULK_MAX, NewRow, Register, Registration};
+use irods_client::register::{BULK_MAX, NewRow, Register};
 use irods_client::transfer::{OpenHow, Put};
-use irods_client::{ConnectOptions, Pool, PoolOptions, Pooled};
+use irods_client::{ConnectOptions, NewObject, Pool, PoolOptions, Pooled};
 use tokio::sync::Barrier;
 
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -113,11 +113,12 @@ async fn small(
                         break;
                     }
                     let what = file();
-                    let all = objects.iter().map(|object| Registration::File {
+                    let all = objects.iter().map(|object| NewObject::Registered {
                         object,
                         what: &what,
                     });
-                    for result in zone.register_all(&all.collect::<Vec<_>>()).await {
+                    let all: Vec<_> = all.collect();
+                    for result in zone.create_all(&all, &mut |_| {}).await {
                         result?;
                     }
                 },

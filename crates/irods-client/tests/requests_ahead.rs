@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use irods_client::protocol::header::kind;
 use irods_client::protocol::message::{FileLseekOut, PortalOprOut};
 use irods_client::protocol::{Packing, Pi, api, codes};
-use irods_client::register::{Register, Registration};
+use irods_client::register::Register;
 use irods_client::transfer::Put;
-use irods_client::{Error, Pool, PoolOptions};
+use irods_client::{Error, NewObject, Pool, PoolOptions};
 use support::{Peer, after_login, quick, until};
 
 /// What the client writes at once.
@@ -171,12 +171,16 @@ async fn register(pool: &Pool, objects: &[&str]) -> Vec<Result<(), Error>> {
     };
     let all: Vec<_> = objects
         .iter()
-        .map(|object| Registration::File {
+        .map(|object| NewObject::Registered {
             object,
             what: &what,
         })
         .collect();
-    pool.get().await.unwrap().register_all(&all).await
+    pool.get()
+        .await
+        .unwrap()
+        .create_all(&all, &mut |_| {})
+        .await
 }
 
 #[tokio::test]

@@ -1,13 +1,11 @@
 //! What everything that is done for a job has in common.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::{Notify, OnceCell};
-use tokio::time::Instant;
+use tokio::sync::OnceCell;
 
 use crate::breaker::Breaker;
-use crate::broker::{Broker, Counts, JobId};
+use crate::broker::{Broker, JobId};
 use crate::core::choice::{Candidate, EntryOptions, Targets, choose, choose_directory};
 use crate::core::{Event, EventHandler};
 use crate::error::SyncError;
@@ -18,6 +16,10 @@ use crate::source::{Filter, Source};
 use crate::spec::JobSpec;
 use crate::sync_irods::{Leaves, Removals};
 use crate::zone::Zone;
+
+pub(crate) mod tenure;
+
+pub(crate) use tenure::Tenure;
 
 /// One job in one worker.
 #[derive(Debug, Clone)]
@@ -50,130 +52,8 @@ pub struct JobContext {
     pub(crate) name: Arc<OnceCell<String>>,
     /// Where its stages are measured, if they are.
     pub(crate) stages: Stages,
-    /// The lease of the task that this is for.
-    pub hold: Hold,
-    /// Collections that the task has made on the way to something else.
-    pub(crate) made_above: MadeAbove,
-    /// The task's place in the worker.
-    pub(crate) place: Place,
-}
-
-/// The place of a task among those that a worker does at the same time, which it may leave to the next one before it is done.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
-    stay: Arc<AtomicU8>,
-    changed: Arc<Notify>,
-}
-
-/// How long a task needs its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Stay {
-    /// Nobody knows.
-    Open,
-    /// For some milliseconds.
-    Ending,
-    /// No more.
-    Over,
-}
-
-impl Place {
-    /// Whenever it changes, that is told.
-    pub(crate) fn new(changed: Arc<Notify>) -> Self {
-        Place {
-            stay: Arc::default(),
-            changed,
-        }
-    }
-
-    pub(crate) fn stay(&self) -> Stay {
-        match self.stay.load(Ordering::SeqCst) {
-            0 => Stay::Open,
-            1 => Stay::Ending,
-            _ => Stay::Over,
-        }
-    }
-
-    /// It will be free soon.
-    pub(crate) fn will_leave(&self) {
-        self.turn(Stay::Ending);
-    }
-
-    /// It is free: nothing is asked of the zone any more.
-    pub(crate) fn leave(&self) {
-        self.turn(Stay::Over);
-    }
-
-    fn turn(&self, to: Stay) {
-        if self.stay.fetch_max(to as u8, Ordering::SeqCst) < to as u8 {
-            self.changed.notify_one();
-        }
-    }
-}
-
-/// How many collections a task has made because something was to be in them: they are there, and count, whatever became of that.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MadeAbove(Arc<MadeSoFar>);
-
-#[derive(Debug, Default)]
-struct MadeSoFar {
-    all: AtomicU64,
-    taken: AtomicU64,
-}
-
-impl MadeAbove {
-    pub(crate) fn add_one(&self) {
-        self.0.all.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Those that were not taken yet.
-    pub(crate) fn take(&self) -> Counts {
-        let all = self.0.all.load(Ordering::SeqCst);
-        created(all - self.0.taken.swap(all, Ordering::SeqCst))
-    }
-
-    /// All, for who counts anew.
-    pub(crate) fn all(&self) -> Counts {
-        created(self.0.all.load(Ordering::SeqCst))
-    }
-}
-
-fn created(collections: u64) -> Counts {
-    Counts {
-        collections_created: collections,
-        ..Counts::default()
-    }
-}
-
-/// Until when a lease surely is held, by this process's clock: counted from before it was asked for.
-///
-/// A worker that was frozen, or could not reach the broker, must not begin what somebody else may have done since: it would
-/// come back from the past, and what it leaves half done nobody would do again.
-#[derive(Debug, Clone)]
-pub struct Hold(Arc<Mutex<Instant>>);
-
-impl Hold {
-    /// Held until then.
-    pub fn new(until: Instant) -> Self {
-        Hold(Arc::new(Mutex::new(until)))
-    }
-
-    /// Held until then, as the broker says.
-    pub fn extend(&self, until: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
-    }
-
-    /// Whether nobody else can have the task.
-    ///
-    /// # Errors
-    /// [`SyncError::Drained`]: what is left of the task goes back, if it still can.
-    pub fn check(&self) -> Result<(), SyncError> {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match Instant::now() < until {
-            true => Ok(()),
-            false => Err(SyncError::Drained),
-        }
-    }
+    /// How the task that this is for stands in the worker.
+    pub(crate) tenure: Tenure,
 }
 
 impl JobContext {

@@ -16,10 +16,10 @@ use irods_client::collection::{RemoveCollection, Replica};
 use irods_client::connection::Identity;
 use irods_client::data_object::{ChecksumMode, Remove};
 use irods_client::metadata::{Avu, Entity};
-use irods_client::register::{Leaf, NewRow, Register, Registration, Target};
+use irods_client::register::{Leaf, NewRow, Register, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
-use irods_client::{CallObserver, Pool, Pooled, Result};
+use irods_client::{Answered, CallObserver, NewObject, Pool, Pooled, Result};
 
 /// A zone that can be connected to.
 #[async_trait]
@@ -73,16 +73,28 @@ pub trait Session: Debug + Send {
     /// Writes the row of a new data object, which the zone hardly checks.
     async fn register_row(&mut self, row: &NewRow, leaf: &Leaf, mtime: i64) -> Result<()>;
 
-    /// Makes registrations one after the other, as [`irods_client::Connection::register_all`] does.
-    async fn register_all(&mut self, all: &[Registration<'_>]) -> Vec<Result<()>> {
+    /// Makes data objects one after the other, as [`irods_client::Connection::create_all`] does.
+    async fn create_all(
+        &mut self,
+        all: &[NewObject<'_>],
+        answered: &mut Answered<'_>,
+    ) -> Vec<Result<()>> {
         let mut results = Vec::with_capacity(all.len());
-        for registration in all {
-            results.push(match *registration {
-                Registration::File { object, what } => self.register(object, what).await,
-                Registration::Row { row, leaf, mtime } => self.register_row(row, leaf, mtime).await,
-            });
+        for new in all {
+            let result = self.create(new).await;
+            answered(&result);
+            results.push(result);
         }
         results
+    }
+
+    /// Makes one of them.
+    async fn create(&mut self, new: &NewObject<'_>) -> Result<()> {
+        match *new {
+            NewObject::Registered { object, what } => self.register(object, what).await,
+            NewObject::Row { row, leaf, mtime } => self.register_row(row, leaf, mtime).await,
+            NewObject::Put { object, bytes, how } => self.put_bytes(object, bytes, how).await,
+        }
     }
 
     /// Changes a replica's row.
@@ -233,8 +245,12 @@ impl Session for Pooled {
         written.map(drop)
     }
 
-    async fn register_all(&mut self, all: &[Registration<'_>]) -> Vec<Result<()>> {
-        (**self).register_all(all).await
+    async fn create_all(
+        &mut self,
+        all: &[NewObject<'_>],
+        answered: &mut Answered<'_>,
+    ) -> Vec<Result<()>> {
+        (**self).create_all(all, answered).await
     }
 
     async fn modify_replica(

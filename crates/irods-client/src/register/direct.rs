@@ -78,7 +78,7 @@ impl NewRow {
     }
 
     /// As the row that `owner` gets.
-    pub(super) fn input(
+    pub(crate) fn input(
         &self,
         leaf: &Leaf,
         owner: &Identity,

@@ -1,7 +1,6 @@
 //! Registering files in place: the catalog learns of a file, no byte moves.
 //!
-//! [`Connection::register`] is the way with all of the server's checks; what is in `direct` writes rows as they are given. [`Connection::register_all`]
-//! sends several of both at once.
+//! [`Connection::register`] is the way with all of the server's checks; what is in `direct` writes rows as they are given.
 
 use irods_protocol::message::{DataObjInp, KeyValPair};
 use irods_protocol::{api, keywords, path};
@@ -10,10 +9,8 @@ use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
 use crate::error::{Call, Result};
 
-mod ahead;
 mod direct;
 
-pub use ahead::Registration;
 pub use direct::{BULK_MAX, Leaf, NewRow};
 
 /// A file to register.
@@ -72,7 +69,7 @@ impl Connection {
 }
 
 impl Register {
-    fn request<'a>(&self, object: &'a str) -> Request<'a> {
+    pub(crate) fn request<'a>(&self, object: &'a str) -> Request<'a> {
         let request = Request::new(api::PHY_PATH_REG, object);
         match self.checksum {
             true => request.patient(),
@@ -80,7 +77,7 @@ impl Register {
         }
     }
 
-    fn input(&self, object: &str) -> Result<DataObjInp> {
+    pub(crate) fn input(&self, object: &str) -> Result<DataObjInp> {
         let call = Call::Api(api::PHY_PATH_REG);
         path::check(object).map_err(|e| bad_path(call, object, &e))?;
         let mut keywords = KeyValPair::new();

@@ -85,8 +85,14 @@ impl Connection {
     /// # Errors
     /// As [`Connection::put`].
     pub async fn put_bytes(&mut self, object: &str, bytes: &[u8], how: &Put) -> Result<Stored> {
-        let ours = self.scheme(how).map(|scheme| Checksum::of(scheme, bytes));
+        let ours = self.checksum_to_verify(bytes, how);
         self.put_single(object, bytes, ours, how).await
+    }
+
+    /// What the server is to find, if it is to look.
+    pub(crate) fn checksum_to_verify(&self, bytes: &[u8], how: &Put) -> Option<String> {
+        let scheme = self.scheme(how);
+        scheme.map(|scheme| Checksum::of(scheme, bytes))
     }
 
     /// One message; `ours` is the checksum to verify by.
@@ -97,28 +103,24 @@ impl Connection {
         ours: Option<String>,
         how: &Put,
     ) -> Result<Stored> {
-        let mut input = put_input(object, bytes.len() as u64, how)?;
-        input.cond_input.set(keywords::DATA_INCLUDED, "");
-        included::set_metadata(&mut input.cond_input, &how.metadata);
-        match (how.checksum, &ours) {
-            (_, Some(ours)) => input.cond_input.set(keywords::VERIFY_CHKSUM, ours.clone()),
-            (PutChecksum::Register, None) => input.cond_input.set(keywords::REG_CHKSUM, ""),
-            _ => {}
-        }
+        let input = how.single(object, bytes, ours.clone())?;
         let request = Request::new(api::DATA_OBJ_PUT, object).bytes(bytes);
-        let outcome = self.call(request, Some(&input)).await;
-        match outcome {
+        match self.call(request, Some(&input)).await {
             Ok(_) => Ok(Stored {
                 size: bytes.len() as u64,
                 checksum: ours,
             }),
-            Err(cause) if is_before_the_data(&cause) => Err(cause),
-            Err(cause) => {
-                let wrote =
-                    cause.is(codes::SYS_COPY_LEN_ERR) || cause.is(codes::USER_CHKSUM_MISMATCH);
-                Err(self.clean_up(object, how, wrote, cause).await)
-            }
+            Err(cause) => Err(self.put_failed(object, how, cause).await),
         }
+    }
+
+    /// What is told of a put in one message that failed: nothing of it is left, or this says what is.
+    pub(crate) async fn put_failed(&mut self, object: &str, how: &Put, cause: Error) -> Error {
+        if is_before_the_data(&cause) {
+            return cause;
+        }
+        let wrote = cause.is(codes::SYS_COPY_LEN_ERR) || cause.is(codes::USER_CHKSUM_MISMATCH);
+        self.clean_up(object, how, wrote, cause).await
     }
 
     /// Puts `size` bytes from `source` (read on another thread). A source with fewer or more bytes is an error: it changed
@@ -219,6 +221,26 @@ impl Connection {
             Err(e) => e,
         };
         Err(self.clean_up(object, how, true, cause).await)
+    }
+}
+
+impl Put {
+    /// The message that has all of it.
+    pub(crate) fn single(
+        &self,
+        object: &str,
+        bytes: &[u8],
+        ours: Option<String>,
+    ) -> Result<DataObjInp> {
+        let mut input = put_input(object, bytes.len() as u64, self)?;
+        input.cond_input.set(keywords::DATA_INCLUDED, "");
+        included::set_metadata(&mut input.cond_input, &self.metadata);
+        match (self.checksum, ours) {
+            (_, Some(ours)) => input.cond_input.set(keywords::VERIFY_CHKSUM, ours),
+            (PutChecksum::Register, None) => input.cond_input.set(keywords::REG_CHKSUM, ""),
+            _ => {}
+        }
+        Ok(input)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod collections;
 mod connections;
+mod create_all;
 mod encrypted;
 mod harsh;
 mod metadata;

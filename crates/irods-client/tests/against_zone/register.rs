@@ -4,14 +4,13 @@ use bstr::BString;
 use irods_client::Scope;
 use irods_client::data_object::{ObjectKind, Remove};
 use irods_client::protocol::{Form, codes};
-use irods_client::register::{NewRow, Register, Registration, Target};
+use irods_client::register::{Register, Target};
 use irods_client::replica::{Changes, Which};
 
 use crate::{TestZone, at, content, in_both_packings};
 
 in_both_packings! {
     files_are_registered_changed_and_unregistered => registration_xml, registration_native;
-    several_are_registered_at_once => at_once_xml, at_once_native;
 }
 
 async fn files_are_registered_changed_and_unregistered(form: Form) {
@@ -135,53 +134,4 @@ async fn files_are_registered_changed_and_unregistered(form: Form) {
         .await
         .unwrap_err();
     assert!(error.is_not_found(), "{error}");
-}
-
-async fn several_are_registered_at_once(form: Form) {
-    let zone = TestZone::start().await;
-    let mut c = zone.connect(form).await;
-    let leaf = c.leaf("demoResc").await.unwrap();
-    let names: Vec<String> = (0..40).map(|n| at(&format!("o{n}"))).collect();
-    let what = Register {
-        file: zone.file("data", b"twelve bytes"),
-        size: Some(12),
-        mtime: Some(1_500_000_000),
-        ..Register::default()
-    };
-    c.register(&names[7], &what).await.unwrap();
-    let row = NewRow {
-        object: names[20].clone(),
-        file: what.file.clone(),
-        size: 12,
-        ..NewRow::default()
-    };
-    let registration = |(index, object)| match index {
-        20 => Registration::Row {
-            row: &row,
-            leaf: &leaf,
-            mtime: 1_500_000_000,
-        },
-        _ => Registration::File {
-            object,
-            what: &what,
-        },
-    };
-    let all: Vec<_> = names
-        .iter()
-        .map(String::as_str)
-        .enumerate()
-        .map(registration)
-        .collect();
-    for (index, result) in c.register_all(&all).await.into_iter().enumerate() {
-        assert_eq!(result.is_err(), index == 7, "{index}: {result:?}");
-        if let Err(error) = result {
-            assert!(error.already_exists(), "{error}");
-        }
-        let replicas = c.replicas(&names[index]).await.unwrap();
-        let replica = &replicas[0];
-        assert_eq!(
-            (replicas.len(), replica.size, replica.mtime),
-            (1, 12, 1_500_000_000)
-        );
-    }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use irods_client::collection::ReplicaStatus;
 
+use super::catalog::BAD;
 use super::schedule::{Changed, Play, TARGET};
 use super::source::ROOT;
-use super::zone::BAD;
 use crate::broker::{Broker, Counts, Job, JobState};
 use crate::plan::{DeleteMode, Operation};
 

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 mod broker;
+mod catalog;
 mod check;
 mod host;
 mod profile;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::broker::{Link, Queue};
+use super::catalog::{BAD, RESOURCE};
 use super::check;
 use super::host::{Host, Weather, World};
 use super::source::{Node, ROOT, Tree};
-use super::zone::{BAD, RESOURCE, Reach, Server};
+use super::zone::{Reach, Server};
 use crate::broker::{Broker, Created, Departure, Job, JobId, NewJob, WorkerId, WorkerInfo};
 use crate::core::{Event, EventHandler, HookError, Subject};
 use crate::plan::{DeleteMode, Operation};

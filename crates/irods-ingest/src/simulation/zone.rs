@@ -4,7 +4,6 @@
 //! Whatever a server has begun it goes on with when its client is gone, except for an upload of several messages, which
 //! leaves a stale object. When the zone is killed, whatever was being written is stale.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,146 +21,18 @@ use irods_client::data_object::Remove;
 use irods_client::error::{Call, Delivery, Left, Loss, LossCause, ServerError};
 use irods_client::metadata::{Avu, Entity};
 use irods_client::protocol::{api, codes, path};
-use irods_client::register::{Leaf, NewRow, Register, Registration, Target};
+use irods_client::register::{Leaf, NewRow, Register, Target};
 use irods_client::replica::{Changes, Which};
 use irods_client::transfer::Put;
-use irods_client::{Error, Result};
+use irods_client::{Answered, Error, NewObject, Result};
 use sha2::{Digest, Sha256};
 
+use super::catalog::{Answer, Catalog, Object, check_good, replica};
 use super::host::{Fate, Host, World};
 use crate::zone::{Session, Zone};
 
 /// Uploads of more bytes take several messages.
 const ONE_MESSAGE: u64 = 6;
-
-/// The one resource.
-pub(super) const RESOURCE: &str = "demoResc";
-
-/// Objects whose name has this in it are refused.
-pub(super) const BAD: &str = "bad";
-
-#[derive(Debug, Clone)]
-pub(super) struct Object {
-    pub(super) replica: Replica,
-    pub(super) content: Vec<u8>,
-    /// Which upload is under way.
-    writer: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Catalog {
-    pub(super) collections: BTreeSet<String>,
-    pub(super) objects: BTreeMap<String, Object>,
-    life: u64,
-    writers: u64,
-}
-
-type Answer<T> = std::result::Result<T, i32>;
-
-impl Catalog {
-    /// What a server that was killed has made of what was being written, once it is there again.
-    fn come_to(&mut self, life: u64) {
-        if self.life == life {
-            return;
-        }
-        self.life = life;
-        for object in self.objects.values_mut() {
-            if object.replica.status == ReplicaStatus::Intermediate {
-                object.replica.status = ReplicaStatus::Stale;
-            }
-        }
-    }
-
-    fn check_new(&self, name: &str) -> Answer<()> {
-        let parent = path::parent(name).unwrap_or("/");
-        if !self.collections.contains(parent) {
-            return Err(codes::CAT_UNKNOWN_COLLECTION);
-        }
-        if self.collections.contains(name) {
-            return Err(codes::CAT_NAME_EXISTS_AS_COLLECTION);
-        }
-        Ok(())
-    }
-
-    fn object(&mut self, name: &str) -> Answer<&mut Object> {
-        self.objects.get_mut(name).ok_or(codes::CAT_NO_ROWS_FOUND)
-    }
-
-    fn begin_put(&mut self, name: &str, over: bool, append: Option<u64>, now: i64) -> Answer<u64> {
-        self.check_new(name)?;
-        check_good(name)?;
-        self.writers += 1;
-        let writer = self.writers;
-        match self.objects.get_mut(name) {
-            Some(_) if !over && append.is_none() => Err(codes::OVERWRITE_WITHOUT_FORCE_FLAG),
-            Some(object) if object.replica.status == ReplicaStatus::Intermediate => {
-                Err(codes::INTERMEDIATE_REPLICA_ACCESS)
-            }
-            Some(object) if append.is_some_and(|from| from != object.replica.size) => {
-                Err(codes::SYS_COPY_LEN_ERR)
-            }
-            Some(object) => {
-                object.replica.status = ReplicaStatus::Intermediate;
-                object.writer = writer;
-                if append.is_none() {
-                    object.content.clear();
-                }
-                Ok(writer)
-            }
-            None => {
-                let mut replica = replica(name, now);
-                replica.status = ReplicaStatus::Intermediate;
-                let object = Object {
-                    replica,
-                    content: Vec::new(),
-                    writer,
-                };
-                self.objects.insert(name.to_owned(), object);
-                Ok(writer)
-            }
-        }
-    }
-
-    fn end_put(&mut self, name: &str, writer: u64, bytes: &[u8], whole: bool, now: i64) {
-        let Some(object) = self.objects.get_mut(name) else {
-            return;
-        };
-        if object.writer != writer || object.replica.status != ReplicaStatus::Intermediate {
-            return;
-        }
-        let written = match whole {
-            true => bytes,
-            false => &bytes[..bytes.len() / 2],
-        };
-        object.content.extend_from_slice(written);
-        object.replica.size = object.content.len() as u64;
-        object.replica.mtime = now;
-        object.replica.checksum.clear();
-        object.replica.status = match whole {
-            true => ReplicaStatus::Good,
-            false => ReplicaStatus::Stale,
-        };
-    }
-}
-
-fn check_good(name: &str) -> Answer<()> {
-    match name.contains(BAD) {
-        true => Err(codes::UNIX_FILE_OPEN_ERR),
-        false => Ok(()),
-    }
-}
-
-fn replica(name: &str, mtime: i64) -> Replica {
-    Replica {
-        number: 0,
-        size: 0,
-        mtime,
-        checksum: String::new(),
-        status: ReplicaStatus::Good,
-        path: format!("/vault{name}").into(),
-        hierarchy: RESOURCE.into(),
-    }
-}
 
 /// The zone itself.
 #[derive(Debug)]
@@ -564,23 +435,21 @@ impl Session for Conversation {
     }
 
     /// All are sent at once: what comes after a lost reply may be carried out, and nobody hears of it.
-    async fn register_all(&mut self, all: &[Registration<'_>]) -> Vec<Result<()>> {
+    async fn create_all(
+        &mut self,
+        all: &[NewObject<'_>],
+        answered: &mut Answered<'_>,
+    ) -> Vec<Result<()>> {
         let mut results = Vec::with_capacity(all.len());
         let mut was_lost = false;
-        for registration in all {
+        for new in all {
             self.usable |= was_lost;
-            let (object, call) = match *registration {
-                Registration::File { object, .. } => (object, api::PHY_PATH_REG),
-                Registration::Row { row, .. } => (row.object.as_str(), api::REG_DATA_OBJ),
+            let result = match (self.create(new).await, was_lost) {
+                (_, true) => Err(loss(Call::Api(api::PHY_PATH_REG), "", Delivery::Possible)),
+                (result, false) => result,
             };
-            let result = match *registration {
-                Registration::File { object, what } => self.register(object, what).await,
-                Registration::Row { row, leaf, mtime } => self.register_row(row, leaf, mtime).await,
-            };
-            results.push(match was_lost {
-                true => Err(loss(Call::Api(call), object, Delivery::Possible)),
-                false => result,
-            });
+            answered(&result);
+            results.push(result);
             was_lost |= !self.usable;
             self.usable &= !was_lost;
         }

@@ -105,10 +105,10 @@ async fn create_dir(
         user: wanted.user,
     };
     on_coll_create(context.handler.as_ref(), subject, async {
-        context.hold.check()?;
+        context.tenure.hold.check()?;
         zone.create_collection(wanted.collection).await?;
         if !wanted.counted {
-            context.made_above.add_one();
+            context.tenure.made_above.add_one();
         }
         Ok(())
     })

@@ -54,7 +54,7 @@ async fn delete_once(
     let source = context.spec.source_bytes();
     let subject = subject(of, source, object);
     on_data_obj_delete(context.handler.as_ref(), subject, async {
-        context.hold.check()?;
+        context.tenure.hold.check()?;
         match zone.remove_data_object(object, how).await {
             Err(error) if error.is_not_found() => Ok(false),
             done => Ok(done.map(|()| true)?),
@@ -115,7 +115,7 @@ async fn remove_if_empty(
     let source = context.spec.source_bytes();
     let subject = subject(of, source, collection);
     let removed = on_coll_delete(context.handler.as_ref(), subject, async {
-        context.hold.check()?;
+        context.tenure.hold.check()?;
         let tried_before = tried.swap(true, Ordering::Relaxed);
         match zone.remove_empty_collection(collection).await {
             // By our own attempt whose end nobody saw, or by somebody else.

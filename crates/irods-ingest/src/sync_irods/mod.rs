@@ -29,10 +29,10 @@ mod annotate;
 mod claim;
 mod claimed;
 mod compare_checksums;
+mod create_all;
 mod create_dirs;
 mod delete;
 mod direct;
-mod register_all;
 mod register_file;
 mod sync_file;
 mod update_metadata;
@@ -43,10 +43,10 @@ use annotate::{annotate, annotate_again};
 pub(crate) use claim::{Holder, Meeting, Owner, Standing, claim, is_claimed, stand, taken};
 pub(crate) use claimed::{Claims, claims, claims_patiently, names_within};
 pub(crate) use compare_checksums::compare_checksums;
+pub(crate) use create_all::{Created, create_all};
 pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
 pub(crate) use direct::Leaves;
-pub(crate) use register_all::{Registered, register_all};
 
 /// A file that something is to be done with.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,7 @@ pub(crate) fn is_bare(action: &FileAction<'_>) -> bool {
         && !annotate::is_special(action)
         && action.options.avus.is_empty()
         && action.options.grants.is_empty()
-        && !action.context.spec.options.checksum.keeps()
+        && (action.subject.operation.uploads() || !action.context.spec.options.checksum.keeps())
 }
 
 /// What a data object that is as it should be may lack, since whoever made it was interrupted, or cared for less.
@@ -147,7 +147,7 @@ async fn once(
     effect: Effect,
 ) -> Result<Counts, SyncError> {
     // The hook before it may have taken longer than the lease.
-    action.context.hold.check()?;
+    action.context.tenure.hold.check()?;
     match effect {
         Effect::Nothing => Ok(Counts {
             metadata_only: 1,
@@ -331,7 +331,7 @@ where
             },
         };
         // Waiting for the connection may have taken longer than the lease.
-        context.hold.check()?;
+        context.tenure.hold.check()?;
         let error = match work(zone, broken > 0).await {
             Err(SyncError::Lost(error)) => error,
             Err(SyncError::NotAllowed(error)) if user.is_some() => {

@@ -30,8 +30,27 @@ pub(super) async fn upload_file(
     action: &FileAction<'_>,
     over: bool,
 ) -> Result<Counts, SyncError> {
+    let how = how(action, over);
+    if let Some(content) = action.content {
+        let measured = transfer(action, "put");
+        let sent = zone.put_bytes(action.subject.target, content, &how);
+        measured.end(sent.await)?;
+        return Ok(made(action));
+    }
+    let streams = action.context.spec.options.transfer_streams;
+    let size = action.stat.size;
+    let file = open(action, 0).await?;
+    let (file, _wanted) = throttled(action.context, file);
+    let measured = transfer(action, "put");
+    let sent = zone.put_in_streams(action.subject.target, file, size, &how, streams);
+    measured.end(sent.await)?;
+    Ok(made(action))
+}
+
+/// How it is put: as a new object, or `over` whatever is there.
+pub(super) fn how(action: &FileAction<'_>, over: bool) -> Put {
     let options = &action.context.spec.options;
-    let how = Put {
+    Put {
         target: action.options.resource.clone().map(Target::Resource),
         overwrite: over,
         checksum: match options.checksum {
@@ -46,20 +65,7 @@ pub(super) async fn upload_file(
         },
         single_message_max: SINGLE_MESSAGE_MAX,
         ..Put::default()
-    };
-    if let Some(content) = action.content {
-        let measured = transfer(action, "put");
-        let sent = zone.put_bytes(action.subject.target, content, &how);
-        measured.end(sent.await)?;
-        return Ok(made(action));
     }
-    let (size, streams) = (action.stat.size, options.transfer_streams);
-    let file = open(action, 0).await?;
-    let (file, _wanted) = throttled(action.context, file);
-    let measured = transfer(action, "put");
-    let sent = zone.put_in_streams(action.subject.target, file, size, &how, streams);
-    measured.end(sent.await)?;
-    Ok(made(action))
 }
 
 /// Writes what the file has beyond `from`, the object's size; answers how many bytes that is.
@@ -78,7 +84,7 @@ pub(super) async fn append(
     Ok(size)
 }
 
-fn transfer<'a>(action: &FileAction<'a>, name: &'a str) -> Measured<'a> {
+pub(super) fn transfer<'a>(action: &FileAction<'a>, name: &'a str) -> Measured<'a> {
     let stages = &action.context.stages;
     stages.begin(Stage::Transfer, name, About::path(action.subject.path))
 }

@@ -96,9 +96,7 @@ impl<'a> Looks<'a> {
             self.ahead.pop_front();
         }
         if self.ahead.is_empty() {
-            // Looks at a bucket are requests, which gain nothing; and a hook may change the files that come next.
-            let alone = self.context.source.is_versioned() || self.context.has_object_hooks();
-            let together = if alone { 1 } else { TOGETHER };
+            let together = if self.looks_alone() { 1 } else { TOGETHER };
             let files = self
                 .task
                 .files
@@ -111,7 +109,7 @@ impl<'a> Looks<'a> {
                 index,
                 name: item.name.clone(),
                 operation: options.operation,
-                read: !alone && self.is_to_be_read(item, options.operation),
+                read: self.reads(item, options.operation),
             });
             self.ahead = look(self.context, &self.task.directory, wanted.collect()).await?;
         }
@@ -125,9 +123,15 @@ impl<'a> Looks<'a> {
         })
     }
 
-    /// Whether it is small, and surely uploaded, without anything else being asked first.
-    fn is_to_be_read(&self, item: &FileItem, operation: Operation) -> bool {
-        operation.uploads()
+    /// Looks at a bucket are requests, which gain nothing; and a hook may change the files that come next.
+    fn looks_alone(&self) -> bool {
+        self.context.source.is_versioned() || self.context.has_object_hooks()
+    }
+
+    /// Whether the file is read with the look: it is small, and surely uploaded, without anything else being asked first.
+    pub(super) fn reads(&self, item: &FileItem, operation: Operation) -> bool {
+        !self.looks_alone()
+            && operation.uploads()
             && (item.stat.kind, item.verdict) == (EntryKind::Regular, Verdict::New)
             && item.stat.size <= SMALL
             && item.presence != Presence::Exists

@@ -95,11 +95,8 @@ pub(super) async fn sync_entry(
             });
         }
     }
-    let file = File::new(context, directory, item, options, (&absolute, &look));
-    let file = File {
-        content: content.as_deref(),
-        ..file.directly(direct)
-    };
+    let found = (absolute.as_slice(), &look, content.as_deref());
+    let file = File::new(context, directory, item, options, found).directly(direct);
     if !file.is_as_scanned() && item.verdict == Verdict::MetadataChanged {
         return Ok(FileDone {
             changed: Some(look.stat),
@@ -162,13 +159,13 @@ pub(super) struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    /// As it was looked at, at its absolute path.
+    /// At its absolute path, as it was looked at and perhaps read.
     pub(super) fn new(
         context: &'a JobContext,
         directory: &'a [u8],
         item: &'a FileItem,
         options: &'a EntryOptions,
-        (absolute, look): (&'a [u8], &'a Look),
+        (absolute, look, content): (&'a [u8], &'a Look, Option<&'a [u8]>),
     ) -> Self {
         let mut file = File {
             context,
@@ -178,7 +175,7 @@ impl<'a> File<'a> {
             logical: &options.target,
             options,
             look,
-            content: None,
+            content,
             verdict: item.verdict,
             within_event: false,
             direct: false,
@@ -201,21 +198,25 @@ impl<'a> File<'a> {
     }
 
     /// Whether one call makes its object, if nothing has the name: nothing is asked for before, and nothing follows.
-    pub(super) fn is_one_registration(&self) -> bool {
+    pub(super) fn is_one_call(&self) -> bool {
         let catalog = match self.item.presence {
             Presence::Absent => CatalogState::Absent,
             Presence::Unknown | Presence::Exists => CatalogState::Unknown,
         };
-        let register = Decision::Act {
+        let create = |effect| Decision::Act {
             event: plan::Event::Create,
-            effect: plan::Effect::Register,
+            effect,
         };
         let (physical, operation) = (&self.options.physical, self.options.operation);
         self.look.readable
             && self.is_as_scanned()
             && naming::check_entry(self.logical, physical, operation).is_ok()
             && sync_irods::is_bare(&self.action())
-            && self.decide(&catalog, false, Checksums::Unknown, false) == register
+            && match self.decide(&catalog, false, Checksums::Unknown, false) {
+                decision if decision == create(plan::Effect::Register) => true,
+                decision if decision == create(plan::Effect::PutNew) => self.content.is_some(),
+                _ => false,
+            }
     }
 
     fn decide(
@@ -292,7 +293,7 @@ impl<'a> File<'a> {
                     checksums = self.compare_checksums(zone).await?;
                 }
                 Decision::Act { event, effect } => {
-                    self.context.hold.check()?;
+                    self.context.tenure.hold.check()?;
                     let acted = match self.within_event {
                         true => {
                             let created = event == plan::Event::Create;

@@ -5,12 +5,12 @@ use super::direct::Direct;
 use super::looks::{Looks, Worked, unchanged};
 use super::sync_entry::{FileDone, sync_entry};
 use super::task::join;
-use super::together::{MOST, Outcome, register_together};
+use super::together::{MOST, Outcome, create_together};
 use super::{FileItem, FilesTask, Task, TaskEnd, failure};
 use crate::broker::{Append, Completion, Fatal};
 use crate::context::JobContext;
 use crate::core::choice::{Candidate, Delay, EntryOptions};
-use crate::error::SyncError;
+use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::signature::{Segment, Verdict};
 
@@ -45,7 +45,7 @@ pub(super) async fn sync_files(
     };
     let ended = run.go_through().await;
     if let Ok(()) | Err(SyncError::Drained | SyncError::Job(_)) = ended {
-        context.place.leave();
+        context.tenure.place.leave();
     }
     run.account(ended).await
 }
@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
                 return Err(SyncError::Drained);
             }
             if !slow && self.is_little() {
-                context.place.will_leave();
+                context.tenure.place.will_leave();
             }
             if self.together {
                 self.begin_together(index, &mut looks).await;
@@ -97,20 +97,10 @@ impl<'a> Run<'a> {
             let direct = self.direct.admits(context, item, options);
             let directory = &self.task.directory;
             let done = sync_entry(context, directory, item, options, &mut looks, direct).await;
-            self.completion.counts += context.made_above.take();
+            self.completion.counts += context.tenure.made_above.take();
             match done {
                 Ok(done) => self.take(index, done),
-                Err(SyncError::Entry(error)) => {
-                    failure::file(
-                        context,
-                        (self.task, item),
-                        (options.operation, options.retries),
-                        &error,
-                        &mut self.completion,
-                        &mut self.again,
-                    );
-                    self.left[index] = false;
-                }
+                Err(SyncError::Entry(error)) => self.fail(index, &error),
                 Err(why) => {
                     // It may have been done in part.
                     self.items[index].redelivered = true;
@@ -121,20 +111,35 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Registers together what can be, from that file on.
+    /// Does together what can be, from that file on.
     async fn begin_together(&mut self, index: usize, looks: &mut Looks<'_>) {
         let of = (self.task, self.chosen);
         let files = (self.items.as_slice(), index);
-        let outcomes = register_together(self.context, of, files, looks, &self.direct).await;
+        let outcomes = create_together(self.context, of, files, looks, &self.direct).await;
         for (index, outcome) in outcomes {
             match outcome {
                 Outcome::Done(done) => self.take(index, *done),
+                Outcome::Failed(error) => self.fail(index, &error),
                 Outcome::Unknown => self.items[index].redelivered = true,
                 Outcome::Refused => {}
             }
             // What is wrong with one is mostly wrong with the others.
             self.together &= !self.left[index];
         }
+    }
+
+    /// Accounts for a file that failed.
+    fn fail(&mut self, index: usize, error: &EntryError) {
+        self.left[index] = false;
+        let options = &self.chosen[index];
+        failure::file(
+            self.context,
+            (self.task, &self.items[index]),
+            (options.operation, options.retries),
+            error,
+            &mut self.completion,
+            &mut self.again,
+        );
     }
 
     /// Takes up what became of a file.

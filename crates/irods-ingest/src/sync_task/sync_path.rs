@@ -67,7 +67,7 @@ pub(super) async fn sync_path(
                 ..task
             });
             let mut completion = Completion {
-                counts: context.made_above.all(),
+                counts: context.tenure.made_above.all(),
                 ..Completion::default()
             };
             completion.retries.extend(rest.to_new_task().ok());
@@ -181,7 +181,7 @@ async fn walk(
             let redelivered = children.leased.expiries > 0 || task.redelivered;
             let directory = (task.directory.as_slice(), here);
             let done = sync_dir(context, directory, known, redelivered).await;
-            completion.counts += context.made_above.take();
+            completion.counts += context.tenure.made_above.take();
             let counts = match done {
                 Err(SyncError::LeftOut(_)) => {
                     completion.counts += sync_entry::left_out();
@@ -197,7 +197,7 @@ async fn walk(
         }
         facts.get_or_insert((page.mount, listing.directory, listing.seen_at));
         if page.end.is_none() && !deletes && listing.entries.len() <= QUICK {
-            context.place.will_leave();
+            context.tenure.place.will_leave();
         }
         let (stages, path) = (&context.stages, context.absolute(&task.directory));
         let mut comparing = stages.gather(Stage::Plan, "compare", About::path(&path));

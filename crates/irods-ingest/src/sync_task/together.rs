@@ -1,8 +1,8 @@
-//! Files that are registered together: their requests are sent on one connection before the first is answered, so the way to the zone
-//! is paid once, and the zone never waits for this side.
+//! Files that are registered or uploaded together: their requests are sent on one connection before the first is answered, so the way
+//! to the zone is paid once, and the zone never waits for this side.
 //!
-//! So are new ones of which nothing else is asked or done, without hooks, AVUs or checksums. Whatever is not answered with success is
-//! then done like any other file, which finds out why.
+//! So are new ones of which nothing else is asked or done, without hooks or AVUs, and small if they are uploaded. Whatever is not
+//! answered with success is then done like any other file, which finds out why.
 
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use super::task::join;
 use super::{FileItem, FilesTask};
 use crate::context::JobContext;
 use crate::core::choice::EntryOptions;
+use crate::error::EntryError;
 use crate::plan::Operation;
 use crate::plan::compare::Presence;
 use crate::signature::Verdict;
 use crate::source::EntryKind;
-use crate::sync_irods::{FileAction, Registered, patiently, register_all};
+use crate::sync_irods::{Created, FileAction, create_all, patiently};
 
 /// So many at most.
 pub(super) const MOST: usize = 16;
@@ -25,13 +26,14 @@ pub(super) const MOST: usize = 16;
 /// What became of one of them.
 pub(super) enum Outcome {
     Done(Box<FileDone>),
-    /// It may have been registered, or not.
+    /// It may have been made, or not.
     Unknown,
-    /// It was not.
+    Failed(EntryError),
+    /// It was not made.
     Refused,
 }
 
-/// A file that is to be registered.
+/// A file that is to be done so.
 struct Ready<'a> {
     index: usize,
     item: &'a FileItem,
@@ -42,13 +44,14 @@ struct Ready<'a> {
 
 impl Ready<'_> {
     fn file<'b>(&'b self, context: &'b JobContext, directory: &'b [u8], direct: bool) -> File<'b> {
-        let found = (self.absolute.as_slice(), &self.seen.look);
+        let content = self.seen.content.as_deref();
+        let found = (self.absolute.as_slice(), &self.seen.look, content);
         File::new(context, directory, self.item, self.options, found).directly(direct)
     }
 }
 
-/// Registers files from `index` on, as many in a row as can be, and tells of each; of none if that one cannot be.
-pub(super) async fn register_together(
+/// Registers or uploads files from `index` on, as many in a row as can be, and tells of each; of none if that one cannot be.
+pub(super) async fn create_together(
     context: &JobContext,
     (task, chosen): (&FilesTask, &[EntryOptions]),
     (items, index): (&[FileItem], usize),
@@ -61,9 +64,18 @@ pub(super) async fn register_together(
         // It shows whether rows of others may be written.
         return Vec::new();
     }
-    let plain = |at: &usize| is_plain(context, &items[*at], &chosen[*at]);
+    let plain = |at: &usize| {
+        let (item, options) = (&items[*at], &chosen[*at]);
+        is_plain(context, item, options)
+            && (!options.operation.uploads() || looks.reads(item, options.operation))
+    };
     let run = (index..items.len()).take(MOST);
-    let run = run.take_while(|at| plain(at) && admitted(*at) == as_rows);
+    let alike = |at: &usize| {
+        let (one, first) = (&chosen[*at], &chosen[index]);
+        (one.operation, &one.resource) == (first.operation, &first.resource)
+    };
+    let run = run.take_while(|at| plain(at) && alike(at) && admitted(*at) == as_rows);
+    let run: Vec<usize> = run.collect();
     let mut all = Vec::new();
     for at in run {
         looks.turn_to(at);
@@ -78,7 +90,7 @@ pub(super) async fn register_together(
             seen,
         };
         let file = ready.file(context, &task.directory, as_rows);
-        if !file.is_one_registration() {
+        if !file.is_one_call() {
             break;
         }
         all.push(ready);
@@ -90,25 +102,27 @@ pub(super) async fn register_together(
     let files = all.iter();
     let files = files.map(|ready| ready.file(context, &task.directory, as_rows));
     let files: Vec<File<'_>> = files.collect();
-    let registered = register(context, &files, limit).await;
-    let outcome = |(ready, registered): (&Ready<'_>, Registered)| {
-        let outcome = match registered {
-            Registered::Yes(counts) => Outcome::Done(Box::new(FileDone {
+    let created = create(context, &files, limit).await;
+    let outcome = |(ready, created): (&Ready<'_>, Created)| {
+        let outcome = match created {
+            Created::Yes(counts) => Outcome::Done(Box::new(FileDone {
                 counts,
                 signature: Some((ready.seen.look.stat, ready.seen.at)),
                 changed: None,
             })),
-            Registered::Perhaps => Outcome::Unknown,
-            Registered::No => Outcome::Refused,
+            Created::Perhaps => Outcome::Unknown,
+            Created::Failed(error) => Outcome::Failed(error),
+            Created::No => Outcome::Refused,
         };
         (ready.index, outcome)
     };
-    all.iter().zip(registered).map(outcome).collect()
+    all.iter().zip(created).map(outcome).collect()
 }
 
 /// Whether it may be one of them, as far as can be said without looking at it.
 fn is_plain(context: &JobContext, item: &FileItem, options: &EntryOptions) -> bool {
-    options.operation == Operation::RegisterSync
+    let one_call = [Operation::RegisterSync, Operation::Put, Operation::PutSync];
+    one_call.contains(&options.operation)
         && options.wrong.is_none()
         && options.skip.is_none()
         && options.user.is_none()
@@ -120,18 +134,18 @@ fn is_plain(context: &JobContext, item: &FileItem, options: &EntryOptions) -> bo
         && !context.has_object_hooks()
 }
 
-/// What is not told was not registered.
-async fn register(context: &JobContext, files: &[File<'_>], limit: Duration) -> Vec<Registered> {
+/// What is not told was not made.
+async fn create(context: &JobContext, files: &[File<'_>], limit: Duration) -> Vec<Created> {
     let actions: Vec<FileAction<'_>> = files.iter().map(File::action).collect();
-    let registered = patiently(context, None, |mut zone, _| {
+    let created = patiently(context, None, |mut zone, _| {
         let actions = &actions;
         async move {
-            let registered = register_all(zone.as_mut(), actions);
-            Ok(match tokio::time::timeout(limit, registered).await {
-                Ok(registered) => registered,
-                Err(_) => vec![Registered::Perhaps; actions.len()],
+            let created = create_all(zone.as_mut(), actions);
+            Ok(match tokio::time::timeout(limit, created).await {
+                Ok(created) => created,
+                Err(_) => actions.iter().map(|_| Created::Perhaps).collect(),
             })
         }
     });
-    registered.await.unwrap_or_default()
+    created.await.unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::broker::{Lease, Leased};
-use crate::context::{Hold, Place, Stay};
+use crate::context::tenure::{Stay, Tenure};
 
 /// What the loop and the keeper of leases share.
 #[derive(Debug, Default)]
@@ -34,8 +34,7 @@ struct Held {
     task: Option<AbortHandle>,
     /// Its completion is on its way, after which the lease is held no more: that is no reason to drop it.
     completing: bool,
-    hold: Hold,
-    place: Place,
+    tenure: Tenure,
     /// An earlier holder was lost.
     suspect: bool,
 }
@@ -73,7 +72,7 @@ impl InHand {
         let in_hand = self.lock();
         let trusted = !in_hand.values().any(|held| held.suspect);
         for held in in_hand.values() {
-            match (&held.task, held.place.stay()) {
+            match (&held.task, held.tenure.place.stay()) {
                 (None, _) => places.wanted += 1,
                 (Some(_), Stay::Over) => {}
                 (Some(_), stay) => {
@@ -90,23 +89,22 @@ impl InHand {
         self.changed.notified().await;
     }
 
-    /// Takes a task that waits for its place.
-    pub(super) fn take(&self, leased: &Leased, hold: Hold) {
+    /// Takes a task that waits for its place; its lease is held until then.
+    pub(super) fn take(&self, leased: &Leased, until: Instant) {
         let held = Held {
             task: None,
             completing: false,
-            hold,
-            place: Place::new(self.changed.clone()),
+            tenure: Tenure::new(until, self.changed.clone()),
             suspect: leased.expiries > 0,
         };
         self.lock().insert(leased.lease, held);
     }
 
     /// Begins one that has waited; not if its lease was lost meanwhile.
-    pub(super) fn begin(&self, lease: Lease, spawn: impl FnOnce(Hold, Place) -> AbortHandle) {
+    pub(super) fn begin(&self, lease: Lease, spawn: impl FnOnce(Tenure) -> AbortHandle) {
         // The lock is held until the handle is in, so that a task that ends at once finds itself there.
         if let Some(held) = self.lock().get_mut(&lease) {
-            held.task = Some(spawn(held.hold.clone(), held.place.clone()));
+            held.task = Some(spawn(held.tenure.clone()));
         }
     }
 
@@ -114,7 +112,7 @@ impl InHand {
     pub(super) fn completing(&self, lease: Lease) {
         if let Some(held) = self.lock().get_mut(&lease) {
             held.completing = true;
-            held.place.leave();
+            held.tenure.place.leave();
         }
     }
 
@@ -132,7 +130,7 @@ impl InHand {
     /// Its lease is held until then.
     pub(super) fn extended(&self, lease: Lease, until: Instant) {
         if let Some(held) = self.lock().get(&lease) {
-            held.hold.extend(until);
+            held.tenure.hold.extend(until);
         }
     }
 
@@ -155,6 +153,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::broker::{JobId, TaskClass, TaskId, TaskKind, Timestamp, Token};
+    use crate::context::tenure::Place;
     use std::time::Duration;
 
     fn leased(number: u64, expiries: u32) -> Leased {
@@ -179,10 +178,10 @@ mod tests {
 
     /// In hand and begun; its lease and its place.
     fn begun(in_hand: &InHand, leased: &Leased) -> (Lease, Place) {
-        in_hand.take(leased, Hold::new(Instant::now() + Duration::from_secs(60)));
+        in_hand.take(leased, Instant::now() + Duration::from_secs(60));
         let mut of_task = None;
-        in_hand.begin(leased.lease, |_, place| {
-            of_task = Some(place);
+        in_hand.begin(leased.lease, |tenure| {
+            of_task = Some(tenure.place);
             tokio::spawn(std::future::pending::<()>()).abort_handle()
         });
         (leased.lease, of_task.unwrap())
@@ -201,7 +200,7 @@ mod tests {
         let in_hand = InHand::default();
         let (first, place) = begun(&in_hand, &leased(1, 0));
         let second = leased(2, 0);
-        in_hand.take(&second, Hold::new(Instant::now()));
+        in_hand.take(&second, Instant::now());
         let second = second.lease;
         assert_eq!(in_hand.places(), places(1, 0, 1));
         place.will_leave();
@@ -217,7 +216,7 @@ mod tests {
         assert_eq!(in_hand.leases().len(), 2);
         in_hand.lose(second);
         let mut begun = false;
-        in_hand.begin(second, |_, _| {
+        in_hand.begin(second, |_| {
             begun = true;
             tokio::spawn(async {}).abort_handle()
         });

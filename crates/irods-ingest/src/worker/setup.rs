@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::Worker;
 use crate::broker::{JobId, Leased};
-use crate::context::{Hold, JobContext, MadeAbove, Place};
+use crate::context::{JobContext, Tenure};
 use crate::core::EventHandler;
 use crate::core::python::PythonHandler;
 use crate::core::rules::RuleHandler;
@@ -56,9 +54,7 @@ impl Worker {
             leaves: Arc::default(),
             name: Arc::default(),
             stages,
-            hold: Hold::new(Instant::now()),
-            made_above: MadeAbove::default(),
-            place: Place::default(),
+            tenure: Tenure::none(),
         })
     }
 

@@ -9,10 +9,11 @@ use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{Timespec, Timestamps, mkfifoat, utimensat};
+use rustix::fs::{Mode, Timespec, Timestamps, fstat, mkfifoat, utimensat};
 use tempfile::TempDir;
 
 use super::*;
+use crate::source::EntryKind;
 
 fn tree() -> (TempDir, FileSystem) {
     let dir = TempDir::new().unwrap();
