@@ -25,8 +25,8 @@ from machine import save_on_page
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONNECTIONS = [1, 4, 16]
 # Calls of one measurement, about half a second's worth.
-CALLS = {"stat": 5000, "register": 2500, "put": 2000}
-SAID = {"stat": "stat", "register": "register", "put": "put of 4 KiB"}
+CALLS = {"stat": 5000, "register": 2500, "register_ahead": 5000, "put": 2000}
+SAID = {"stat": "stat", "register": "register", "register_ahead": "register, 16 sent at once", "put": "put of 4 KiB"}
 
 
 def arguments():

@@ -7,6 +7,7 @@ mod support;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 
+use irods_client::error::Left;
 use irods_client::protocol::header::kind;
 use irods_client::protocol::message::{FileLseekOut, PortalOprOut};
 use irods_client::protocol::{Packing, Pi, api, codes};
@@ -147,12 +148,12 @@ async fn a_connection_that_is_owed_answers_is_never_lent_again() {
     assert!(pool.get().await.unwrap().is_usable());
 }
 
-/// A server that answers no registration before the last of them has come, and then as it is told; it hangs up where it is told nothing.
+/// A server that answers no call for a new object before the last of them has come, and then as it is told; it hangs up where it is told nothing.
 async fn registrar(answers: &'static [Option<i32>]) -> Pool {
     let serve = move |mut peer: Peer| async move {
         for _ in answers {
             let frame = peer.frame().await?;
-            assert_eq!(frame.int_info, api::PHY_PATH_REG);
+            assert!([api::PHY_PATH_REG, api::DATA_OBJ_PUT].contains(&frame.int_info));
         }
         for code in answers {
             peer.reply_as(kind::API_REPLY, (*code)?, &[]).await?;
@@ -211,4 +212,36 @@ async fn registrations_behind_a_lost_answer_may_have_been_made() {
     }
     assert_eq!(pool.idle(), 0);
     assert!(register(&pool, &[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn puts_behind_a_lost_answer_may_have_been_made_and_leave_what_nobody_knows() {
+    let pool = registrar(&[Some(0), None, Some(0)]).await;
+    let how = Put::default();
+    let put = |object| NewObject::Put {
+        object,
+        bytes: b"bytes",
+        how: &how,
+    };
+    let all = ["/z/a", "/z/b", "/z/c"].map(put);
+    let results = pool
+        .get()
+        .await
+        .unwrap()
+        .create_all(&all, &mut |_| {})
+        .await;
+    assert!(results.len() == 3 && results[0].is_ok(), "{results:?}");
+    for lost in &results[1..] {
+        let lost = lost.as_ref().unwrap_err();
+        assert!(lost.may_have_happened(), "{lost}");
+        let unknown = matches!(
+            lost,
+            Error::Transfer {
+                left: Left::Unknown,
+                ..
+            }
+        );
+        assert!(unknown, "{lost}");
+    }
+    assert_eq!(pool.idle(), 0);
 }

@@ -205,6 +205,10 @@ impl Session for Sink {
     async fn remove_empty_collection(&mut self, _: &str) -> Result<()> {
         Ok(())
     }
+    fn takes_requests_ahead(&self) -> bool {
+        true
+    }
+
     async fn leaf(&mut self, _: &str) -> Result<Leaf> {
         unreachable!("nothing is registered directly")
     }

@@ -73,6 +73,9 @@ pub trait Session: Debug + Send {
     /// Writes the row of a new data object, which the zone hardly checks.
     async fn register_row(&mut self, row: &NewRow, leaf: &Leaf, mtime: i64) -> Result<()>;
 
+    /// Whether it may be asked for more before it has answered.
+    fn takes_requests_ahead(&self) -> bool;
+
     /// Makes data objects one after the other, as [`irods_client::Connection::create_all`] does.
     async fn create_all(
         &mut self,
@@ -243,6 +246,10 @@ impl Session for Pooled {
     async fn register_row(&mut self, row: &NewRow, leaf: &Leaf, mtime: i64) -> Result<()> {
         let written = (**self).register_row(row, leaf, Some(mtime)).await;
         written.map(drop)
+    }
+
+    fn takes_requests_ahead(&self) -> bool {
+        (**self).takes_requests_ahead()
     }
 
     async fn create_all(

@@ -4,7 +4,7 @@
 
 use irods_protocol::Pi;
 
-use super::{Connection, Reply, Request, State};
+use super::{Connection, Patience, Reply, Request, State};
 use crate::error::{Call, Delivery, Result};
 use crate::observe::Watched;
 
@@ -14,6 +14,7 @@ use crate::observe::Watched;
 #[must_use]
 pub(crate) struct Owed {
     api: i32,
+    patience: Patience,
     watched: Watched<'static>,
 }
 
@@ -26,7 +27,7 @@ impl Owed {
 
 impl Connection {
     /// Whether requests may be sent before earlier ones are answered. Of releases before 4.2.9 nobody has seen that they put up with it.
-    pub(crate) fn takes_requests_ahead(&self) -> bool {
+    pub fn takes_requests_ahead(&self) -> bool {
         self.server.has_replica_tokens()
     }
 
@@ -63,13 +64,17 @@ impl Connection {
         self.state = State::Owing(before + 1);
         Ok(Owed {
             api: request.api,
+            patience: request.patience,
             watched: watched.into_owned(),
         })
     }
 
     /// Reads the reply to the oldest call that is owed one; a negative result is an error.
     pub(crate) async fn collect(&mut self, owed: Owed, subject: &str) -> Result<Reply> {
-        let request = Request::new(owed.api, subject);
+        let request = Request {
+            patience: owed.patience,
+            ..Request::new(owed.api, subject)
+        };
         let call = Call::Api(owed.api);
         let State::Owing(replies) = self.state else {
             return Err(self.abandoned(call, subject, Delivery::Possible));

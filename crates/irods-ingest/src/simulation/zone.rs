@@ -434,6 +434,10 @@ impl Session for Conversation {
         self.insert(api::REG_DATA_OBJ, &row.object, &what).await
     }
 
+    fn takes_requests_ahead(&self) -> bool {
+        true
+    }
+
     /// All are sent at once: what comes after a lost reply may be carried out, and nobody hears of it.
     async fn create_all(
         &mut self,
@@ -444,9 +448,13 @@ impl Session for Conversation {
         let mut was_lost = false;
         for new in all {
             self.usable |= was_lost;
-            let result = match (self.create(new).await, was_lost) {
-                (_, true) => Err(loss(Call::Api(api::PHY_PATH_REG), "", Delivery::Possible)),
-                (result, false) => result,
+            let result = match (self.create(new).await, was_lost, new) {
+                (result, false, _) => result,
+                (_, true, NewObject::Put { object, .. }) => {
+                    let call = Call::Api(api::DATA_OBJ_PUT);
+                    Err(torn(loss(call, object, Delivery::Possible)))
+                }
+                (_, true, _) => Err(loss(Call::Api(api::PHY_PATH_REG), "", Delivery::Possible)),
             };
             answered(&result);
             results.push(result);

@@ -114,15 +114,6 @@ pub(crate) async fn perform(
     }
 }
 
-/// Whether an object that is made of the file gets nothing besides.
-pub(crate) fn is_bare(action: &FileAction<'_>) -> bool {
-    !is_claimed(action)
-        && !annotate::is_special(action)
-        && action.options.avus.is_empty()
-        && action.options.grants.is_empty()
-        && (action.subject.operation.uploads() || !action.context.spec.options.checksum.keeps())
-}
-
 /// What a data object that is as it should be may lack, since whoever made it was interrupted, or cared for less.
 pub(crate) async fn complete(
     zone: &mut dyn Session,

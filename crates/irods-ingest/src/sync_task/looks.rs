@@ -54,6 +54,7 @@ pub(super) struct Seen {
     pub(super) at: Timestamp,
     /// What it holds, if that was worth reading.
     pub(super) content: Option<Vec<u8>>,
+    taken: Instant,
 }
 
 struct Wanted {
@@ -120,7 +121,19 @@ impl<'a> Looks<'a> {
             look: first.look?,
             at: first.seen_at,
             content: first.content,
+            taken: first.taken,
         })
+    }
+
+    /// The look at the file where this is was of no use yet.
+    pub(super) fn give_back(&mut self, seen: Seen) {
+        self.ahead.push_front(Ahead {
+            index: self.at,
+            taken: seen.taken,
+            seen_at: seen.at,
+            look: Ok(seen.look),
+            content: seen.content,
+        });
     }
 
     /// Looks at a bucket are requests, which gain nothing; and a hook may change the files that come next.

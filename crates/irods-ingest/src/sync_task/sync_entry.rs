@@ -67,6 +67,7 @@ pub(super) async fn sync_entry(
         look,
         at: seen_at,
         content,
+        ..
     } = looks.take().await?;
     if !look.readable {
         return Err(SyncError::Entry(EntryError::new(
@@ -211,7 +212,6 @@ impl<'a> File<'a> {
         self.look.readable
             && self.is_as_scanned()
             && naming::check_entry(self.logical, physical, operation).is_ok()
-            && sync_irods::is_bare(&self.action())
             && match self.decide(&catalog, false, Checksums::Unknown, false) {
                 decision if decision == create(plan::Effect::Register) => true,
                 decision if decision == create(plan::Effect::PutNew) => self.content.is_some(),

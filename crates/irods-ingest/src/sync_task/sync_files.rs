@@ -1,11 +1,11 @@
-//! Some files of one directory, one after the other, or several at once (`together`); each stands alone. What failed and may be tried again becomes one
-//! delayed task; what succeeded gets its signature.
+//! Some files of one directory, one after the other, or several at once (`together`); each stands alone. What failed and may be
+//! tried again becomes one delayed task; what succeeded gets its signature.
 
 use super::direct::Direct;
 use super::looks::{Looks, Worked, unchanged};
 use super::sync_entry::{FileDone, sync_entry};
 use super::task::join;
-use super::together::{MOST, Outcome, create_together};
+use super::together::{Outcome, create_together};
 use super::{FileItem, FilesTask, Task, TaskEnd, failure};
 use crate::broker::{Append, Completion, Fatal};
 use crate::context::JobContext;
@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
                 Outcome::Unknown => self.items[index].redelivered = true,
                 Outcome::Refused => {}
             }
-            // What is wrong with one is mostly wrong with the others.
+            // Why one has to be done by itself is mostly why others have to.
             self.together &= !self.left[index];
         }
     }
@@ -171,10 +171,9 @@ impl<'a> Run<'a> {
     fn is_little(&self) -> bool {
         const FILES: usize = 4;
         const BYTES: u64 = 1 << 20;
-        let files = if self.together { MOST } else { FILES };
         let all = self.items.iter().zip(self.chosen).zip(&self.left);
         let mut left = all.filter(|(_, left)| **left).map(|(of, _)| of);
-        left.clone().take(files + 1).count() <= files
+        left.clone().take(FILES + 1).count() <= FILES
             && left.all(|(item, options)| {
                 !options.operation.uploads() || item.stat.size <= BYTES / FILES as u64
             })

@@ -21,7 +21,7 @@ use crate::source::EntryKind;
 use crate::sync_irods::{Created, FileAction, create_all, patiently};
 
 /// So many at most.
-pub(super) const MOST: usize = 16;
+const MOST: usize = 16;
 
 /// What became of one of them.
 pub(super) enum Outcome {
@@ -66,7 +66,7 @@ pub(super) async fn create_together(
     }
     let plain = |at: &usize| {
         let (item, options) = (&items[*at], &chosen[*at]);
-        is_plain(context, item, options)
+        is_plain(context, &task.directory, item, options)
             && (!options.operation.uploads() || looks.reads(item, options.operation))
     };
     let run = (index..items.len()).take(MOST);
@@ -91,6 +91,7 @@ pub(super) async fn create_together(
         };
         let file = ready.file(context, &task.directory, as_rows);
         if !file.is_one_call() {
+            looks.give_back(ready.seen);
             break;
         }
         all.push(ready);
@@ -98,11 +99,17 @@ pub(super) async fn create_together(
     if all.is_empty() {
         return Vec::new();
     }
-    let limit = all.iter().map(|ready| ready.options.timeout).sum();
+    let limit = all.iter().map(|ready| ready.options.timeout).max();
+    if all
+        .last()
+        .is_some_and(|ready| ready.index + 1 == items.len())
+    {
+        context.tenure.place.will_leave();
+    }
     let files = all.iter();
     let files = files.map(|ready| ready.file(context, &task.directory, as_rows));
     let files: Vec<File<'_>> = files.collect();
-    let created = create(context, &files, limit).await;
+    let created = create(context, &files, limit.unwrap_or_default()).await;
     let outcome = |(ready, created): (&Ready<'_>, Created)| {
         let outcome = match created {
             Created::Yes(counts) => Outcome::Done(Box::new(FileDone {
@@ -119,33 +126,41 @@ pub(super) async fn create_together(
     all.iter().zip(created).map(outcome).collect()
 }
 
-/// Whether it may be one of them, as far as can be said without looking at it.
-fn is_plain(context: &JobContext, item: &FileItem, options: &EntryOptions) -> bool {
-    let one_call = [Operation::RegisterSync, Operation::Put, Operation::PutSync];
-    one_call.contains(&options.operation)
+/// Whether it may be one of them, as far as can be said without looking at it: nothing has to be known before it is made, and it gets
+/// nothing besides.
+fn is_plain(
+    context: &JobContext,
+    directory: &[u8],
+    item: &FileItem,
+    options: &EntryOptions,
+) -> bool {
+    let operation = options.operation;
+    let path = || context.absolute(&join(directory, &item.name));
+    [Operation::RegisterSync, Operation::Put, Operation::PutSync].contains(&operation)
         && options.wrong.is_none()
         && options.skip.is_none()
         && options.user.is_none()
+        && options.avus.is_empty()
+        && options.grants.is_empty()
         && (item.stat.kind, item.verdict) == (EntryKind::Regular, Verdict::New)
+        && std::str::from_utf8(&item.name).is_ok()
         && item.presence != Presence::Exists
         && item.attempts == 0
         && !item.redelivered
         && !item.existed
         && !context.has_object_hooks()
+        && match operation.uploads() {
+            true => !context.claims(&path(), &options.target),
+            false => !context.spec.options.checksum.keeps(),
+        }
 }
 
-/// What is not told was not made.
 async fn create(context: &JobContext, files: &[File<'_>], limit: Duration) -> Vec<Created> {
     let actions: Vec<FileAction<'_>> = files.iter().map(File::action).collect();
     let created = patiently(context, None, |mut zone, _| {
         let actions = &actions;
-        async move {
-            let created = create_all(zone.as_mut(), actions);
-            Ok(match tokio::time::timeout(limit, created).await {
-                Ok(created) => created,
-                Err(_) => actions.iter().map(|_| Created::Perhaps).collect(),
-            })
-        }
+        async move { Ok(create_all(zone.as_mut(), actions, limit).await) }
     });
-    created.await.unwrap_or_default()
+    let nothing = |_| actions.iter().map(|_| Created::No).collect();
+    created.await.unwrap_or_else(nothing)
 }
