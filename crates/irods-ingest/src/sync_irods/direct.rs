@@ -11,7 +11,7 @@ use irods_client::register::{Leaf, NewRow};
 use super::register_file::register_file;
 use super::{FileAction, keep_checksum, made};
 use crate::broker::Counts;
-use crate::error::SyncError;
+use crate::error::{EntryError, SyncError};
 use crate::zone::Session;
 
 /// The resources that files are registered on, by name, each asked for once.
@@ -48,8 +48,15 @@ pub(super) async fn register(
         }
         Err(error) => return Err(error.into()),
     }
-    keep_checksum(zone, action).await?;
-    Ok(made(action))
+    match keep_checksum(zone, action).await {
+        Ok(()) => Ok(made(action)),
+        // It is this file's object, so it was not there before, even if it is in use by now.
+        Err(SyncError::Entry(error)) => Err(SyncError::Entry(EntryError {
+            code: None,
+            ..error
+        })),
+        Err(other) => Err(other),
+    }
 }
 
 async fn write(zone: &mut dyn Session, action: &FileAction<'_>) -> irods_client::Result<()> {
