@@ -19,6 +19,7 @@ use ingest::sync_task::JobOptions;
 use irods_client::access::Grant;
 use irods_client::connection::Identity;
 use irods_client::metadata::{Avu, Entity};
+use irods_client::protocol::api;
 use support::{Site, TARGET, let_times_settle};
 
 /// Chooses by the last element of an entry's path.
@@ -652,5 +653,47 @@ async fn an_entry_is_applied_as_the_user_that_was_chosen() {
             Some(owner),
             "{path} {access:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avus_come_with_what_is_uploaded() {
+    let site = Site::new().await;
+    for number in 0..20 {
+        site.write(format!("f{number:02}"), vec![b'x'; number]);
+    }
+    // Of several messages.
+    site.write("large", vec![b'x'; 5 << 20]);
+    let_times_settle(&site.source().join("large")).await;
+    fn wanted(name: &str) -> [Avu; 2] {
+        [Avu::new("a;b\\", "1;2", "u"), Avu::new("name", name, "")]
+    }
+    let handler = chooser(Targets::Own, |name, _| Choice {
+        avus: wanted(name)
+            .into_iter()
+            .map(|avu| ChosenAvu {
+                avu,
+                replaces: true,
+            })
+            .collect(),
+        ..Choice::default()
+    });
+    let options = JobOptions {
+        operation: Operation::PutSync,
+        ..JobOptions::default()
+    };
+    let job = site.run_with(options, Arc::new(handler)).await;
+    assert_eq!((job.totals.uploaded, job.totals.failed), (21, 0));
+    let counts = site.pool.counts();
+    assert_eq!(counts.of(api::DATA_OBJ_PUT), 21);
+    // The collection's, and those of the large file, which cannot come with its bytes.
+    let added = counts.of(api::MOD_AVU_METADATA) + counts.of(api::ATOMIC_APPLY_METADATA_OPERATIONS);
+    assert!(added <= 4, "{added}");
+    let mut zone = site.connection().await;
+    for name in (0..20).map(|n| format!("f{n:02}")).chain(["large".into()]) {
+        let object = format!("{TARGET}/{name}");
+        let mut avus = zone.list_avus(Entity::DataObject(&object)).await.unwrap();
+        avus.sort_by(|a, b| a.attribute.cmp(&b.attribute));
+        assert_eq!(avus, wanted(&name), "{name}");
     }
 }

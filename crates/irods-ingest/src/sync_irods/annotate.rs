@@ -35,10 +35,33 @@ pub(crate) async fn decorate(
             false => add(zone, what, &chosen.avu).await?,
         }
     }
+    grant(zone, what, options).await
+}
+
+/// Gives something the permissions that were chosen for it.
+pub(super) async fn grant(
+    zone: &mut dyn Session,
+    what: Entity<'_>,
+    options: &EntryOptions,
+) -> Result<(), SyncError> {
     if !options.grants.is_empty() {
         zone.apply_access(what.name(), &options.grants).await?;
     }
     Ok(())
+}
+
+/// The AVUs that a new data object has when it has all of them.
+pub(super) fn all_avus(action: &FileAction<'_>) -> Vec<Avu> {
+    let mut all = wanted(action);
+    for chosen in &action.options.avus {
+        if chosen.replaces {
+            all.retain(|avu| avu.attribute != chosen.avu.attribute);
+        }
+        if !all.contains(&chosen.avu) {
+            all.push(chosen.avu.clone());
+        }
+    }
+    all
 }
 
 pub(super) async fn add(

@@ -1,4 +1,4 @@
-//! Making several data objects at once, which get nothing besides.
+//! Making several data objects at once, each by one call.
 
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,12 +38,16 @@ pub(crate) async fn create_all(
     };
     let answers = Answers::default();
     let results = if first.subject.operation.uploads() {
-        let how = upload_file::how(first, false);
-        let all = actions.iter().map(|action| NewObject::Put {
-            object: action.subject.target,
-            bytes: action.content.unwrap_or_default(),
-            how: &how,
-        });
+        let how = |action| upload_file::how(action, false);
+        let hows: Vec<_> = actions.iter().map(how).collect();
+        let all = hows
+            .iter()
+            .zip(actions)
+            .map(|(how, action)| NewObject::Put {
+                object: action.subject.target,
+                bytes: action.content.unwrap_or_default(),
+                how,
+            });
         let all: Vec<_> = all.collect();
         let transfer = |action| upload_file::transfer(action, "put");
         let mut transfers = actions.iter().map(transfer);

@@ -96,9 +96,15 @@ pub(crate) async fn perform(
         done => done?,
     };
     match effect {
-        Effect::Register | Effect::PutNew => {
+        Effect::Register => {
             claim(zone, action, None).await?;
             annotate(zone, action).await?;
+        }
+        // Its AVUs came with it.
+        Effect::PutNew => {
+            claim(zone, action, None).await?;
+            let object = Entity::DataObject(action.subject.target);
+            annotate::grant(zone, object, action.options).await?;
         }
         // Nothing was done to it, so it is what it was; but for a link that leads elsewhere.
         Effect::Nothing if !annotate::is_special(action) => {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use irods_client::register::Target;
 use irods_client::transfer::{Put, PutChecksum};
 
+use super::annotate::all_avus;
 use super::claim::{claim_of, is_claimed};
 use super::{FileAction, made};
 use crate::broker::Counts;
@@ -58,10 +59,13 @@ pub(super) fn how(action: &FileAction<'_>, over: bool) -> Put {
             ChecksumPolicy::Register => PutChecksum::Register,
             ChecksumPolicy::Verify => PutChecksum::Verify,
         },
-        // With the object, so that a worker that dies leaves none that nobody has claimed.
-        metadata: match is_claimed(action) && !over {
-            true => vec![claim_of(action)],
-            false => Vec::new(),
+        // With the object: a worker that dies leaves none that nobody has claimed, and none without its AVUs.
+        metadata: match over {
+            true => Vec::new(),
+            false => {
+                let claim = is_claimed(action).then(|| claim_of(action));
+                all_avus(action).into_iter().chain(claim).collect()
+            }
         },
         single_message_max: SINGLE_MESSAGE_MAX,
         ..Put::default()

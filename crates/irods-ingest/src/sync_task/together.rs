@@ -1,8 +1,8 @@
 //! Files that are registered or uploaded together: their requests are sent on one connection before the first is answered, so the way
 //! to the zone is paid once, and the zone never waits for this side.
 //!
-//! So are new ones of which nothing else is asked or done, without hooks or AVUs, and small if they are uploaded. Whatever is not
-//! answered with success is then done like any other file, which finds out why.
+//! So are new ones of which nothing else is asked or done: without hooks and permissions, without AVUs if they are registered, small if they
+//! are uploaded. Whatever is not answered with success is then done like any other file, which finds out why.
 
 use std::time::Duration;
 
@@ -126,8 +126,8 @@ pub(super) async fn create_together(
     all.iter().zip(created).map(outcome).collect()
 }
 
-/// Whether it may be one of them, as far as can be said without looking at it: nothing has to be known before it is made, and it gets
-/// nothing besides.
+/// Whether it may be one of them, as far as can be said without looking at it: nothing has to be known before it is made, and nothing
+/// follows that.
 fn is_plain(
     context: &JobContext,
     directory: &[u8],
@@ -140,7 +140,7 @@ fn is_plain(
         && options.wrong.is_none()
         && options.skip.is_none()
         && options.user.is_none()
-        && options.avus.is_empty()
+        && (options.avus.is_empty() || operation.uploads())
         && options.grants.is_empty()
         && (item.stat.kind, item.verdict) == (EntryKind::Regular, Verdict::New)
         && std::str::from_utf8(&item.name).is_ok()
