@@ -26,7 +26,7 @@ mod directory;
 
 pub use directory::Directory;
 
-/// Whose size and times count where the entry is a symbolic link. Its kind is [`EntryKind::Symlink`] in any case.
+/// Whose size and times count where the entry is a symbolic link. Its kind is [`super::EntryKind::Symlink`] in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
     /// Those of the link: for registering it.
