@@ -157,6 +157,7 @@ async fn lose_and_double_nothing(place: &str) {
 
     let mut started = 3;
     let mut workers: Vec<Worker> = (0..started).map(|name| start(place, name)).collect();
+    let mut dead = Vec::new();
     let mut killed = 0;
     let mut done = 0;
     let ended = loop {
@@ -170,13 +171,14 @@ async fn lose_and_double_nothing(place: &str) {
             let at = killed % workers.len();
             workers[at].process.kill().unwrap();
             workers[at].process.wait().unwrap();
-            broker
-                .worker_gone(&workers[at].id, Departure::Died)
-                .await
-                .unwrap();
             killed += 1;
-            workers[at] = start(place, started);
+            let next = start(place, started);
+            dead.push(std::mem::replace(&mut workers[at], next).id);
             started += 1;
+        }
+        // Again and again: what a process has sent before its death may lease tasks after the first time.
+        for id in &dead {
+            broker.worker_gone(id, Departure::Died).await.unwrap();
         }
         broker
             .wait_for_work(&JobFilter::default(), Duration::from_millis(5))
