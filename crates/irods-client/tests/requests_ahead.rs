@@ -148,7 +148,8 @@ async fn a_connection_that_is_owed_answers_is_never_lent_again() {
     assert!(pool.get().await.unwrap().is_usable());
 }
 
-/// A server that answers no call for a new object before the last of them has come, and then as it is told; it hangs up where it is told nothing.
+/// A server that answers no call for a new object before the last of them has come, and then as it is told; it hangs up where it is told
+/// nothing.
 async fn registrar(answers: &'static [Option<i32>]) -> Pool {
     let serve = move |mut peer: Peer| async move {
         for _ in answers {

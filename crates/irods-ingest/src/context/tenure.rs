@@ -38,7 +38,7 @@ impl Tenure {
 }
 
 /// The place of a task among those that a worker does at the same time, which it may leave to the next one before it is done.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     stay: Arc<AtomicU8>,
     changed: Arc<Notify>,

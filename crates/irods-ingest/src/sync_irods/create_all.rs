@@ -36,8 +36,7 @@ pub(crate) async fn create_all(
     let Some(first) = actions.first().filter(|_| zone.takes_requests_ahead()) else {
         return nothing();
     };
-    let answers = Answers::default();
-    let results = if first.subject.operation.uploads() {
+    let answers = if first.subject.operation.uploads() {
         let how = |action| upload_file::how(action, false);
         let hows: Vec<_> = actions.iter().map(how).collect();
         let all = hows
@@ -48,19 +47,16 @@ pub(crate) async fn create_all(
                 bytes: action.content.unwrap_or_default(),
                 how,
             });
-        let all: Vec<_> = all.collect();
         let transfer = |action| upload_file::transfer(action, "put");
         let mut transfers = actions.iter().map(transfer);
         let mut measured = transfers.next();
-        let mut answered = |answer: &irods_client::Result<()>| {
-            answers.take(answer);
+        let heard = |good: bool| {
             let put = std::mem::replace(&mut measured, transfers.next());
-            if let Some(put) = put.filter(|_| answer.is_ok()) {
+            if let Some(put) = put.filter(|_| good) {
                 put.done();
             }
         };
-        let created = zone.create_all(&all, &mut answered);
-        answers.wait_for(created, limit).await
+        ask(zone, &all.collect::<Vec<_>>(), limit, heard).await
     } else if first.direct {
         let Ok(leaf) = first.context.leaves.get(zone, first).await else {
             return nothing();
@@ -74,38 +70,53 @@ pub(crate) async fn create_all(
                 leaf: &leaf,
                 mtime: action.stat.mtime.seconds,
             });
-        let all: Vec<_> = all.collect();
-        let mut answered = |answer: &_| answers.take(answer);
-        let created = zone.create_all(&all, &mut answered);
-        answers.wait_for(created, limit).await
+        ask(zone, &all.collect::<Vec<_>>(), limit, |_| {}).await
     } else {
         let request = |action| register_file::request(action, false);
         let requests: Vec<_> = actions.iter().map(request).collect();
-        let all = requests.iter().zip(actions);
-        let all = all.map(|(what, action)| NewObject::Registered {
-            object: action.subject.target,
-            what,
-        });
-        let all: Vec<_> = all.collect();
-        let mut answered = |answer: &_| answers.take(answer);
-        let created = zone.create_all(&all, &mut answered);
-        answers.wait_for(created, limit).await
+        let all = requests
+            .iter()
+            .zip(actions)
+            .map(|(what, action)| NewObject::Registered {
+                object: action.subject.target,
+                what,
+            });
+        ask(zone, &all.collect::<Vec<_>>(), limit, |_| {}).await
     };
-    match results {
-        Some(results) => {
+    match answers {
+        Ok(results) => {
             let told = |(action, result)| told(action, result);
             actions.iter().zip(results).map(told).collect()
         }
-        None => {
-            let answers = answers.lock();
-            let were_good = answers.good.iter().map(Some).chain(std::iter::repeat(None));
-            let told = |(action, good): (&FileAction<'_>, Option<&bool>)| match good {
-                Some(true) => Created::Yes(made(action)),
-                Some(false) | None => Created::Perhaps,
+        Err(in_time) => {
+            let good = in_time.into_iter().chain(std::iter::repeat(false));
+            let told = |(action, good)| match good {
+                true => Created::Yes(made(action)),
+                false => Created::Perhaps,
             };
-            actions.iter().zip(were_good).map(told).collect()
+            actions.iter().zip(good).map(told).collect()
         }
     }
+}
+
+/// Asks for all. `heard` is told of each answer whether it is good.
+///
+/// # Errors
+/// An answer stayed away for longer than `limit`: those that were in time, in order, and whether they were good.
+async fn ask(
+    zone: &mut dyn Session,
+    all: &[NewObject<'_>],
+    limit: Duration,
+    mut heard: impl FnMut(bool) + Send,
+) -> Result<Vec<irods_client::Result<()>>, Vec<bool>> {
+    let answers = Answers::default();
+    let mut answered = |answer: &irods_client::Result<()>| {
+        answers.take(answer);
+        heard(answer.is_ok());
+    };
+    let results = zone.create_all(all, &mut answered);
+    let results = answers.wait_for(results, limit).await;
+    results.ok_or_else(|| std::mem::take(&mut answers.lock().good))
 }
 
 fn told(action: &FileAction<'_>, result: irods_client::Result<()>) -> Created {

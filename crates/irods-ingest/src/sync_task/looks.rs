@@ -22,7 +22,7 @@ use crate::signature::Verdict;
 use crate::source::{EntryKind, Look, Source, SourceError, Stat, Timestamp};
 
 /// So many files are looked at in one go.
-const TOGETHER: usize = 16;
+pub(super) const TOGETHER: usize = 16;
 
 /// A file of up to so many bytes is read with the look.
 const SMALL: u64 = 64 << 10;

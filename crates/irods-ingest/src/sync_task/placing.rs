@@ -145,10 +145,8 @@ impl Placing {
         let mut names: HashSet<Vec<u8>> = listing
             .names()
             .map(|name| {
-                let absolute = spec.absolute(&join(directory, name));
-                naming::element(name, || &absolute)
-                    .into_owned()
-                    .into_bytes()
+                let absolute = || spec.absolute(&join(directory, name));
+                naming::element(name, absolute).into_owned().into_bytes()
             })
             .collect();
         for options in &self.options {

@@ -13,6 +13,7 @@ use crate::core::choice::{Candidate, Delay, EntryOptions};
 use crate::error::{EntryError, SyncError};
 use crate::naming;
 use crate::signature::{Segment, Verdict};
+use crate::sync_irods::Created;
 
 /// Runs the task; `redelivered` if an earlier holder of it may have done some of it.
 ///
@@ -32,8 +33,7 @@ pub(super) async fn sync_files(
         context,
         task: &task,
         chosen: &chosen,
-        // Whatever an earlier holder did would be found one by one.
-        together: !redelivered,
+        together: true,
         left: vec![true; items.len()],
         items,
         completion: Completion::default(),
@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
             if context.shutdown.requested() {
                 return Err(SyncError::Drained);
             }
-            if !slow && self.is_little() {
+            if !slow && self.is_little(index) {
                 context.tenure.place.will_leave();
             }
             if self.together {
@@ -116,12 +116,24 @@ impl<'a> Run<'a> {
         let of = (self.task, self.chosen);
         let files = (self.items.as_slice(), index);
         let outcomes = create_together(self.context, of, files, looks, &self.direct).await;
-        for (index, outcome) in outcomes {
-            match outcome {
-                Outcome::Done(done) => self.take(index, *done),
-                Outcome::Failed(error) => self.fail(index, &error),
-                Outcome::Unknown => self.items[index].redelivered = true,
-                Outcome::Refused => {}
+        for Outcome {
+            index,
+            seen,
+            created,
+        } in outcomes
+        {
+            match created {
+                Created::Yes(counts) => {
+                    let done = FileDone {
+                        counts,
+                        signature: Some(seen),
+                        changed: None,
+                    };
+                    self.take(index, done);
+                }
+                Created::Failed(error) => self.fail(index, &error),
+                Created::Perhaps => self.items[index].redelivered = true,
+                Created::No => {}
             }
             // Why one has to be done by itself is mostly why others have to.
             self.together &= !self.left[index];
@@ -167,12 +179,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether that is done in about the time that it takes to be given another task.
-    fn is_little(&self) -> bool {
+    /// Whether what is left from that file on is done in about the time that it takes to be given another task.
+    fn is_little(&self, index: usize) -> bool {
         const FILES: usize = 4;
         const BYTES: u64 = 1 << 20;
         let all = self.items.iter().zip(self.chosen).zip(&self.left);
-        let mut left = all.filter(|(_, left)| **left).map(|(of, _)| of);
+        let left = all.skip(index).filter(|(_, left)| **left);
+        let mut left = left.map(|(of, _)| of);
         left.clone().take(FILES + 1).count() <= FILES
             && left.all(|(item, options)| {
                 !options.operation.uploads() || item.stat.size <= BYTES / FILES as u64

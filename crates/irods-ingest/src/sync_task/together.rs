@@ -7,30 +7,25 @@
 use std::time::Duration;
 
 use super::direct::Direct;
-use super::looks::{Looks, Seen};
-use super::sync_entry::{File, FileDone};
+use super::looks::{Looks, Seen, TOGETHER};
+use super::sync_entry::File;
 use super::task::join;
 use super::{FileItem, FilesTask};
 use crate::context::JobContext;
 use crate::core::choice::EntryOptions;
-use crate::error::EntryError;
 use crate::plan::Operation;
 use crate::plan::compare::Presence;
 use crate::signature::Verdict;
-use crate::source::EntryKind;
+use crate::source::{EntryKind, Stat, Timestamp};
 use crate::sync_irods::{Created, FileAction, create_all, patiently};
 
-/// So many at most.
-const MOST: usize = 16;
-
 /// What became of one of them.
-pub(super) enum Outcome {
-    Done(Box<FileDone>),
-    /// It may have been made, or not.
-    Unknown,
-    Failed(EntryError),
-    /// It was not made.
-    Refused,
+pub(super) struct Outcome {
+    /// Which of the files it is.
+    pub(super) index: usize,
+    /// How it was found, and when.
+    pub(super) seen: (Stat, Timestamp),
+    pub(super) created: Created,
 }
 
 /// A file that is to be done so.
@@ -57,7 +52,7 @@ pub(super) async fn create_together(
     (items, index): (&[FileItem], usize),
     looks: &mut Looks<'_>,
     direct: &Direct<'_>,
-) -> Vec<(usize, Outcome)> {
+) -> Vec<Outcome> {
     let admitted = |at: usize| direct.admits(context, &items[at], &chosen[at]);
     let as_rows = admitted(index);
     if context.spec.options.direct_register && !as_rows {
@@ -69,7 +64,7 @@ pub(super) async fn create_together(
         is_plain(context, &task.directory, item, options)
             && (!options.operation.uploads() || looks.reads(item, options.operation))
     };
-    let run = (index..items.len()).take(MOST);
+    let run = (index..items.len()).take(TOGETHER);
     let alike = |at: &usize| {
         let (one, first) = (&chosen[*at], &chosen[index]);
         (one.operation, &one.resource) == (first.operation, &first.resource)
@@ -110,18 +105,10 @@ pub(super) async fn create_together(
     let files = files.map(|ready| ready.file(context, &task.directory, as_rows));
     let files: Vec<File<'_>> = files.collect();
     let created = create(context, &files, limit.unwrap_or_default()).await;
-    let outcome = |(ready, created): (&Ready<'_>, Created)| {
-        let outcome = match created {
-            Created::Yes(counts) => Outcome::Done(Box::new(FileDone {
-                counts,
-                signature: Some((ready.seen.look.stat, ready.seen.at)),
-                changed: None,
-            })),
-            Created::Perhaps => Outcome::Unknown,
-            Created::Failed(error) => Outcome::Failed(error),
-            Created::No => Outcome::Refused,
-        };
-        (ready.index, outcome)
+    let outcome = |(ready, created): (&Ready<'_>, Created)| Outcome {
+        index: ready.index,
+        seen: (ready.seen.look.stat, ready.seen.at),
+        created,
     };
     all.iter().zip(created).map(outcome).collect()
 }
