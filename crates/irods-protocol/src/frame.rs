@@ -30,8 +30,17 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct FrameDecoder {
     buf: BytesMut,
-    pending: Option<Header>,
+    pending: Option<Pending>,
     limits: Limits,
+}
+
+/// A frame whose header was taken.
+#[derive(Debug)]
+struct Pending {
+    /// What is to be waited for.
+    header: Header,
+    /// Bytes of its stream that are not.
+    apart: usize,
 }
 
 /// How far the buffer is grown at least before each read.
@@ -63,7 +72,7 @@ impl FrameDecoder {
             let missing = self
                 .pending
                 .as_ref()
-                .map_or(0, |h| body_len(h).saturating_sub(self.buf.len()));
+                .map_or(0, |p| body_len(&p.header).saturating_sub(self.buf.len()));
             self.buf
                 .reserve(missing.clamp(READ_STEP, LARGEST_STEP.max(self.buf.len())));
         }
@@ -93,30 +102,53 @@ impl FrameDecoder {
     /// # Errors
     /// A malformed header, or a section over the limits: the stream cannot be followed any further.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        let header = match self.pending.take() {
-            Some(header) => header,
+        let next = self.next_frame_apart(|_| false)?;
+        Ok(next.map(|(frame, _)| frame))
+    }
+
+    /// The same; where `apart` says so of a header, the frame's byte stream is not waited for: the frame has the bytes of it that
+    /// are here already, and so many more are still to come before the next frame.
+    ///
+    /// # Errors
+    /// As [`FrameDecoder::next_frame`].
+    pub fn next_frame_apart(
+        &mut self,
+        apart: impl FnOnce(&Header) -> bool,
+    ) -> Result<Option<(Frame, usize)>, FrameError> {
+        let Pending { header, apart } = match self.pending.take() {
+            Some(pending) => pending,
             None => match Header::take(&mut self.buf)? {
                 None => return Ok(None),
-                Some(header) => {
+                Some(mut header) => {
                     check("message", header.message_len, self.limits.message)?;
                     check("error", header.error_len, self.limits.error)?;
                     check("byte stream", header.bytes_len, self.limits.bytes)?;
-                    header
+                    let apart = match apart(&header) {
+                        true => std::mem::take(&mut header.bytes_len),
+                        false => 0,
+                    };
+                    let apart = apart.max(0) as usize;
+                    Pending { header, apart }
                 }
             },
         };
         if self.buf.len() < body_len(&header) {
-            self.pending = Some(header);
+            self.pending = Some(Pending { header, apart });
             return Ok(None);
         }
         let mut section = |len: i32| self.buf.split_to(len.max(0) as usize).freeze();
-        Ok(Some(Frame {
+        let mut frame = Frame {
             message: section(header.message_len),
             error: section(header.error_len),
             bytes: section(header.bytes_len),
             kind: header.kind,
             int_info: header.int_info,
-        }))
+        };
+        if apart > 0 {
+            frame.bytes = self.buf.split_to(apart.min(self.buf.len())).freeze();
+        }
+        let left = apart.saturating_sub(frame.bytes.len());
+        Ok(Some((frame, left)))
     }
 }
 

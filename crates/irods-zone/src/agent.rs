@@ -207,7 +207,7 @@ async fn converse(
         };
         let received = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            received = connection.receive(idle.max(Duration::from_millis(1))) => received?,
+            received = connection.receive_apart(idle.max(Duration::from_millis(1))) => received?,
         };
         let Some(frame) = received else { return Ok(()) };
         if frame.kind != kind::API_REQ {
@@ -221,11 +221,11 @@ async fn converse(
                 None => continue,
             },
             Some(fortune) if !fortune.has(number) => Reply::code(codes::SYS_UNMATCHED_API_NUM),
-            _ if number == number::DATA_OBJ_WRITE => {
-                answer_while_reading(connection, session, frame).await
-            }
-            _ => answer(session, frame).await,
+            _ => answer(connection, session, frame).await,
         };
+        if connection.is_lost() {
+            continue;
+        }
         let done = reply.int_info >= 0;
         send(connection, session.packing, reply).await?;
         match (number, &session.zone.tls) {
@@ -261,7 +261,7 @@ async fn trial(
         _ => {}
     }
     let reply = if fortune.has(frame.int_info) {
-        answer(session, frame).await
+        answer(connection, session, frame).await
     } else {
         Reply::code(codes::SYS_UNMATCHED_API_NUM)
     };
@@ -292,32 +292,33 @@ async fn trial(
     }
 }
 
-async fn answer(session: &mut Session, frame: Frame) -> Reply {
+async fn answer(connection: &mut Connection, session: &mut Session, frame: Frame) -> Reply {
     let request = Request {
         packing: session.packing,
         message: frame.message,
         bytes: frame.bytes,
     };
-    match api::call(session, frame.int_info, request).await {
+    let answer = match frame.int_info {
+        number::DATA_OBJ_WRITE if connection.apart() > 0 => {
+            api::write_apart(session, request, connection).await
+        }
+        // The next message comes meanwhile: of a large file that is the next block.
+        number::DATA_OBJ_WRITE => {
+            let mut answering = std::pin::pin!(api::call(session, number::DATA_OBJ_WRITE, request));
+            tokio::select! {
+                biased;
+                answer = &mut answering => answer,
+                () = connection.read_ahead() => answering.await,
+            }
+        }
+        number => api::call(session, number, request).await,
+    };
+    match answer {
         Ok(reply) => reply,
         Err(failure) => {
             tracing::debug!(api = frame.int_info, code = failure.code, message = %failure.message, "refused");
             failure.into_reply()
         }
-    }
-}
-
-/// The same, while the next message comes: of a large file that is the next block.
-async fn answer_while_reading(
-    connection: &mut Connection,
-    session: &mut Session,
-    frame: Frame,
-) -> Reply {
-    let mut answering = std::pin::pin!(answer(session, frame));
-    tokio::select! {
-        biased;
-        reply = &mut answering => reply,
-        () = connection.read_ahead() => answering.await,
     }
 }
 

@@ -1,20 +1,25 @@
 //! Messages over one byte stream, with a time limit on each step.
 //!
 //! What arrives is bounded by the decoder's limits, what is sent by the peer's willingness to read:
-//! a peer that stops in the middle of a message, either way, is given up after `stall`.
+//! a peer that stops in the middle of a message, either way, is given up after `stall`. The bytes of a large write may be left on
+//! the wire when the rest of its message is handed on; whatever was not asked for of them is thrown away before the next message.
 
+use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use irods_protocol::frame::{self, Frame, FrameDecoder};
-use irods_protocol::header::Header;
+use irods_protocol::header::{Header, kind};
 use irods_protocol::limits::Limits;
-use irods_protocol::{FrameError, PackError};
+use irods_protocol::{FrameError, PackError, api};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
+use crate::pipe::Pipe;
 use crate::wire::Wire;
 
 /// Byte streams up to this size are sent in one piece with their header.
@@ -22,6 +27,9 @@ const SMALL: usize = 16 * 1024;
 
 /// Most bytes that are thrown away after the last word to a peer that is still sending.
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Writes of at least so many bytes go from the wire into their file: what a few extra system calls are nothing against.
+const APART_FROM: i32 = 256 * 1024;
 
 /// Longest shared secret; clients send 32 bytes.
 const MAX_SECRET: usize = 1024;
@@ -61,6 +69,10 @@ pub(crate) struct Connection {
     begun: bool,
     /// What [`Connection::read_ahead`] came to.
     ahead: Option<Result<Option<Frame>, ConnectionError>>,
+    /// Bytes of the message before that are still on the wire.
+    apart: usize,
+    /// What they go through, once there were any.
+    pipe: Option<Pipe>,
 }
 
 impl Connection {
@@ -72,6 +84,8 @@ impl Connection {
             stall,
             begun: false,
             ahead: None,
+            apart: 0,
+            pipe: None,
         }
     }
 
@@ -86,6 +100,96 @@ impl Connection {
             Some(received) => received,
             None => self.take(idle, FrameDecoder::next_frame).await,
         }
+    }
+
+    /// The same; of a large write, what is not here yet of its bytes stays on the wire, where that saves copying them. They are
+    /// [`Connection::apart`], and for [`Connection::apart_into`].
+    pub async fn receive_apart(
+        &mut self,
+        idle: Duration,
+    ) -> Result<Option<Frame>, ConnectionError> {
+        self.skip_apart().await?;
+        if self.stream.plain().is_none() || self.ahead.is_some() {
+            return self.receive(idle).await;
+        }
+        let is_large_write = |header: &Header| {
+            header.kind == kind::API_REQ
+                && header.int_info == api::DATA_OBJ_WRITE
+                && header.bytes_len >= APART_FROM
+        };
+        let next = |decoder: &mut FrameDecoder| decoder.next_frame_apart(is_large_write);
+        let received = self.take(idle, next).await?;
+        Ok(received.map(|(frame, apart)| {
+            self.apart = apart;
+            frame
+        }))
+    }
+
+    /// Whether the connection ended inside a message that was handed on; [`Connection::receive_apart`] tells how.
+    pub fn is_lost(&self) -> bool {
+        self.apart > 0 && matches!(self.ahead, Some(Err(_)))
+    }
+
+    /// Bytes of the last message that are still on the wire.
+    pub fn apart(&self) -> usize {
+        self.apart
+    }
+
+    /// Writes them to a place in a file. Where the file does not take them, the connection goes on without them; where the peer does
+    /// not send them, or the zone stops meanwhile, it is at its end, as [`Connection::receive_apart`] will tell.
+    pub async fn apart_into(
+        &mut self,
+        file: &Arc<File>,
+        mut at: u64,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
+        let (Some(stream), stall) = (self.stream.plain(), self.stall) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        // Taken out: whatever fails may leave something in it.
+        let pipe = match self.pipe.take() {
+            Some(pipe) => pipe,
+            None => Pipe::new()?,
+        };
+        while self.apart > 0 {
+            let filled = tokio::select! {
+                filled = timeout(stall, pipe.fill(stream, self.apart)) => filled,
+                () = stop.cancelled() => Ok(Err(io::Error::other("the zone stops"))),
+            };
+            let error = match filled {
+                Ok(Ok(0)) => ConnectionError::Io(io::ErrorKind::UnexpectedEof.into()),
+                Ok(Err(error)) => error.into(),
+                Err(_) => ConnectionError::TimedOut,
+                Ok(Ok(bytes)) => {
+                    self.apart -= bytes.min(self.apart);
+                    pipe.pour(file, at, bytes).await?;
+                    at += bytes as u64;
+                    continue;
+                }
+            };
+            let told = io::Error::new(io::ErrorKind::ConnectionAborted, error.to_string());
+            self.ahead = Some(Err(error));
+            return Err(told);
+        }
+        self.pipe = Some(pipe);
+        Ok(())
+    }
+
+    /// Throws away what is still on the wire of the last message.
+    async fn skip_apart(&mut self) -> Result<(), ConnectionError> {
+        if self.apart == 0 || self.ahead.is_some() {
+            return Ok(());
+        }
+        let mut sink = vec![0; SMALL];
+        while self.apart > 0 {
+            let room = sink.len().min(self.apart);
+            let read = timeout(self.stall, self.stream.read(&mut sink[..room])).await;
+            match read.map_err(|_| ConnectionError::TimedOut)?? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                read => self.apart -= read,
+            }
+        }
+        Ok(())
     }
 
     /// Reads what [`Connection::receive`] will give next, as far as it comes; nothing is lost if this is dropped. So two messages of a
@@ -240,4 +344,47 @@ impl Connection {
 /// Bytes of a frame as a structure of the start-up exchange.
 pub(crate) fn startup<T: irods_protocol::Pi>(message: &Bytes) -> Option<T> {
     T::from_bytes(irods_protocol::Packing::STARTUP, message).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use irods_protocol::api::{DATA_OBJ_WRITE, OBJ_STAT};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_that_their_file_does_not_take_are_thrown_away() {
+        let stall = Duration::from_secs(60);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let mut connection =
+            Connection::new(Wire::Plain(listener.accept().await.unwrap().0), stall);
+        connection.set_limits(Limits::SESSION);
+        let bytes = vec![7; 6 << 20];
+        let sending = tokio::spawn(async move {
+            for (number, bytes) in [(DATA_OBJ_WRITE, &bytes[..]), (OBJ_STAT, b"")] {
+                let head = frame::encode(kind::API_REQ, number, b"m", b"", bytes.len()).unwrap();
+                peer.write_all(&[&head, bytes].concat()).await.unwrap();
+            }
+            peer
+        });
+        let write = connection.receive_apart(stall).await.unwrap().unwrap();
+        assert_eq!(write.bytes.len() + connection.apart(), 6 << 20);
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, b"as it was").unwrap();
+        let unwritable = Arc::new(File::open(&path).unwrap());
+        let stop = CancellationToken::new();
+        let refused = connection.apart_into(&unwritable, 0, &stop).await;
+        assert!(refused.is_err() && !connection.is_lost());
+        let next = connection.receive_apart(stall).await.unwrap().unwrap();
+        assert_eq!((next.int_info, &next.message[..]), (OBJ_STAT, &b"m"[..]));
+        assert_eq!(std::fs::read(&path).unwrap(), b"as it was");
+        drop(sending.await.unwrap());
+    }
 }

@@ -28,6 +28,7 @@ mod harsh;
 mod home;
 mod locks;
 mod pam_file;
+mod pipe;
 mod placement;
 mod reply;
 mod s3;

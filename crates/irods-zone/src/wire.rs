@@ -31,6 +31,14 @@ impl Wire {
         matches!(self, Self::Tls(_))
     }
 
+    /// The stream where nothing is done to its bytes on the way.
+    pub fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// The server's side of a handshake.
     pub async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
         let Self::Plain(stream) = std::mem::replace(self, Self::Lost) else {

@@ -225,6 +225,94 @@ async fn who_stops_in_the_middle_of_a_message_is_put_out() {
     }
 }
 
+/// Opens an object for writing and sends one write of 1 MiB but for its last byte.
+async fn almost_write(rods: &mut Peer, path: &str) {
+    let fd = rods.open(path, 1 | 64 | 512, KeyValPair::new()).await;
+    let input = OpenedDataObjInp {
+        l1desc_inx: fd,
+        len: 1 << 20,
+        ..OpenedDataObjInp::default()
+    };
+    let message = input.to_bytes(Packing::XML).unwrap();
+    let head = frame::encode(kind::API_REQ, api::DATA_OBJ_WRITE, &message, b"", 1 << 20).unwrap();
+    rods.stream.write_all(&head).await.unwrap();
+    rods.stream
+        .write_all(&vec![1; (1 << 20) - 1])
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn large_bytes_that_do_not_all_come_leave_no_good_replica() {
+    let limits = ServerLimits {
+        stall: Duration::from_millis(200),
+        ..ServerLimits::default()
+    };
+    let f = Fixture::with(|options| options.limits = limits).await;
+    let path = format!("{HOME}/o");
+    let mut other = f.rods().await;
+    for stays in [true, false] {
+        let mut rods = f.rods().await;
+        almost_write(&mut rods, &path).await;
+        if stays {
+            assert!(
+                rods.receive().await.is_none(),
+                "answered before it was whole"
+            );
+        } else {
+            drop(rods);
+        }
+        while other.states(&path).await != [("0".into(), "0".into())] {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(other.unlink(&path, wish(keywords::FORCE_FLAG, "")).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_zone_stops_in_the_middle_of_large_bytes() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    almost_write(&mut rods, &format!("{HOME}/o")).await;
+    // It waits longer than that for calls in hand.
+    let stopped = tokio::time::timeout(Duration::from_secs(8), f.zone.stop()).await;
+    assert!(stopped.is_ok());
+    assert!(rods.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn large_writes_that_are_refused_leave_the_connection_in_step() {
+    let f = Fixture::new().await;
+    let mut rods = f.rods().await;
+    let path = format!("{HOME}/o");
+    assert_eq!(rods.put(&path, b"good").await, 0);
+    let reading = rods.open(&path, 0, KeyValPair::new()).await;
+    let bytes = vec![b'<'; 3 << 20];
+    let stat = object(HOME).to_bytes(Packing::XML).unwrap();
+    for (fd, code) in [
+        (1000, codes::BAD_INPUT_DESC_INDEX),
+        (-1, codes::SYS_FILE_DESC_OUT_OF_RANGE),
+        (reading, codes::UNIX_FILE_WRITE_ERR - 9),
+    ] {
+        let input = OpenedDataObjInp {
+            l1desc_inx: fd,
+            len: bytes.len() as i32,
+            ..OpenedDataObjInp::default()
+        };
+        let write = input.to_bytes(Packing::XML).unwrap();
+        for message in [&write[..], b"<nonsense>"] {
+            rods.send(kind::API_REQ, api::DATA_OBJ_WRITE, message, &bytes)
+                .await;
+            rods.send(kind::API_REQ, api::OBJ_STAT, &stat, b"").await;
+            let refused = rods.answer().await.code;
+            assert!(refused == code || (refused < 0 && message != write));
+            assert_eq!(rods.answer().await.code, 2, "a collection");
+        }
+    }
+    assert_eq!(rods.close(reading).await, 0);
+    assert_eq!(rods.get(&path).await.unwrap(), b"good");
+}
+
 #[tokio::test]
 async fn connections_over_the_limit_are_told_so() {
     let limits = ServerLimits {

@@ -6,8 +6,10 @@
 mod common;
 
 use common::{Fixture, HOME, Peer, object, wish};
+use irods_protocol::header::kind;
 use irods_protocol::message::*;
-use irods_protocol::{Packing, api, codes, keywords};
+use irods_protocol::{Packing, Pi, api, codes, frame, keywords};
+use tokio::io::AsyncWriteExt;
 
 const CREATE: i32 = 1 | 64 | 512;
 
@@ -176,6 +178,55 @@ async fn a_large_put_and_get_go_over_this_connection() {
         .code,
         0
     );
+}
+
+#[tokio::test]
+async fn large_writes_land_where_they_belong_however_they_come() {
+    const APPEND: i32 = 1024;
+    let f = Fixture::new().await;
+    for packing in [Packing::XML, Packing::NATIVE] {
+        let mut rods = Peer::login_as(f.zone.address(), packing, "rods", &f.password()).await;
+        let name = path(&format!("pieces-{:?}", packing.form));
+        let fd = rods.open(&name, CREATE, KeyValPair::new()).await;
+        let mut expected = Vec::new();
+        // Around the size from which bytes are left on the wire, and over what goes into one pipe.
+        let lengths = [262_143, 262_144, 300_001, 3 << 20, 1, 5 << 20];
+        for (n, length) in lengths.into_iter().enumerate() {
+            let bytes: Vec<u8> = (0..length).map(|i| (i * 31 + n) as u8).collect();
+            let at = [0, 262_000, 100, 1 << 20, 7, 4 << 20][n];
+            assert_eq!(rods.seek(fd, at, 0).await, at);
+            let input = OpenedDataObjInp {
+                l1desc_inx: fd,
+                len: length as i32,
+                ..OpenedDataObjInp::default()
+            };
+            let message = input.to_bytes(packing).unwrap();
+            let mut whole =
+                frame::encode(kind::API_REQ, api::DATA_OBJ_WRITE, &message, b"", length).unwrap();
+            whole.extend_from_slice(&bytes);
+            // The first pieces end in the header, in the message and among the bytes.
+            let (mut rest, mut sizes) =
+                (&whole[..], [3, 90, 140, 1, 70_000, 1 << 20].iter().cycle());
+            while !rest.is_empty() {
+                let (piece, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+                rods.stream.write_all(piece).await.unwrap();
+                rods.stream.flush().await.unwrap();
+                rest = later;
+            }
+            assert_eq!(rods.answer().await.code, length as i32);
+            let end = at as usize + length;
+            expected.resize(expected.len().max(end), 0);
+            expected[at as usize..end].copy_from_slice(&bytes);
+            assert_eq!(rods.seek(fd, 0, 1).await, end as i64);
+        }
+        assert_eq!(rods.close(fd).await, 0);
+        let fd = rods.open(&name, 1 | APPEND, KeyValPair::new()).await;
+        let more = vec![9; 1 << 20];
+        assert_eq!(rods.write(fd, &more).await, 1 << 20);
+        assert_eq!(rods.close(fd).await, 0);
+        expected.extend_from_slice(&more);
+        assert!(rods.get(&name).await.unwrap() == expected);
+    }
 }
 
 #[tokio::test]

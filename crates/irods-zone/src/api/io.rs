@@ -1,7 +1,8 @@
 //! `DATA_OBJ_READ`, `DATA_OBJ_WRITE`, `DATA_OBJ_LSEEK` on open replicas.
 //!
 //! Each descriptor has a position of its own; the file is read and written at it, so that several
-//! connections can share one file. Bytes go between socket and file without being copied in between.
+//! connections can share one file. Bytes go between socket and file without being copied in between, those of large writes without
+//! coming into this process.
 
 use std::fs::File;
 use std::io;
@@ -14,6 +15,7 @@ use irods_protocol::message::{FileLseekOut, OpenedDataObjInp};
 use rustix::buffer::spare_capacity;
 
 use super::blocking;
+use crate::connection::Connection;
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
 
@@ -64,8 +66,14 @@ pub(super) fn read_at(file: &File, mut at: u64, wanted: u64) -> io::Result<Vec<u
     Ok(bytes)
 }
 
-/// `DATA_OBJ_WRITE`: the byte stream goes to the position; the result is the number of bytes.
-pub(super) async fn write(session: &mut Session, request: &Request) -> Answer {
+/// `DATA_OBJ_WRITE`: the byte stream goes to the position; the result is the number of bytes. With a connection, the request has only
+/// the first of them, and the others are [`Connection::apart`].
+pub(super) async fn write(
+    session: &mut Session,
+    request: &Request,
+    rest: Option<&mut Connection>,
+) -> Answer {
+    let stop = session.zone.stop.clone();
     let input: OpenedDataObjInp = request.input()?;
     let descriptor = session.descriptors.get(input.l1desc_inx)?;
     let Some(writing) = descriptor.writing.clone() else {
@@ -73,25 +81,34 @@ pub(super) async fn write(session: &mut Session, request: &Request) -> Answer {
             codes::UNIX_FILE_WRITE_ERR - rustix::io::Errno::BADF.raw_os_error(),
         ));
     };
-    let count = i32::try_from(request.bytes.len()).unwrap_or(i32::MAX);
+    let here = request.bytes.len();
+    let count = here + rest.as_ref().map_or(0, |connection| connection.apart());
     let (file, position, bytes) = (
         Arc::clone(&descriptor.file),
         descriptor.position,
         request.bytes.clone(),
     );
     let append = descriptor.input.open_flags & APPEND != 0;
-    let written = blocking(move || {
+    let first = blocking(move || {
         let at = match append {
             true => file.metadata()?.len(),
             false => position,
         };
         write_at(&file, at, &bytes).map(|()| at)
     })
-    .await?
-    .map_err(|error| Failure::io(codes::UNIX_FILE_WRITE_ERR, &error, &writing.path));
+    .await?;
+    let written = match (first, rest) {
+        (Ok(at), Some(connection)) => {
+            let rest = connection.apart_into(&descriptor.file, at + here as u64, &stop);
+            rest.await.map(|()| at)
+        }
+        (first, _) => first,
+    };
+    let written =
+        written.map_err(|error| Failure::io(codes::UNIX_FILE_WRITE_ERR, &error, &writing.path));
     writing.note(written.as_ref().err().map(|failure| failure.code));
-    descriptor.position = written? + request.bytes.len() as u64;
-    Ok(Reply::code(count))
+    descriptor.position = written? + count as u64;
+    Ok(Reply::code(i32::try_from(count).unwrap_or(i32::MAX)))
 }
 
 /// Writes all bytes. Blocks.

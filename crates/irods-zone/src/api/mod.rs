@@ -1,7 +1,7 @@
 //! The calls that this zone serves, a file a group, and who may make which.
 //!
-//! A handler takes the session and the request and answers with a reply or a failure; it never
-//! touches the connection. Everything that the catalog decides (who may see, make and remove what)
+//! A handler takes the session and the request and answers with a reply or a failure; none but that of a write, whose bytes may
+//! be on their way, touches the connection. Everything that the catalog decides (who may see, make and remove what)
 //! is asked of the catalog under the client user's identity.
 
 mod access;
@@ -38,6 +38,7 @@ mod user_admin;
 use irods_protocol::api::{self, Privilege};
 use irods_protocol::{codes, path};
 
+use crate::connection::Connection;
 use crate::reply::{Answer, Failure, Request};
 use crate::session::Session;
 use crate::zone::ZONE_NAME;
@@ -45,11 +46,7 @@ use crate::zone::ZONE_NAME;
 /// Checks the privilege, counts the call and runs its handler.
 pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -> Answer {
     let zone = std::sync::Arc::clone(&session.zone);
-    let known = api::by_number(number);
-    if let Some(known) = known {
-        permit(session, known)?;
-        zone.counters.count(number);
-    }
+    let known = admit(session, number)?;
     if !request.bytes.is_empty() && !takes_stream(number) {
         return Err(Failure::new(
             codes::SYS_API_INPUT_ERR,
@@ -83,7 +80,7 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
         api::DATA_OBJ_CREATE => open::create(session, &request).await,
         api::DATA_OBJ_OPEN => open::open(session, &request).await,
         api::DATA_OBJ_READ => io::read(session, &request).await,
-        api::DATA_OBJ_WRITE => io::write(session, &request).await,
+        api::DATA_OBJ_WRITE => io::write(session, &request, None).await,
         api::DATA_OBJ_LSEEK => io::seek(session, &request).await,
         api::DATA_OBJ_CLOSE => close::close(session, &request).await,
         api::OPR_COMPLETE => close::complete(session, &request).await,
@@ -136,6 +133,26 @@ pub(crate) async fn call(session: &mut Session, number: i32, request: Request) -
             Err(Failure::code(codes::SYS_UNMATCHED_API_NUM))
         }
     }
+}
+
+/// `DATA_OBJ_WRITE` whose bytes are, but for those of the request, still on the wire. What it leaves there, the connection throws away.
+pub(crate) async fn write_apart(
+    session: &mut Session,
+    request: Request,
+    connection: &mut Connection,
+) -> Answer {
+    admit(session, api::DATA_OBJ_WRITE)?;
+    io::write(session, &request, Some(connection)).await
+}
+
+/// Checks the privilege and counts the call.
+fn admit(session: &Session, number: i32) -> Result<Option<&'static api::Api>, Failure> {
+    let known = api::by_number(number);
+    if let Some(known) = known {
+        permit(session, known)?;
+        session.zone.counters.count(number);
+    }
+    Ok(known)
 }
 
 /// Calls whose requests carry a byte stream.
