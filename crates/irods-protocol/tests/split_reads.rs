@@ -73,6 +73,35 @@ proptest! {
         let stream: Vec<u8> = frames.iter().flat_map(encode).collect();
         prop_assert_eq!(decode(&stream, &sizes), frames);
     }
+
+    #[test]
+    fn bytes_left_apart_are_what_follows_their_frame(
+        frames in prop::collection::vec(any_frame(), 1..6),
+        sizes in prop::collection::vec(1_usize..700, 1..20),
+        from in 0..300,
+    ) {
+        let stream: Vec<u8> = frames.iter().flat_map(encode).collect();
+        let mut decoder = FrameDecoder::new(Limits::SESSION);
+        let (mut came, mut rest, mut sizes) = (Vec::new(), &stream[..], sizes.iter().cycle());
+        while came.len() < frames.len() {
+            if let Some((mut frame, left)) = decoder
+                .next_frame_apart(|header| header.bytes_len > from)
+                .unwrap()
+            {
+                prop_assert!(left == 0 || decoder.buffered() == 0);
+                let (bytes, after) = rest.split_at(left);
+                frame.bytes = [&frame.bytes[..], bytes].concat().into();
+                came.push(frame);
+                rest = after;
+                continue;
+            }
+            let (piece, after) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+            decoder.space().extend_from_slice(piece);
+            rest = after;
+        }
+        prop_assert_eq!(came, frames);
+        prop_assert!(rest.is_empty() && decoder.buffered() == 0);
+    }
 }
 
 #[test]

@@ -99,6 +99,15 @@ impl After {
         Ok(())
     }
 
+    /// The scheme of the checksum that the object gets; `renewed` if it gets one also where none was asked for.
+    pub fn scheme(&self, renewed: bool) -> Option<Scheme> {
+        match &self.checksum {
+            Checksum::Verify(expected) => Scheme::of(expected),
+            Checksum::Register => Some(Scheme::Sha2),
+            Checksum::None => renewed.then_some(Scheme::Sha2),
+        }
+    }
+
     /// Whether [`After::apply`] has anything to do.
     pub fn has_extras(&self) -> bool {
         !self.avus.is_empty() || !self.grants.is_empty()

@@ -55,6 +55,25 @@ impl Hasher {
         }
     }
 
+    /// Adds bytes of a file, up to an offset or its end. Blocks.
+    pub fn read(&mut self, file: &File, mut from: u64, to: u64) -> io::Result<()> {
+        let mut buffer = vec![0_u8; 256 * 1024];
+        while from < to {
+            let most = usize::try_from(to - from).unwrap_or(usize::MAX);
+            let room = buffer.len().min(most);
+            match file.read_at(&mut buffer[..room], from) {
+                Ok(0) => break,
+                Ok(n) => {
+                    self.update(buffer.get(..n).unwrap_or_default());
+                    from += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// The text for the catalog.
     pub fn finish(self) -> String {
         match self {
@@ -74,19 +93,8 @@ pub(crate) fn of_bytes(scheme: Scheme, bytes: &[u8]) -> String {
 /// Checksum of a whole file. Blocks.
 pub(crate) fn of_file(scheme: Scheme, file: &File) -> io::Result<String> {
     let mut hasher = Hasher::new(scheme);
-    let mut buffer = vec![0_u8; 1024 * 1024];
-    let mut at = 0_u64;
-    loop {
-        match file.read_at(&mut buffer, at) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(n) => {
-                hasher.update(buffer.get(..n).unwrap_or_default());
-                at += n as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    hasher.read(file, 0, u64::MAX)?;
+    Ok(hasher.finish())
 }
 
 #[cfg(test)]

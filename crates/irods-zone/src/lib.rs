@@ -24,6 +24,7 @@ mod checksum;
 mod connection;
 mod counters;
 mod descriptor;
+mod following;
 mod harsh;
 mod home;
 mod locks;

@@ -9,11 +9,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::after::After;
 use crate::catalog::Identity;
+use crate::checksum::{self, Scheme};
+use crate::following::Following;
 
 /// One replica in flight.
 pub(crate) struct Writing {
@@ -39,6 +42,8 @@ pub(crate) struct Writing {
     pub after: After,
     /// What further openers have to know.
     pub token: String,
+    /// Its checksum, if it is to have one and is written from the start.
+    following: Option<Arc<Following>>,
     state: Mutex<State>,
 }
 
@@ -118,27 +123,49 @@ impl State {
 }
 
 impl Writing {
-    /// Notes that bytes were written, or that writing failed with a code.
+    /// Notes that so many bytes were written at an offset.
+    pub fn wrote(&self, at: u64, bytes: u64) {
+        self.lock().wrote = true;
+        if let Some(following) = &self.following {
+            following.wrote(at, bytes);
+        }
+    }
+
+    /// The scheme of the checksum that it gets; none, if none.
+    pub fn scheme(&self, summary: Summary) -> Option<Scheme> {
+        self.after.scheme(self.had_checksum || summary.checksum)
+    }
+
+    /// The checksum of the file, whose size is known, by that scheme. Blocks.
+    pub fn checksum(&self, scheme: Scheme, size: u64) -> io::Result<String> {
+        match &self.following {
+            Some(following) if following.scheme() == scheme => following.finish(size),
+            _ => checksum::of_file(scheme, &self.file),
+        }
+    }
+
+    /// Notes that something was done to the bytes, or failed with a code.
     pub fn note(&self, failed: Option<i32>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(following) = &self.following {
+            following.give_up();
+        }
+        let mut state = self.lock();
         state.wrote = true;
         state.failed = state.failed.or(failed);
     }
 
     /// Says that the bytes are a copy of a good sibling's, so that the siblings stay what they are.
     pub fn keep_siblings(&self) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .copy = true;
+        self.lock().copy = true;
     }
 
     /// Asks for a checksum at the end.
     pub fn want_checksum(&self) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .checksum = true;
+        self.lock().checksum = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,6 +190,8 @@ impl Writings {
             had_checksum,
             after,
         } = begin;
+        let scheme = after.scheme(had_checksum).filter(|_| created || truncated);
+        let following = scheme.map(|scheme| Following::new(Arc::clone(&file), scheme));
         let writing = Arc::new(Writing {
             data_id,
             number,
@@ -175,6 +204,7 @@ impl Writings {
             had_checksum,
             after,
             token: uuid::Uuid::new_v4().to_string(),
+            following,
             state: Mutex::new(State {
                 openers: 1,
                 ..State::default()
@@ -191,7 +221,7 @@ impl Writings {
             .get(&(data_id, number))
             .filter(|w| w.token == token)
             .cloned()?;
-        let mut state = writing.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = writing.lock();
         if state.ended {
             return None;
         }
@@ -203,11 +233,7 @@ impl Writings {
     /// An opener leaves. Some: the caller has to finish the replica and then call
     /// [`Writings::forget`].
     pub fn leave(&self, writing: &Writing, how: Leave) -> Option<Summary> {
-        writing
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .leave(how)
+        writing.lock().leave(how)
     }
 
     /// Takes a finished one out.
@@ -215,7 +241,7 @@ impl Writings {
         self.lock().remove(&(data_id, number));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(i64, i64), Arc<Writing>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, i64), Arc<Writing>>> {
         self.by_replica
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

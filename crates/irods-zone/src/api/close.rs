@@ -15,7 +15,6 @@ use super::{blocking, replicate};
 use crate::after::Checksum;
 use crate::catalog::replicas::{self, Field, Outcome, Status, Which};
 use crate::catalog::time;
-use crate::checksum::{self, Scheme};
 use crate::descriptor::Descriptor;
 use crate::reply::{Answer, Failure, Reply, Request};
 use crate::session::Session;
@@ -193,12 +192,9 @@ fn examine(writing: &Writing, summary: Summary, durable: bool) -> Found {
             failure: Some(Failure::new(codes::SYS_COPY_LEN_ERR, message)),
         };
     }
-    let scheme = match &writing.after.checksum {
-        Checksum::Verify(expected) => Scheme::of(expected),
-        Checksum::Register => Some(Scheme::Sha2),
-        Checksum::None => (writing.had_checksum || summary.checksum).then_some(Scheme::Sha2),
-    };
-    let checksum = match scheme.map(|scheme| checksum::of_file(scheme, &writing.file)) {
+    let whole = u64::try_from(size).unwrap_or_default();
+    let scheme = writing.scheme(summary);
+    let checksum = match scheme.map(|scheme| writing.checksum(scheme, whole)) {
         Some(Ok(checksum)) => checksum,
         Some(Err(error)) => return lost(codes::UNIX_FILE_READ_ERR, &error),
         None => String::new(),

@@ -106,7 +106,10 @@ pub(super) async fn write(
     };
     let written =
         written.map_err(|error| Failure::io(codes::UNIX_FILE_WRITE_ERR, &error, &writing.path));
-    writing.note(written.as_ref().err().map(|failure| failure.code));
+    match &written {
+        Ok(at) => writing.wrote(*at, count as u64),
+        Err(failure) => writing.note(Some(failure.code)),
+    }
     descriptor.position = written? + count as u64;
     Ok(Reply::code(i32::try_from(count).unwrap_or(i32::MAX)))
 }
