@@ -75,8 +75,9 @@ pub struct Identity {
 pub(crate) enum State {
     /// Between requests.
     Ready,
-    /// So many replies are on their way, each to be collected; only who collects them may send more.
-    Owing(usize),
+    /// So many replies are on their way, each to be collected; only who collects them may send more. The server has had the next of them
+    /// in hand since it answered the one before, or since it was sent.
+    Owing { replies: usize, since: Instant },
     /// Inside a request. Still so when the next one begins: the request was abandoned.
     Busy,
     /// Of no use any more.

@@ -1,7 +1,5 @@
 //! Several data objects whose requests are sent before the first of them is answered: the way to the server and back is paid once.
 
-use std::collections::VecDeque;
-
 use irods_protocol::api;
 
 use crate::connection::{Connection, Owed, Request};
@@ -89,21 +87,18 @@ impl Connection {
         all: &[NewObject<'_>],
         answered: &mut Answered<'_>,
     ) -> Vec<Result<()>> {
-        let mut sent = VecDeque::with_capacity(all.len());
+        let mut sent = Vec::with_capacity(all.len());
         for new in all {
-            sent.push_back((new.path(), self.send_creation(new).await));
+            sent.push((new.path(), self.send_creation(new).await));
         }
         let mut answers = Vec::with_capacity(all.len());
-        while let Some((path, outcome)) = sent.pop_front() {
+        for (path, outcome) in sent {
             let answer = match outcome {
                 Ok(owed) => self.collect(owed, path).await.map(drop),
                 Err(error) => Err(error),
             };
             answered(&answer);
             answers.push(answer);
-            if let Some((_, Ok(next))) = sent.front_mut() {
-                next.is_next();
-            }
         }
         answers
     }

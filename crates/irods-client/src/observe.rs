@@ -65,10 +65,10 @@ impl<'a> Watched<'a> {
         }))
     }
 
-    /// What was before it counts no more.
-    pub(crate) fn begins_now(&mut self) {
+    /// What was before this moment was not its own.
+    pub(crate) fn began_after(&mut self, moment: Instant) {
         if let Some(watch) = &mut self.0 {
-            watch.began = Instant::now();
+            watch.began = watch.began.max(moment);
         }
     }
 

@@ -4,6 +4,8 @@
 
 use irods_protocol::Pi;
 
+use tokio::time::Instant;
+
 use super::{Connection, Patience, Reply, Request, State};
 use crate::error::{Call, Delivery, Result};
 use crate::observe::Watched;
@@ -16,13 +18,6 @@ pub(crate) struct Owed {
     api: i32,
     patience: Patience,
     watched: Watched<'static>,
-}
-
-impl Owed {
-    /// The server has only now come to it.
-    pub(crate) fn is_next(&mut self) {
-        self.watched.begins_now();
-    }
 }
 
 impl Connection {
@@ -41,19 +36,19 @@ impl Connection {
         let head = self.encode(request, Some(input))?;
         let call = Call::Api(request.api);
         let before = match self.state {
-            State::Owing(replies) => replies,
-            _ => self.enter(call, request.subject).map(|()| 0)?,
+            State::Owing { replies, since } => Some((replies, since)),
+            _ => self.enter(call, request.subject).map(|()| None)?,
         };
         self.state = State::Busy;
         self.counts.add(request.api);
         let watched = Watched::begin(self.observer.as_ref(), request.api, request.subject);
         let sent = match before {
-            0 => {
+            None => {
                 self.wire.begin();
                 self.wire.send(head, request.bytes).await
             }
             // It takes no more before it is done with what it has.
-            _ => {
+            Some(_) => {
                 let patience = self.timeouts.reply;
                 self.wire.send_within(patience, head, request.bytes).await
             }
@@ -61,7 +56,11 @@ impl Connection {
         if let Err(error) = sent {
             return Err(self.failed(call, request.subject, error));
         }
-        self.state = State::Owing(before + 1);
+        let (replies, since) = before.unwrap_or_else(|| (0, Instant::now()));
+        self.state = State::Owing {
+            replies: replies + 1,
+            since,
+        };
         Ok(Owed {
             api: request.api,
             patience: request.patience,
@@ -70,21 +69,25 @@ impl Connection {
     }
 
     /// Reads the reply to the oldest call that is owed one; a negative result is an error.
-    pub(crate) async fn collect(&mut self, owed: Owed, subject: &str) -> Result<Reply> {
+    pub(crate) async fn collect(&mut self, mut owed: Owed, subject: &str) -> Result<Reply> {
         let request = Request {
             patience: owed.patience,
             ..Request::new(owed.api, subject)
         };
         let call = Call::Api(owed.api);
-        let State::Owing(replies) = self.state else {
+        let State::Owing { replies, since } = self.state else {
             return Err(self.abandoned(call, subject, Delivery::Possible));
         };
         self.state = State::Busy;
+        owed.watched.began_after(since);
         match self.answer(request, &mut |_| {}).await {
             Ok(reply) => {
                 self.state = match replies {
                     ..=1 => State::Ready,
-                    _ => State::Owing(replies - 1),
+                    _ => State::Owing {
+                        replies: replies - 1,
+                        since: Instant::now(),
+                    },
                 };
                 owed.watched.answered(reply.code);
                 self.checked(request, reply)

@@ -7,7 +7,7 @@ use irods_protocol::{api, keywords};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::open::{WRITE_ONLY, open_input};
+use super::open::{OpenedBy, WRITE_ONLY, open_input};
 use super::{OpenHow, OpenReplica};
 use crate::connection::{Connection, Request};
 use crate::error::{Call, Result, Violation};
@@ -63,7 +63,10 @@ impl Connection {
         let reply = self.call(request, Some(&input)).await?;
         let descriptor = self.decode_json(api::REPLICA_OPEN, &reply)?;
         let info = info(self, api::REPLICA_OPEN, descriptor)?;
-        Ok((OpenReplica::of_open(self, object, reply.code), info))
+        Ok((
+            OpenReplica::of(self, object, OpenedBy::Open, reply.code),
+            info,
+        ))
     }
 
     /// Opens a replica that is being written once more, on another connection than the first. To be left by
@@ -88,7 +91,7 @@ impl Connection {
         }
         let request = Request::new(api::DATA_OBJ_OPEN, object);
         let reply = self.call(request, Some(&input)).await?;
-        Ok(OpenReplica::of_open(self, object, reply.code))
+        Ok(OpenReplica::of(self, object, OpenedBy::Open, reply.code))
     }
 }
 

@@ -47,14 +47,22 @@ pub enum Whence {
     End,
 }
 
+/// What opened a replica, which says how it is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OpenedBy {
+    /// An open: by a close.
+    Open,
+    /// A put: by `OPR_COMPLETE`.
+    Put,
+}
+
 /// An open replica.
 #[derive(Debug)]
 pub struct OpenReplica<'c> {
     pub(super) connection: &'c mut Connection,
     pub(super) path: String,
     pub(super) descriptor: i32,
-    /// Ended by `OPR_COMPLETE` instead of a close: it was opened by a put.
-    put: bool,
+    by: OpenedBy,
     pub(super) closed: bool,
     /// Replies to writes that are on their way, each with the bytes that it is to tell of; none of a seek.
     owed: VecDeque<(Owed, Option<usize>)>,
@@ -75,7 +83,7 @@ impl Connection {
         let input = open_input(api::DATA_OBJ_OPEN, object, how, target)?;
         let request = Request::new(api::DATA_OBJ_OPEN, object);
         let reply = self.call(request, Some(&input)).await?;
-        Ok(OpenReplica::of_open(self, object, reply.code))
+        Ok(OpenReplica::of(self, object, OpenedBy::Open, reply.code))
     }
 }
 
@@ -104,25 +112,18 @@ pub(super) fn open_input(
 }
 
 impl<'c> OpenReplica<'c> {
-    /// What an open opened.
-    pub(super) fn of_open(connection: &'c mut Connection, path: &str, descriptor: i32) -> Self {
+    /// What a call opened.
+    pub(super) fn of(
+        connection: &'c mut Connection,
+        path: &str,
+        by: OpenedBy,
+        descriptor: i32,
+    ) -> Self {
         OpenReplica {
             connection,
             path: path.to_owned(),
             descriptor,
-            put: false,
-            closed: false,
-            owed: VecDeque::new(),
-        }
-    }
-
-    /// What a put opened.
-    pub(super) fn of_put(connection: &'c mut Connection, path: &str, descriptor: i32) -> Self {
-        OpenReplica {
-            connection,
-            path: path.to_owned(),
-            descriptor,
-            put: true,
+            by,
             closed: false,
             owed: VecDeque::new(),
         }
@@ -227,9 +228,6 @@ impl<'c> OpenReplica<'c> {
                 break;
             };
             let reply = self.connection.collect(owed, &self.path).await;
-            if let Some((next, _)) = self.owed.front_mut() {
-                next.is_next();
-            }
             let told = reply.and_then(|reply| match write {
                 Some(bytes) => self.written(&reply, bytes),
                 None => Ok(()),
@@ -279,7 +277,7 @@ impl<'c> OpenReplica<'c> {
     /// it says so by a positive result.
     pub async fn close(mut self) -> Result<()> {
         self.closed = true;
-        let reply = if self.put {
+        let reply = if self.by == OpenedBy::Put {
             let request = Request::new(api::OPR_COMPLETE, &self.path).patient();
             let input = IntPi {
                 my_int: self.descriptor,

@@ -12,7 +12,7 @@ use irods_protocol::{api, codes, keywords, path};
 use super::blocks::{self, Checksum, ReadAhead, Summary};
 use super::clean_up::is_before_the_data;
 use super::included;
-use super::open::OpenReplica;
+use super::open::{OpenReplica, OpenedBy};
 use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
 use crate::data_object::{ChecksumMode, object_input};
@@ -185,7 +185,7 @@ impl Connection {
             let call = Call::Api(api::DATA_OBJ_PUT);
             return Err(self.violation(call, Violation::Content(what)));
         }
-        Ok(OpenReplica::of_put(self, object, out.l1desc_inx))
+        Ok(OpenReplica::of(self, object, OpenedBy::Put, out.l1desc_inx))
     }
 
     /// The stored checksum against ours. One of another scheme proves nothing: the object is complete and stays, unverified.
