@@ -31,6 +31,13 @@ pub struct Grant {
     pub level: String,
 }
 
+impl Grant {
+    /// Whether a put can bring it along: what it is written in has no place for another zone, nor for blanks in a name.
+    pub fn fits_a_put(&self) -> bool {
+        self.zone.is_empty() && !self.user.contains(' ') && !self.level.contains(' ')
+    }
+}
+
 impl Connection {
     /// Gives and takes permissions on one data object or collection in one call (20005), all or none, in the order given.
     /// `as_admin`: as administrator, on what is somebody else's.

@@ -657,7 +657,7 @@ async fn an_entry_is_applied_as_the_user_that_was_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn avus_come_with_what_is_uploaded() {
+async fn avus_and_permissions_come_with_what_is_uploaded() {
     let site = Site::new().await;
     for number in 0..20 {
         site.write(format!("f{number:02}"), vec![b'x'; number]);
@@ -676,6 +676,7 @@ async fn avus_come_with_what_is_uploaded() {
                 replaces: true,
             })
             .collect(),
+        grants: vec![public("read"), public("write")],
         ..Choice::default()
     });
     let options = JobOptions {
@@ -689,11 +690,76 @@ async fn avus_come_with_what_is_uploaded() {
     // The collection's, and those of the large file, which cannot come with its bytes.
     let added = counts.of(api::MOD_AVU_METADATA) + counts.of(api::ATOMIC_APPLY_METADATA_OPERATIONS);
     assert!(added <= 4, "{added}");
+    assert_eq!(counts.of(api::ATOMIC_APPLY_ACL_OPERATIONS), 2);
     let mut zone = site.connection().await;
     for name in (0..20).map(|n| format!("f{n:02}")).chain(["large".into()]) {
         let object = format!("{TARGET}/{name}");
         let mut avus = zone.list_avus(Entity::DataObject(&object)).await.unwrap();
         avus.sort_by(|a, b| a.attribute.cmp(&b.attribute));
         assert_eq!(avus, wanted(&name), "{name}");
+        let access = zone.list_access(&object).await.unwrap();
+        let level = access.iter().find(|access| access.user == "public");
+        assert_eq!(level.unwrap().level, "modify_object", "{name}");
+    }
+}
+
+fn public(level: &str) -> Grant {
+    Grant {
+        user: "public".into(),
+        zone: String::new(),
+        level: level.into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_cannot_be_given_fails_its_file_each_time() {
+    let site = Site::new().await;
+    // One that is sent alone, and some that are sent together.
+    site.write("alone", vec![b'x'; 100_000]);
+    for number in 0..3 {
+        site.write(format!("f{number}"), "x");
+    }
+    let_times_settle(&site.source().join("f2")).await;
+    fn of_files(entry: &Candidate<'_>, grant: Grant) -> Choice {
+        Choice {
+            grants: match entry.is_directory {
+                true => Vec::new(),
+                false => vec![grant],
+            },
+            ..Choice::default()
+        }
+    }
+    fn nobody() -> Grant {
+        Grant {
+            user: "nobody".into(),
+            ..public("read")
+        }
+    }
+    let run = async |by_name| {
+        let options = JobOptions {
+            operation: Operation::PutSync,
+            ..JobOptions::default()
+        };
+        let handler = Arc::new(chooser(Targets::Own, by_name));
+        site.run_with(options, handler).await
+    };
+    for _ in 0..2 {
+        let job = run(|_, entry| of_files(entry, public("sing"))).await;
+        assert_eq!((job.failures, job.totals.failed), (4, 4));
+    }
+    for _ in 0..2 {
+        let job = run(|_, entry| of_files(entry, nobody())).await;
+        assert_eq!((job.failures, job.totals.failed), (4, 4));
+    }
+    let job = run(|_, entry| of_files(entry, public("read"))).await;
+    assert_eq!(job.failures, 0);
+    let mut zone = site.connection().await;
+    for name in ["alone", "f0", "f1", "f2"] {
+        let object = format!("{TARGET}/{name}");
+        let access = zone.list_access(&object).await.unwrap();
+        assert!(
+            access.iter().any(|access| access.user == "public"),
+            "{name}"
+        );
     }
 }

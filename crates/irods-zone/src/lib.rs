@@ -7,7 +7,9 @@
 //! # Reading order
 //! A connection: `server` (accepts) -> `agent` (start-up, TLS, one call after the other) -> `api` (a handler
 //! a call) -> [`catalog`] (who may see and change what) and `vault` (bytes on disk). `session` is what
-//! one connection knows, `writing` what connections share about replicas in flight.
+//! one connection knows, `writing` what connections share about replicas in flight. The bytes of a large write are
+//! the exception: they stay on the wire when the handler begins, and go through a `pipe` into their file; `following` computes a
+//! checksum behind them.
 //!
 //! For tests of clients a zone can be as bad as real servers and networks are now and then: [`Harsh`].
 //!

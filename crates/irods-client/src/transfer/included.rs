@@ -3,6 +3,7 @@
 use irods_protocol::keywords;
 use irods_protocol::message::KeyValPair;
 
+use crate::access::Grant;
 use crate::metadata::Avu;
 
 /// AVUs, which a server attaches when the object has its bytes.
@@ -13,7 +14,7 @@ pub(super) fn set_metadata(keywords: &mut KeyValPair, metadata: &[Avu]) {
 }
 
 /// Permissions.
-pub(super) fn set_access(keywords: &mut KeyValPair, access: &[(String, String)]) {
+pub(super) fn set_access(keywords: &mut KeyValPair, access: &[Grant]) {
     if !access.is_empty() {
         keywords.set(keywords::ACL_INCLUDED, included_access(access));
     }
@@ -26,10 +27,10 @@ fn included_metadata(avus: &[Avu]) -> String {
 }
 
 /// `level user` pairs, `;`-joined; the level comes first (seen on a 5.0.90 server).
-fn included_access(access: &[(String, String)]) -> String {
+fn included_access(access: &[Grant]) -> String {
     let pairs = access.iter();
     pairs
-        .map(|(level, user)| format!("{} {}", escape(level), escape(user)))
+        .map(|grant| format!("{} {}", escape(&grant.level), escape(&grant.user)))
         .collect::<Vec<_>>()
         .join(";")
 }
@@ -46,10 +47,12 @@ mod tests {
     fn metadata_and_permissions_are_written_as_servers_read_them() {
         let avus = [Avu::new("a1", "v1", "u1"), Avu::new("a;2", "v\\2", "")];
         assert_eq!(included_metadata(&avus), "a1;v1;u1;a\\;2;v\\\\2;");
-        let access = [
-            ("read".to_owned(), "public".to_owned()),
-            ("write".to_owned(), "alice".to_owned()),
-        ];
+        let grant = |level: &str, user: &str| Grant {
+            user: user.to_owned(),
+            zone: String::new(),
+            level: level.to_owned(),
+        };
+        let access = [grant("read", "public"), grant("write", "alice")];
         assert_eq!(included_access(&access), "read public;write alice");
         assert_eq!(included_metadata(&[]), "");
     }

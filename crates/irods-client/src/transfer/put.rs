@@ -13,6 +13,7 @@ use super::blocks::{self, Checksum, ReadAhead, Summary};
 use super::clean_up::is_before_the_data;
 use super::included;
 use super::open::{OpenReplica, OpenedBy};
+use crate::access::Grant;
 use crate::collection::bad_path;
 use crate::connection::{Connection, Request};
 use crate::data_object::{ChecksumMode, object_input};
@@ -39,8 +40,9 @@ pub struct Put {
     pub data_type: Option<String>,
     /// AVUs that the object gets along: in the same message, or, where its bytes follow, as soon as it is there and before any of them.
     pub metadata: Vec<Avu>,
-    /// (level, user or group) that it gets along.
-    pub access: Vec<(String, String)>,
+    /// Permissions that it gets along, which all must [fit](Grant::fits_a_put). Servers find that one makes no sense when the object is
+    /// there.
+    pub access: Vec<Grant>,
     /// Files up to this size go in one message, and through memory as a whole; at most 32 MiB.
     pub single_message_max: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Read};
 
+use irods_client::access::Grant;
 use irods_client::collection::ReplicaStatus;
 use irods_client::data_object::ChecksumMode;
 use irods_client::error::Left;
@@ -94,7 +95,11 @@ async fn files_are_put_and_read_back(form: Form) {
     let there = Put {
         target: Some(Target::Resource("demoResc".into())),
         metadata: vec![Avu::new("a;1", "v", ""), Avu::new("b", "v", "u")],
-        access: vec![("read".into(), "public".into())],
+        access: vec![Grant {
+            user: "public".into(),
+            zone: String::new(),
+            level: "read".into(),
+        }],
         ..Put::default()
     };
     c.put_bytes(&at("f"), b"x", &there).await.unwrap();

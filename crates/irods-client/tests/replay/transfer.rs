@@ -2,6 +2,7 @@
 
 use crate::support::{Scenario, quick};
 use crate::{HOME, at, scenario};
+use irods_client::access::Grant;
 use irods_client::data_object::ChecksumMode;
 use irods_client::environment::TlsPolicy;
 use irods_client::metadata::Avu;
@@ -54,11 +55,13 @@ async fn puts_in_one_message() {
         ..Put::default()
     };
     c.put_bytes(&at("s4d"), bytes, &tagged).await.unwrap();
+    let grant = |level: &str, user: &str| Grant {
+        user: user.into(),
+        zone: String::new(),
+        level: level.into(),
+    };
     let shared = Put {
-        access: vec![
-            ("read".into(), "public".into()),
-            ("write".into(), "alice".into()),
-        ],
+        access: vec![grant("read", "public"), grant("write", "alice")],
         ..Put::default()
     };
     let error = c.put_bytes(&at("no/s8"), bytes, &plain).await.unwrap_err();

@@ -47,6 +47,7 @@ pub(crate) use create_all::{Created, create_all};
 pub(crate) use create_dirs::{Wanted, create_dirs};
 pub(crate) use delete::{Removals, delete_collection_if_empty, delete_object};
 pub(crate) use direct::Leaves;
+pub(crate) use upload_file::grants_come_along;
 
 /// A file that something is to be done with.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +104,9 @@ pub(crate) async fn perform(
         // Its AVUs came with it.
         Effect::PutNew => {
             claim(zone, action, None).await?;
+            if grants_come_along(action.options, action.stat.size) {
+                return Ok(counts);
+            }
             let object = Entity::DataObject(action.subject.target);
             annotate::grant(zone, object, action.options).await?;
         }

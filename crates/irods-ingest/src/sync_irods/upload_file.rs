@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use irods_client::access::Grant;
 use irods_client::register::Target;
 use irods_client::transfer::{Put, PutChecksum};
 
@@ -14,6 +15,7 @@ use super::claim::{claim_of, is_claimed};
 use super::{FileAction, made};
 use crate::broker::Counts;
 use crate::context::JobContext;
+use crate::core::choice::EntryOptions;
 use crate::error::{EntryError, SyncError};
 use crate::profile::{About, Measured, Stage};
 use crate::rate::Wanted;
@@ -67,9 +69,18 @@ pub(super) fn how(action: &FileAction<'_>, over: bool) -> Put {
                 all_avus(action).into_iter().chain(claim).collect()
             }
         },
+        access: match !over && grants_come_along(action.options, action.stat.size) {
+            true => action.options.grants.clone(),
+            false => Vec::new(),
+        },
         single_message_max: SINGLE_MESSAGE_MAX,
         ..Put::default()
     }
+}
+
+/// Whether the message that has the file's bytes has the permissions for a new object as well.
+pub(crate) fn grants_come_along(options: &EntryOptions, size: u64) -> bool {
+    size <= SINGLE_MESSAGE_MAX && options.grants.iter().all(Grant::fits_a_put)
 }
 
 /// Writes what the file has beyond `from`, the object's size; answers how many bytes that is.

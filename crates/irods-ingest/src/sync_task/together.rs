@@ -17,7 +17,7 @@ use crate::plan::Operation;
 use crate::plan::compare::Presence;
 use crate::signature::Verdict;
 use crate::source::{EntryKind, Stat, Timestamp};
-use crate::sync_irods::{Created, FileAction, create_all, patiently};
+use crate::sync_irods::{Created, FileAction, create_all, grants_come_along, patiently};
 
 /// What became of one of them.
 pub(super) struct Outcome {
@@ -128,7 +128,10 @@ fn is_plain(
         && options.skip.is_none()
         && options.user.is_none()
         && (options.avus.is_empty() || operation.uploads())
-        && options.grants.is_empty()
+        && match operation.uploads() {
+            true => grants_come_along(options, item.stat.size),
+            false => options.grants.is_empty(),
+        }
         && (item.stat.kind, item.verdict) == (EntryKind::Regular, Verdict::New)
         && std::str::from_utf8(&item.name).is_ok()
         && item.presence != Presence::Exists
