@@ -32,9 +32,10 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether a put can bring it along: what it is written in has no place for another zone, nor for blanks in a name.
+    /// Whether a put can bring it along: what it is written in has no place for another zone, nor for blanks or nothing as a name.
     pub fn fits_a_put(&self) -> bool {
-        self.zone.is_empty() && !self.user.contains(' ') && !self.level.contains(' ')
+        let fits = |word: &str| !word.is_empty() && !word.contains([' ', '#']);
+        self.zone.is_empty() && fits(&self.user) && fits(&self.level)
     }
 }
 

@@ -117,11 +117,10 @@ async fn who_watches_tasks_is_told_what_ends_the_job() {
         .await;
     let ended = site.broker.job(job.id).await.unwrap();
     assert_eq!(ended.state, JobState::Failed);
-    let calls = watcher.0.lock().unwrap();
-    assert_eq!(
-        calls[calls.len() - 2..],
-        ["on_failure delete", "after_return delete"]
-    );
+    // Others may be under way.
+    let mut calls = watcher.0.lock().unwrap().clone();
+    calls.retain(|call| call.ends_with(" delete"));
+    assert_eq!(calls, ["on_failure delete", "after_return delete"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,8 +39,8 @@ pub struct FrameDecoder {
 struct Pending {
     /// What is to be waited for.
     header: Header,
-    /// Bytes of its stream that are not.
-    apart: usize,
+    /// Bytes of its stream that are not; then it says that there are none.
+    apart: i32,
 }
 
 /// How far the buffer is grown at least before each read.
@@ -102,6 +102,9 @@ impl FrameDecoder {
     /// # Errors
     /// A malformed header, or a section over the limits: the stream cannot be followed any further.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        if let Some(Pending { header, apart }) = &mut self.pending {
+            header.bytes_len += std::mem::take(apart);
+        }
         let next = self.next_frame_apart(|_| false)?;
         Ok(next.map(|(frame, _)| frame))
     }
@@ -127,7 +130,6 @@ impl FrameDecoder {
                         true => std::mem::take(&mut header.bytes_len),
                         false => 0,
                     };
-                    let apart = apart.max(0) as usize;
                     Pending { header, apart }
                 }
             },
@@ -136,6 +138,7 @@ impl FrameDecoder {
             self.pending = Some(Pending { header, apart });
             return Ok(None);
         }
+        let apart = apart.max(0) as usize;
         let mut section = |len: i32| self.buf.split_to(len.max(0) as usize).freeze();
         let mut frame = Frame {
             message: section(header.message_len),

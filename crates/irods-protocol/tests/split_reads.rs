@@ -104,6 +104,25 @@ proptest! {
     }
 }
 
+/// A header that was taken by who would leave the bytes apart.
+#[test]
+fn who_wants_all_of_a_frame_gets_it_whoever_asked_before() {
+    let message = frame::encode(kind::API_REQ, 676, b"m", b"", 3).unwrap();
+    let mut decoder = FrameDecoder::new(Limits::SESSION);
+    decoder
+        .space()
+        .extend_from_slice(&message[..message.len() - 1]);
+    assert_eq!(decoder.next_frame_apart(|_| true), Ok(None));
+    decoder.space().extend_from_slice(b"mby");
+    assert_eq!(decoder.next_frame(), Ok(None));
+    decoder.space().extend_from_slice(b"e");
+    let frame = decoder.next_frame().unwrap().unwrap();
+    assert_eq!(
+        (&frame.message[..], &frame.bytes[..]),
+        (&b"m"[..], &b"bye"[..])
+    );
+}
+
 #[test]
 fn recorded_streams_come_out_whole() {
     let Some(messages) = support::recordings() else {

@@ -454,7 +454,7 @@ fn bad_input_is_one_clear_error_before_anything_is_queued() {
         assert!(ran.err.contains(says), "{source} {flags}: {}", ran.err);
         assert_eq!(ran.err.trim_end().lines().count(), 1, "{}", ran.err);
         assert!(
-            !ran.err.contains(SECRET) && !ran.err.contains("pw"),
+            !ran.err.contains(SECRET) && !ran.err.contains("u:pw"),
             "{}",
             ran.err
         );

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::pipe::Pipe;
+use crate::pipe::{Filled, Pipe};
 use crate::wire::Wire;
 
 /// Byte streams up to this size are sent in one piece with their header.
@@ -30,6 +30,9 @@ const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Writes of at least so many bytes go from the wire into their file: what a few extra system calls are nothing against.
 const APART_FROM: i32 = 256 * 1024;
+
+/// So many of them are written at once, or what fits into a pipe of what comes in small packets.
+const WORTH_WRITING: usize = 256 * 1024;
 
 /// Longest shared secret; clients send 32 bytes.
 const MAX_SECRET: usize = 1024;
@@ -71,7 +74,7 @@ pub(crate) struct Connection {
     ahead: Option<Result<Option<Frame>, ConnectionError>>,
     /// Bytes of the message before that are still on the wire.
     apart: usize,
-    /// What they go through, once there were any.
+    /// What they go through. Others need pipes as well, so it is there only with them.
     pipe: Option<Pipe>,
 }
 
@@ -112,15 +115,19 @@ impl Connection {
         if self.stream.plain().is_none() || self.ahead.is_some() {
             return self.receive(idle).await;
         }
-        let is_large_write = |header: &Header| {
-            header.kind == kind::API_REQ
-                && header.int_info == api::DATA_OBJ_WRITE
-                && header.bytes_len >= APART_FROM
+        let mut pipe = None;
+        let next = |decoder: &mut FrameDecoder| {
+            decoder.next_frame_apart(|header| {
+                if is_large_write(header) {
+                    pipe = Pipe::new().ok();
+                }
+                pipe.is_some()
+            })
         };
-        let next = |decoder: &mut FrameDecoder| decoder.next_frame_apart(is_large_write);
         let received = self.take(idle, next).await?;
         Ok(received.map(|(frame, apart)| {
             self.apart = apart;
+            self.pipe = pipe;
             frame
         }))
     }
@@ -143,40 +150,36 @@ impl Connection {
         mut at: u64,
         stop: &CancellationToken,
     ) -> io::Result<()> {
-        let (Some(stream), stall) = (self.stream.plain(), self.stall) else {
+        let (Some(stream), Some(mut pipe)) = (self.stream.plain(), self.pipe.take()) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        // Taken out: whatever fails may leave something in it.
-        let pipe = match self.pipe.take() {
-            Some(pipe) => pipe,
-            None => Pipe::new()?,
-        };
+        let stall = self.stall;
         while self.apart > 0 {
             let filled = tokio::select! {
                 filled = timeout(stall, pipe.fill(stream, self.apart)) => filled,
                 () = stop.cancelled() => Ok(Err(io::Error::other("the zone stops"))),
             };
             let error = match filled {
-                Ok(Ok(0)) => ConnectionError::Io(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Err(error)) => error.into(),
-                Err(_) => ConnectionError::TimedOut,
-                Ok(Ok(bytes)) => {
-                    self.apart -= bytes.min(self.apart);
-                    pipe.pour(file, at, bytes).await?;
-                    at += bytes as u64;
+                Ok(Ok(Filled::Some)) if pipe.held() < WORTH_WRITING.min(self.apart) => continue,
+                Ok(Ok(Filled::Some | Filled::Full)) => {
+                    self.apart -= pipe.held().min(self.apart);
+                    at += pipe.pour(file, at).await?;
                     continue;
                 }
+                Ok(Ok(Filled::End)) => ConnectionError::Io(io::ErrorKind::UnexpectedEof.into()),
+                Ok(Err(error)) => error.into(),
+                Err(_) => ConnectionError::TimedOut,
             };
             let told = io::Error::new(io::ErrorKind::ConnectionAborted, error.to_string());
             self.ahead = Some(Err(error));
             return Err(told);
         }
-        self.pipe = Some(pipe);
         Ok(())
     }
 
     /// Throws away what is still on the wire of the last message.
     async fn skip_apart(&mut self) -> Result<(), ConnectionError> {
+        self.pipe = None;
         if self.apart == 0 || self.ahead.is_some() {
             return Ok(());
         }
@@ -339,6 +342,12 @@ impl Connection {
         // The connection is over either way.
         let _ = timeout(Duration::from_secs(1), linger).await;
     }
+}
+
+fn is_large_write(header: &Header) -> bool {
+    header.kind == kind::API_REQ
+        && header.int_info == api::DATA_OBJ_WRITE
+        && header.bytes_len >= APART_FROM
 }
 
 /// Bytes of a frame as a structure of the start-up exchange.

@@ -9,10 +9,14 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use crate::checksum::{Hasher, Scheme};
 
 /// How far it lags behind: less is left for the end.
 const LAG: u64 = 1024 * 1024;
+/// How many gaps it keeps in mind.
+const GAPS: usize = 1024;
 /// How much it reads before it looks whether that is still of use.
 const STEP: u64 = 8 * 1024 * 1024;
 
@@ -20,6 +24,8 @@ const STEP: u64 = 8 * 1024 * 1024;
 pub(crate) struct Following {
     file: Arc<File>,
     scheme: Scheme,
+    /// A thread for each permit: file work of others needs some as well.
+    threads: Arc<Semaphore>,
     state: Mutex<State>,
     idle: Condvar,
 }
@@ -40,19 +46,21 @@ struct Extent {
     end: u64,
     /// End by start.
     beyond: BTreeMap<u64, u64>,
-    /// Something was written twice.
+    /// Something was written twice, or too many gaps were left.
     spoilt: bool,
 }
 
 impl Extent {
     fn add(&mut self, at: u64, bytes: u64) {
-        if bytes == 0 {
+        if bytes == 0 || self.spoilt {
             return;
         }
         let end = at.saturating_add(bytes);
         let before = self.beyond.range(..end).next_back();
-        if at < self.end || before.is_some_and(|(_, &their_end)| their_end > at) {
+        let again = at < self.end || before.is_some_and(|(_, &their_end)| their_end > at);
+        if again || self.beyond.len() == GAPS {
             self.spoilt = true;
+            self.beyond.clear();
         } else {
             self.beyond.insert(at, end);
         }
@@ -63,11 +71,12 @@ impl Extent {
 }
 
 impl Following {
-    /// Of a file that is empty.
-    pub fn new(file: Arc<File>, scheme: Scheme) -> Arc<Self> {
+    /// Of a file that is empty, on a thread if there is one to be had.
+    pub fn new(file: Arc<File>, scheme: Scheme, threads: Arc<Semaphore>) -> Arc<Self> {
         Arc::new(Self {
             file,
             scheme,
+            threads,
             state: Mutex::new(State {
                 hasher: Some(Hasher::new(scheme)),
                 called: false,
@@ -92,10 +101,17 @@ impl Following {
     pub fn wrote(self: &Arc<Self>, at: u64, bytes: u64) {
         let mut state = self.lock();
         state.extent.add(at, bytes);
-        if state.is_due() && state.hasher.is_some() && !state.called {
+        if state.is_due()
+            && state.hasher.is_some()
+            && !state.called
+            && let Ok(permit) = Arc::clone(&self.threads).try_acquire_owned()
+        {
             state.called = true;
             let following = Arc::clone(self);
-            tokio::task::spawn_blocking(move || following.follow());
+            tokio::task::spawn_blocking(move || {
+                following.follow();
+                drop(permit);
+            });
         }
     }
 
@@ -194,7 +210,8 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
             let _inside = runtime.enter();
             let file = Arc::new(tempfile::tempfile().unwrap());
-            let following = Following::new(Arc::clone(&file), Scheme::Sha2);
+            let threads = Arc::new(Semaphore::new(1));
+            let following = Following::new(Arc::clone(&file), Scheme::Sha2, threads);
             let mut end = 0;
             for (at, units, byte, oddity) in writes {
                 let at = if in_order { end } else { at * UNIT as u64 };

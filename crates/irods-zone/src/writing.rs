@@ -13,6 +13,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use crate::after::After;
 use crate::catalog::Identity;
 use crate::checksum::{self, Scheme};
@@ -44,6 +46,8 @@ pub(crate) struct Writing {
     pub token: String,
     /// Its checksum, if it is to have one and is written from the start.
     following: Option<Arc<Following>>,
+    /// Taken by who appends.
+    end: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -131,6 +135,14 @@ impl Writing {
         }
     }
 
+    /// Makes room for so many bytes at the end, which nobody else gets, and says where that is. Blocks.
+    pub fn extend(&self, bytes: u64) -> io::Result<u64> {
+        let _one_at_a_time = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.file.metadata()?.len();
+        self.file.set_len(end + bytes)?;
+        Ok(end)
+    }
+
     /// The scheme of the checksum that it gets; none, if none.
     pub fn scheme(&self, summary: Summary) -> Option<Scheme> {
         self.after.scheme(self.had_checksum || summary.checksum)
@@ -170,9 +182,21 @@ impl Writing {
 }
 
 /// All replicas in flight of a zone.
-#[derive(Default)]
 pub(crate) struct Writings {
     by_replica: Mutex<HashMap<(i64, i64), Arc<Writing>>>,
+    /// For those whose checksums are computed meanwhile.
+    threads: Arc<Semaphore>,
+}
+
+impl Default for Writings {
+    /// None; with a thread for a checksum on each processor.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            by_replica: Mutex::default(),
+            threads: Arc::new(Semaphore::new(processors)),
+        }
+    }
 }
 
 impl Writings {
@@ -191,7 +215,8 @@ impl Writings {
             after,
         } = begin;
         let scheme = after.scheme(had_checksum).filter(|_| created || truncated);
-        let following = scheme.map(|scheme| Following::new(Arc::clone(&file), scheme));
+        let threads = || Arc::clone(&self.threads);
+        let following = scheme.map(|scheme| Following::new(Arc::clone(&file), scheme, threads()));
         let writing = Arc::new(Writing {
             data_id,
             number,
@@ -205,6 +230,7 @@ impl Writings {
             after,
             token: uuid::Uuid::new_v4().to_string(),
             following,
+            end: Mutex::default(),
             state: Mutex::new(State {
                 openers: 1,
                 ..State::default()
@@ -233,6 +259,9 @@ impl Writings {
     /// An opener leaves. Some: the caller has to finish the replica and then call
     /// [`Writings::forget`].
     pub fn leave(&self, writing: &Writing, how: Leave) -> Option<Summary> {
+        if let (Leave::Fail(_), Some(following)) = (how, &writing.following) {
+            following.give_up();
+        }
         writing.lock().leave(how)
     }
 

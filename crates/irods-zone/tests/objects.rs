@@ -301,6 +301,40 @@ async fn several_connections_write_one_replica_by_its_token() {
 }
 
 #[tokio::test]
+async fn who_appends_at_the_same_time_loses_nothing() {
+    let f = Fixture::new().await;
+    let (mut a, mut b) = (f.rods().await, f.rods().await);
+    let (first, wishes) = first_writer(&mut a, &path("o")).await;
+    let (half, size) = (vec![1_u8; 200_000], 400_000);
+    let appender = a.open(&path("o"), 1 | 1024, wishes.clone()).await;
+    let other = b.open(&path("o"), 1 | 1024, wishes).await;
+    let input = OpenedDataObjInp {
+        l1desc_inx: appender,
+        len: size,
+        ..OpenedDataObjInp::default()
+    };
+    let message = input.to_bytes(Packing::XML).unwrap();
+    let head = frame::encode(kind::API_REQ, api::DATA_OBJ_WRITE, &message, b"", 400_000).unwrap();
+    a.stream.write_all(&head).await.unwrap();
+    a.stream.write_all(&half).await.unwrap();
+    // The zone has begun with it once the file has room for it.
+    let file = &b.query(&[410], &[(403, "= 'o'")]).await[0][0];
+    while std::fs::metadata(file).unwrap().len() < 400_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(b.write(other, &vec![2; 400_000]).await, size);
+    a.stream.write_all(&half).await.unwrap();
+    assert_eq!(a.answer().await.code, size);
+    detach(&mut b, other).await;
+    detach(&mut a, appender).await;
+    assert_eq!(a.close(first).await, 0);
+    assert_eq!(
+        a.get(&path("o")).await.unwrap(),
+        [vec![1; 400_000], vec![2; 400_000]].concat()
+    );
+}
+
+#[tokio::test]
 async fn a_lost_writer_leaves_no_good_replica() {
     let f = Fixture::new().await;
     let (mut a, mut b) = (f.rods().await, f.rods().await);

@@ -89,9 +89,10 @@ pub(super) async fn write(
         request.bytes.clone(),
     );
     let append = descriptor.input.open_flags & APPEND != 0;
+    let ours = Arc::clone(&writing);
     let first = blocking(move || {
         let at = match append {
-            true => file.metadata()?.len(),
+            true => ours.extend(count as u64)?,
             false => position,
         };
         write_at(&file, at, &bytes).map(|()| at)
