@@ -137,22 +137,15 @@ impl Following {
 
     /// The checksum of the file as it is after the last write; to be asked for once. Blocks, but never for a thread that has not begun.
     pub fn finish(&self, size: u64) -> io::Result<String> {
-        let mut state = self.lock();
-        let mut hasher = loop {
-            match state.hasher.take() {
-                Some(hasher) => break hasher,
-                None => {
-                    state = self
-                        .idle
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
-            }
+        let being_read = |state: &mut State| state.hasher.is_none();
+        let state = self.idle.wait_while(self.lock(), being_read);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let told_all = !state.extent.spoilt && state.extent.end == size;
+        let (mut hasher, from) = match state.hasher.take().filter(|_| told_all) {
+            Some(hasher) => (hasher, state.read),
+            None => (Hasher::new(self.scheme), 0),
         };
-        let mut from = state.read;
-        if state.extent.spoilt || state.extent.end != size {
-            (hasher, from) = (Hasher::new(self.scheme), 0);
-        }
+        drop(state);
         hasher.read(&self.file, from, u64::MAX)?;
         Ok(hasher.finish())
     }

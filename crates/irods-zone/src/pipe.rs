@@ -2,7 +2,7 @@
 //! copies nothing, and out of the pipe into the other.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const SIZE: usize = 1024 * 1024;
 
 /// A pipe and what is in it.
 pub(crate) struct Pipe {
-    reader: Arc<OwnedFd>,
+    reader: Arc<File>,
     writer: OwnedFd,
     held: usize,
 }
@@ -39,7 +39,7 @@ impl Pipe {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setpipe_size(&writer, SIZE)?;
         Ok(Self {
-            reader: Arc::new(reader),
+            reader: Arc::new(reader.into()),
             writer,
             held: 0,
         })
@@ -80,31 +80,20 @@ impl Pipe {
     }
 }
 
-fn pour(reader: &OwnedFd, file: &File, mut at: u64, mut bytes: usize) -> io::Result<()> {
+fn pour(reader: &File, file: &File, mut at: u64, mut bytes: usize) -> io::Result<()> {
     while bytes > 0 {
         match splice(reader, None, file, Some(&mut at), bytes, SpliceFlags::MOVE) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(moved) => bytes = bytes.saturating_sub(moved),
             Err(Errno::INTR) => {}
             // Of a file system that takes nothing from a pipe.
-            Err(Errno::INVAL) => return copy(reader, file, at, bytes),
+            Err(Errno::INVAL) => {
+                let (mut reader, mut rest) = (reader, vec![0; bytes]);
+                reader.read_exact(&mut rest)?;
+                return file.write_all_at(&rest, at);
+            }
             Err(error) => return Err(error.into()),
         }
-    }
-    Ok(())
-}
-
-fn copy(reader: &OwnedFd, file: &File, mut at: u64, mut bytes: usize) -> io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    while bytes > 0 {
-        let room = buffer.len().min(bytes);
-        let read = rustix::io::read(reader, &mut buffer[..room])?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        file.write_all_at(&buffer[..read], at)?;
-        at += read as u64;
-        bytes -= read;
     }
     Ok(())
 }

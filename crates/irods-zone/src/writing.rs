@@ -215,8 +215,8 @@ impl Writings {
             after,
         } = begin;
         let scheme = after.scheme(had_checksum).filter(|_| created || truncated);
-        let threads = || Arc::clone(&self.threads);
-        let following = scheme.map(|scheme| Following::new(Arc::clone(&file), scheme, threads()));
+        let following = scheme
+            .map(|scheme| Following::new(Arc::clone(&file), scheme, Arc::clone(&self.threads)));
         let writing = Arc::new(Writing {
             data_id,
             number,

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Fixture, HOME, Peer, object, wish};
+use common::{Fixture, HOME, Peer, object, opened, wish};
 use irods_protocol::header::{Header, kind};
 use irods_protocol::message::*;
 use irods_protocol::{Packing, Pi, api, codes, frame, keywords};
@@ -198,13 +198,18 @@ async fn who_does_not_log_in_in_time_is_put_out() {
     assert!(f.rods().await.stat(HOME).await.is_ok());
 }
 
-#[tokio::test]
-async fn who_stops_in_the_middle_of_a_message_is_put_out() {
+/// A zone that waits 0.2 s for the rest of a message.
+async fn impatient() -> Fixture {
     let limits = ServerLimits {
         stall: Duration::from_millis(200),
         ..ServerLimits::default()
     };
-    let f = Fixture::with(|options| options.limits = limits).await;
+    Fixture::with(|options| options.limits = limits).await
+}
+
+#[tokio::test]
+async fn who_stops_in_the_middle_of_a_message_is_put_out() {
+    let f = impatient().await;
     let mut rods = f.rods().await;
     let fd = rods
         .open(&format!("{HOME}/o"), 1 | 64 | 512, KeyValPair::new())
@@ -228,27 +233,14 @@ async fn who_stops_in_the_middle_of_a_message_is_put_out() {
 /// Opens an object for writing and sends one write of 1 MiB but for its last byte.
 async fn almost_write(rods: &mut Peer, path: &str) {
     let fd = rods.open(path, 1 | 64 | 512, KeyValPair::new()).await;
-    let input = OpenedDataObjInp {
-        l1desc_inx: fd,
-        len: 1 << 20,
-        ..OpenedDataObjInp::default()
-    };
-    let message = input.to_bytes(Packing::XML).unwrap();
-    let head = frame::encode(kind::API_REQ, api::DATA_OBJ_WRITE, &message, b"", 1 << 20).unwrap();
-    rods.stream.write_all(&head).await.unwrap();
-    rods.stream
-        .write_all(&vec![1; (1 << 20) - 1])
-        .await
-        .unwrap();
+    let message = rods.write_message(fd, &vec![1; 1 << 20]);
+    let almost = &message[..message.len() - 1];
+    rods.stream.write_all(almost).await.unwrap();
 }
 
 #[tokio::test]
 async fn large_bytes_that_do_not_all_come_leave_no_good_replica() {
-    let limits = ServerLimits {
-        stall: Duration::from_millis(200),
-        ..ServerLimits::default()
-    };
-    let f = Fixture::with(|options| options.limits = limits).await;
+    let f = impatient().await;
     let path = format!("{HOME}/o");
     let mut other = f.rods().await;
     for stays in [true, false] {
@@ -294,12 +286,7 @@ async fn large_writes_that_are_refused_leave_the_connection_in_step() {
         (-1, codes::SYS_FILE_DESC_OUT_OF_RANGE),
         (reading, codes::UNIX_FILE_WRITE_ERR - 9),
     ] {
-        let input = OpenedDataObjInp {
-            l1desc_inx: fd,
-            len: bytes.len() as i32,
-            ..OpenedDataObjInp::default()
-        };
-        let write = input.to_bytes(Packing::XML).unwrap();
+        let write = opened(fd, bytes.len()).to_bytes(Packing::XML).unwrap();
         for message in [&write[..], b"<nonsense>"] {
             rods.send(kind::API_REQ, api::DATA_OBJ_WRITE, message, &bytes)
                 .await;

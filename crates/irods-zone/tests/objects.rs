@@ -6,12 +6,12 @@
 mod common;
 
 use common::{Fixture, HOME, Peer, object, wish};
-use irods_protocol::header::kind;
 use irods_protocol::message::*;
-use irods_protocol::{Packing, Pi, api, codes, frame, keywords};
+use irods_protocol::{Packing, api, codes, keywords};
 use tokio::io::AsyncWriteExt;
 
 const CREATE: i32 = 1 | 64 | 512;
+const APPEND: i32 = 1 | 1024;
 
 fn path(name: &str) -> String {
     format!("{HOME}/{name}")
@@ -182,7 +182,6 @@ async fn a_large_put_and_get_go_over_this_connection() {
 
 #[tokio::test]
 async fn large_writes_land_where_they_belong_however_they_come() {
-    const APPEND: i32 = 1024;
     let f = Fixture::new().await;
     for packing in [Packing::XML, Packing::NATIVE] {
         let mut rods = Peer::login_as(f.zone.address(), packing, "rods", &f.password()).await;
@@ -195,15 +194,7 @@ async fn large_writes_land_where_they_belong_however_they_come() {
             let bytes: Vec<u8> = (0..length).map(|i| (i * 31 + n) as u8).collect();
             let at = [0, 262_000, 100, 1 << 20, 7, 4 << 20][n];
             assert_eq!(rods.seek(fd, at, 0).await, at);
-            let input = OpenedDataObjInp {
-                l1desc_inx: fd,
-                len: length as i32,
-                ..OpenedDataObjInp::default()
-            };
-            let message = input.to_bytes(packing).unwrap();
-            let mut whole =
-                frame::encode(kind::API_REQ, api::DATA_OBJ_WRITE, &message, b"", length).unwrap();
-            whole.extend_from_slice(&bytes);
+            let whole = rods.write_message(fd, &bytes);
             // The first pieces end in the header, in the message and among the bytes.
             let (mut rest, mut sizes) =
                 (&whole[..], [3, 90, 140, 1, 70_000, 1 << 20].iter().cycle());
@@ -220,7 +211,7 @@ async fn large_writes_land_where_they_belong_however_they_come() {
             assert_eq!(rods.seek(fd, 0, 1).await, end as i64);
         }
         assert_eq!(rods.close(fd).await, 0);
-        let fd = rods.open(&name, 1 | APPEND, KeyValPair::new()).await;
+        let fd = rods.open(&name, APPEND, KeyValPair::new()).await;
         let more = vec![9; 1 << 20];
         assert_eq!(rods.write(fd, &more).await, 1 << 20);
         assert_eq!(rods.close(fd).await, 0);
@@ -305,25 +296,19 @@ async fn who_appends_at_the_same_time_loses_nothing() {
     let f = Fixture::new().await;
     let (mut a, mut b) = (f.rods().await, f.rods().await);
     let (first, wishes) = first_writer(&mut a, &path("o")).await;
-    let (half, size) = (vec![1_u8; 200_000], 400_000);
-    let appender = a.open(&path("o"), 1 | 1024, wishes.clone()).await;
-    let other = b.open(&path("o"), 1 | 1024, wishes).await;
-    let input = OpenedDataObjInp {
-        l1desc_inx: appender,
-        len: size,
-        ..OpenedDataObjInp::default()
-    };
-    let message = input.to_bytes(Packing::XML).unwrap();
-    let head = frame::encode(kind::API_REQ, api::DATA_OBJ_WRITE, &message, b"", 400_000).unwrap();
-    a.stream.write_all(&head).await.unwrap();
-    a.stream.write_all(&half).await.unwrap();
+    let size = 400_000;
+    let appender = a.open(&path("o"), APPEND, wishes.clone()).await;
+    let other = b.open(&path("o"), APPEND, wishes).await;
+    let message = a.write_message(appender, &vec![1; 400_000]);
+    let (begun, rest) = message.split_at(message.len() - 200_000);
+    a.stream.write_all(begun).await.unwrap();
     // The zone has begun with it once the file has room for it.
     let file = &b.query(&[410], &[(403, "= 'o'")]).await[0][0];
     while std::fs::metadata(file).unwrap().len() < 400_000 {
         tokio::task::yield_now().await;
     }
     assert_eq!(b.write(other, &vec![2; 400_000]).await, size);
-    a.stream.write_all(&half).await.unwrap();
+    a.stream.write_all(rest).await.unwrap();
     assert_eq!(a.answer().await.code, size);
     detach(&mut b, other).await;
     detach(&mut a, appender).await;

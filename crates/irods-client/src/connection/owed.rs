@@ -3,7 +3,6 @@
 //! has the agent read its next message when it is done with the last).
 
 use irods_protocol::Pi;
-
 use tokio::time::Instant;
 
 use super::{Connection, Patience, Reply, Request, State};

@@ -104,11 +104,10 @@ pub(crate) async fn perform(
         // Its AVUs came with it.
         Effect::PutNew => {
             claim(zone, action, None).await?;
-            if grants_come_along(action.options, action.stat.size) {
-                return Ok(counts);
+            if !grants_come_along(action.options, action.stat.size) {
+                let object = Entity::DataObject(action.subject.target);
+                annotate::grant(zone, object, action.options).await?;
             }
-            let object = Entity::DataObject(action.subject.target);
-            annotate::grant(zone, object, action.options).await?;
         }
         // Nothing was done to it, so it is what it was; but for a link that leads elsewhere.
         Effect::Nothing if !annotate::is_special(action) => {

@@ -73,7 +73,6 @@ pub(super) async fn write(
     request: &Request,
     rest: Option<&mut Connection>,
 ) -> Answer {
-    let stop = session.zone.stop.clone();
     let input: OpenedDataObjInp = request.input()?;
     let descriptor = session.descriptors.get(input.l1desc_inx)?;
     let Some(writing) = descriptor.writing.clone() else {
@@ -100,7 +99,8 @@ pub(super) async fn write(
     .await?;
     let written = match (first, rest) {
         (Ok(at), Some(connection)) => {
-            let rest = connection.apart_into(&descriptor.file, at + here as u64, &stop);
+            let (rest_at, stop) = (at + here as u64, &session.zone.stop);
+            let rest = connection.apart_into(&descriptor.file, rest_at, stop);
             rest.await.map(|()| at)
         }
         (first, _) => first,

@@ -306,22 +306,22 @@ impl Peer {
     }
 
     pub async fn write(&mut self, fd: i32, bytes: &[u8]) -> i32 {
-        let input = OpenedDataObjInp {
-            l1desc_inx: fd,
-            len: bytes.len() as i32,
-            ..OpenedDataObjInp::default()
-        };
-        self.stream_call(api::DATA_OBJ_WRITE, &input, bytes)
+        self.stream_call(api::DATA_OBJ_WRITE, &opened(fd, bytes.len()), bytes)
             .await
             .code
     }
 
+    /// A write as it is sent, to be sent in parts.
+    pub fn write_message(&self, fd: i32, bytes: &[u8]) -> Vec<u8> {
+        let input = opened(fd, bytes.len()).to_bytes(self.packing).unwrap();
+        let number = api::DATA_OBJ_WRITE;
+        let mut out = frame::encode(kind::API_REQ, number, &input, b"", bytes.len()).unwrap();
+        out.extend_from_slice(bytes);
+        out
+    }
+
     pub async fn read(&mut self, fd: i32, len: i32) -> Vec<u8> {
-        let input = OpenedDataObjInp {
-            l1desc_inx: fd,
-            len,
-            ..OpenedDataObjInp::default()
-        };
+        let input = opened(fd, len as usize);
         let answer = self.call(api::DATA_OBJ_READ, &input).await.ok();
         assert_eq!(answer.code as usize, answer.frame.bytes.len());
         answer.frame.bytes.to_vec()
@@ -424,6 +424,15 @@ impl Peer {
         rows.into_iter()
             .map(|row| (row[0].clone(), row[1].clone()))
             .collect()
+    }
+}
+
+/// So many bytes of an open replica.
+pub fn opened(fd: i32, len: usize) -> OpenedDataObjInp {
+    OpenedDataObjInp {
+        l1desc_inx: fd,
+        len: len as i32,
+        ..OpenedDataObjInp::default()
     }
 }
 
