@@ -1,8 +1,10 @@
 """What the benches ask of the machine: ports, memory, a Redis and a zone of their own; and how they keep what they found."""
 
 import datetime
+import mmap
 import os
 import pathlib
+import platform
 import shutil
 import socket
 import subprocess
@@ -27,6 +29,27 @@ def peak_of(*pids: int) -> float:
         with open(f"/proc/{pid}/status") as status:
             total += next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
     return total / 1024
+
+
+def processors() -> str:
+    """How many, and which."""
+    with open("/proc/cpuinfo") as facts:
+        model = next((line.split(":", 1)[1].strip() for line in facts if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} cores ({model})"
+
+
+def use_free_memory(leave: int = 1 << 30):
+    """Writes to all memory that nobody has, but for some bytes.
+
+    The host of a virtual machine may take back what is free; then the first write to each page of it is several times slower.
+    """
+    with open("/proc/meminfo") as facts:
+        free = next(int(line.split()[1]) for line in facts if line.startswith("MemFree:")) * 1024 - leave
+    if free > 0:
+        piece = bytes(1 << 20)
+        with mmap.mmap(-1, free) as memory:
+            for at in range(0, free - len(piece), len(piece)):
+                memory[at : at + len(piece)] = piece
 
 
 def start_zone(program, directory, **options) -> subprocess.Popen:

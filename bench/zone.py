@@ -11,7 +11,6 @@ of them; medians are shown, with the slowest and fastest. --print writes no file
 import argparse
 import os
 import pathlib
-import platform
 import shutil
 import signal
 import statistics
@@ -20,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from machine import save_on_page
+from machine import processors, save_on_page, use_free_memory
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONNECTIONS = [1, 4, 16]
@@ -110,9 +109,10 @@ def large(zone, rounds, work, mib):
     zone.seconds("large", "register", 1, 1)
     for _ in range(rounds):
         for way, measure in ways.items():
-            # Each begins with nothing of the others left to be written to the disk.
+            # Each begins with nothing of the others left to be written to the disk, and with memory that is as quick to write to.
             copy.unlink(missing_ok=True)
             os.sync()
+            use_free_memory()
             rates[way].append(mib / measure())
             print(".", end="", file=sys.stderr, flush=True)
         if copy.read_bytes() != source.read_bytes():
@@ -146,12 +146,6 @@ def measure(args, examples, work):
     return lines
 
 
-def machine():
-    with open("/proc/cpuinfo") as file:
-        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    return f"{os.cpu_count()} cores ({models[0] if models else platform.machine()})"
-
-
 def main():
     args = arguments()
     build = ["cargo", "build", "--quiet", "--release", "--workspace", "--example", "serve", "--example", "zone_rates"]
@@ -165,7 +159,7 @@ def main():
         print(file=sys.stderr)
         if not args.work:
             shutil.rmtree(work, ignore_errors=True)
-    lines += ["", f"{machine()}, {args.rounds} rounds; the machine's load was {load:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended, of which the "
+    lines += ["", f"{processors()}, {args.rounds} rounds; the machine's load was {load:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended, of which the "
               "measurement itself is about 2. In brackets the slowest and the fastest round."]
     text = "\n".join(lines) + "\n"
     print(text)

@@ -56,9 +56,7 @@ def measure(name, row, site, tools, args):
         source, of_source = site.fill_bucket(name, row.files, args.weed)
     else:
         row.make(tree)
-    if row.mib:
-        # Leaves memory that has been used before; see `Site.level`.
-        rows.cp(site, tree, row.files, args.workers)
+    site.large = row.mib > 0
     trees.settle()
     took, cache = {}, {}
     for number in range(args.rounds):
@@ -69,7 +67,7 @@ def measure(name, row, site, tools, args):
                 trees.change(tree)
                 trees.settle()
             for tool in turn:
-                if tool.name == "python" and row.files > args.python_files:
+                if tool.name == "python" and not (step.python and row.files <= args.python_files):
                     continue
                 first = next(n for n in range(at, -1, -1) if not row.steps[n].again)
                 target = f"{site.home}/{tool.name}-{name}-{os.getpid()}-{number}-{first}"

@@ -6,12 +6,10 @@ A row's data: `tree`, `files`, `mib`, how it was measured (`rounds`, `workers`, 
 
 import dataclasses
 import json
-import os
-import platform
 import statistics
 from math import log10
 
-from machine import save_on_page
+from machine import processors, save_on_page
 from surroundings import ROOT
 
 DATA, PLOT = (ROOT / "docs" / name for name in ("compare.json", "compare.svg"))
@@ -42,7 +40,7 @@ def measured(row, took, about):
         "rounds": about.rounds,
         "workers": about.workers,
         "load": about.load,
-        "machine": f"{os.cpu_count()} cores ({processor()})",
+        "machine": processors(),
         "zone": "a zone of its own making" if about.foreign else "the embedded zone, in a process of its own",
         "peak_mib": about.peaks,
         "cache_bytes": about.cache,
@@ -62,11 +60,6 @@ def ratio(step, other):
     if other not in step["seconds"]:
         return None
     return statistics.median(step["seconds"][other]) / statistics.median(step["seconds"]["ours"])
-
-
-def processor():
-    with open("/proc/cpuinfo") as facts:
-        return next((line.split(":", 1)[1].strip() for line in facts if line.startswith("model name")), platform.machine())
 
 
 def markdown(found):

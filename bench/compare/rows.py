@@ -22,6 +22,8 @@ class Step:
     hooks: bool = False
     flags: tuple = ()
     flags_of_python: tuple = ()
+    # The Python tool can do it too.
+    python: bool = True
     # Bare ways to the same end: labels, and functions of site, tree, number of files and workers that tell their seconds.
     limits: tuple = ()
 
@@ -132,7 +134,17 @@ def all_rows(large_mib: int):
             f"1 file of {large_mib:,} MiB",
             1,
             lambda top: trees.large(top, 1, large_mib),
-            (Step("put", put, limits=copies), Step("put with checksum", put, flags=("--checksum=verify",), limits=(*copies, ("SHA-256 on one core", sha256)))),
+            (
+                Step("put", put, limits=copies),
+                Step("put, the zone computes a checksum", put, flags=("--checksum=register",), python=False),
+                Step(
+                    "put, both compute a checksum",
+                    put,
+                    flags=("--checksum=verify",),
+                    python=False,
+                    limits=(*copies, ("SHA-256 on one core", sha256)),
+                ),
+            ),
             large_mib,
         ),
         "large4": Row(

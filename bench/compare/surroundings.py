@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from machine import Redis, peak_of, start_zone
+from machine import Redis, peak_of, start_zone, use_free_memory
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -27,6 +27,7 @@ class Site:
         (work / "home").mkdir(parents=True)
         self.bucket = None
         self.zone = None
+        self.large = False
         if not self.foreign:
             self.zone = start_zone(program, work / "zone")
             self.children.append(self.zone)
@@ -74,15 +75,14 @@ class Site:
         return self.redis.ask(f"SELECT {database}", command).splitlines()[1]
 
     def level(self):
-        """Makes all that is timed begin alike: nothing waits to be written, and memory and disk that large objects took are free.
-
-        Memory that a virtual machine uses for the first time, or has not used for seconds, can be several times slower to write to, which
-        would make whoever comes first look slow. Nobody asks for these objects any more.
-        """
+        """Makes all that is timed begin alike: nothing waits to be written, the disk that large objects took is free, and where they
+        are what is measured, memory is as quick to write to for all. Nobody asks for these objects any more."""
         os.sync()
         for path in (self.work / "zone" / "Vault").rglob("*"):
             if path.is_file() and path.stat().st_size > 1 << 24:
                 os.truncate(path, 0)
+        if self.large:
+            use_free_memory()
         # Processors that had nothing to do for seconds are slower at first, to the harm of whoever follows a long wait.
         awake = time.monotonic() + 0.3
         while time.monotonic() < awake:

@@ -15,6 +15,8 @@ use crate::environment::HashScheme;
 
 /// Blocks read and not yet sent.
 const AHEAD: usize = 2;
+/// Bytes that are hashed as soon as they are read, while the processor's cache has them.
+const PIECE: usize = 256 * 1024;
 /// Blocks whose memory is kept while nothing is in it.
 const SPARES: usize = 8;
 
@@ -130,11 +132,12 @@ pub(super) async fn read_whole(
 ) -> io::Result<(Vec<u8>, Summary)> {
     let reading = tokio::task::spawn_blocking(move || {
         let mut source = source;
-        let bytes = read_block(&mut source, size, usize::MAX, Vec::new())?;
+        let mut checksum = scheme.map(Checksum::new);
+        let bytes = read_block(&mut source, size, usize::MAX, Vec::new(), checksum.as_mut())?;
         let summary = Summary {
             bytes: bytes.len() as u64,
             more: bytes.len() as u64 == size && has_more(&mut source)?,
-            checksum: scheme.map(|scheme| Checksum::of(scheme, &bytes)),
+            checksum: checksum.map(Checksum::text),
         };
         Ok((bytes, summary))
     });
@@ -152,14 +155,11 @@ fn read(
     let mut left = size;
     while left > 0 {
         let memory = spares.try_recv().unwrap_or_default();
-        let bytes = read_block(&mut source, left, BLOCK, memory)?;
+        let bytes = read_block(&mut source, left, BLOCK, memory, checksum.as_mut())?;
         if bytes.is_empty() {
             break;
         }
         left -= bytes.len() as u64;
-        if let Some(checksum) = &mut checksum {
-            checksum.update(&bytes);
-        }
         let spare = spare.clone();
         let block = Block { bytes, spare };
         if sender.blocking_send(block).is_err() {
@@ -174,17 +174,36 @@ fn read(
     })
 }
 
-/// Reads until the block is full, `size` bytes are there, or the source ends; into this memory, which follows what was read.
+/// Reads until the block is full, `size` bytes are there, or the source ends; into this memory, whatever is in it, and hashes what
+/// it reads.
 fn read_block(
     source: &mut impl Read,
     size: u64,
     block: usize,
     mut bytes: Vec<u8>,
+    mut checksum: Option<&mut Checksum>,
 ) -> io::Result<Vec<u8>> {
     let want = usize::try_from(size).unwrap_or(usize::MAX).min(block);
-    bytes.clear();
-    bytes.reserve(want.min(BLOCK));
-    source.take(want as u64).read_to_end(&mut bytes)?;
+    bytes.reserve(want.min(BLOCK).saturating_sub(bytes.len()));
+    let mut filled = 0;
+    while filled < want {
+        let end = want.min(filled + PIECE);
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        match source.read(&mut bytes[filled..end]) {
+            Ok(0) => break,
+            Ok(read) => {
+                if let Some(checksum) = &mut checksum {
+                    checksum.update(&bytes[filled..filled + read]);
+                }
+                filled += read;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(filled);
     Ok(bytes)
 }
 
