@@ -32,6 +32,15 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// For a user or group of the local zone.
+    pub fn new(user: impl Into<String>, level: impl Into<String>) -> Self {
+        Self {
+            user: user.into(),
+            zone: String::new(),
+            level: level.into(),
+        }
+    }
+
     /// Whether a put can bring it along: what it is written in has no place for another zone, nor for blanks or nothing as a name.
     pub fn fits_a_put(&self) -> bool {
         let fits = |word: &str| !word.is_empty() && !word.contains([' ', '#']);

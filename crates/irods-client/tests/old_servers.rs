@@ -81,11 +81,7 @@ async fn what_they_lack_is_not_sent() {
     let (pool, seen) = server().await;
     let mut c = pool.get().await.unwrap();
     let which = ReplicaRef::Number(0);
-    let grant = Grant {
-        user: "u".into(),
-        zone: String::new(),
-        level: "read".into(),
-    };
+    let grant = Grant::new("u", "read");
     for outcome in [
         c.touch("/z/o", None, false).await,
         c.apply_access("/z/o", &[grant], false).await,

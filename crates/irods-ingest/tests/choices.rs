@@ -158,11 +158,7 @@ async fn each_entry_has_its_own_operation_resource_path_avus_and_permissions() {
                         replaces: true,
                     })
                     .to_vec();
-                choice.grants = vec![Grant {
-                    user: "alice".into(),
-                    zone: String::new(),
-                    level: "read".into(),
-                }];
+                choice.grants = vec![Grant::new("alice", "read")];
             }
             "seen_elsewhere" => choice.physical_path = Some("/mnt/seen".into()),
             "skipped" | "skipped_d" => choice.skip = Some("not wanted".into()),
@@ -676,7 +672,7 @@ async fn avus_and_permissions_come_with_what_is_uploaded() {
                 replaces: true,
             })
             .collect(),
-        grants: vec![public("read"), public("write")],
+        grants: vec![Grant::new("public", "read"), Grant::new("public", "write")],
         ..Choice::default()
     });
     let options = JobOptions {
@@ -703,14 +699,6 @@ async fn avus_and_permissions_come_with_what_is_uploaded() {
     }
 }
 
-fn public(level: &str) -> Grant {
-    Grant {
-        user: "public".into(),
-        zone: String::new(),
-        level: level.into(),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_that_cannot_be_given_fails_its_file_each_time() {
     let site = Site::new().await;
@@ -730,10 +718,7 @@ async fn a_permission_that_cannot_be_given_fails_its_file_each_time() {
         }
     }
     fn nobody() -> Grant {
-        Grant {
-            user: "nobody".into(),
-            ..public("read")
-        }
+        Grant::new("nobody", "read")
     }
     let run = async |by_name| {
         let options = JobOptions {
@@ -744,14 +729,14 @@ async fn a_permission_that_cannot_be_given_fails_its_file_each_time() {
         site.run_with(options, handler).await
     };
     for _ in 0..2 {
-        let job = run(|_, entry| of_files(entry, public("sing"))).await;
+        let job = run(|_, entry| of_files(entry, Grant::new("public", "sing"))).await;
         assert_eq!((job.failures, job.totals.failed), (4, 4));
     }
     for _ in 0..2 {
         let job = run(|_, entry| of_files(entry, nobody())).await;
         assert_eq!((job.failures, job.totals.failed), (4, 4));
     }
-    let job = run(|_, entry| of_files(entry, public("read"))).await;
+    let job = run(|_, entry| of_files(entry, Grant::new("public", "read"))).await;
     assert_eq!(job.failures, 0);
     let mut zone = site.connection().await;
     for name in ["alone", "f0", "f1", "f2"] {

@@ -112,11 +112,7 @@ async fn what_the_zone_refuses_to_register_is_not_written_either() {
     let_times_settle(&site.source().join("f2")).await;
     site.add_user("alice").await;
     site.create_collection(TARGET).await;
-    let grant = Grant {
-        user: "alice".into(),
-        zone: String::new(),
-        level: "own".into(),
-    };
+    let grant = Grant::new("alice", "own");
     let mut zone = site.connection().await;
     let home = path::parent(TARGET).unwrap();
     for collection in [home, TARGET] {

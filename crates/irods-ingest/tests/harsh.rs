@@ -290,11 +290,7 @@ async fn comparing_with_the_catalog_finds_what_differs() {
 
 /// Takes from everybody the right to see something.
 async fn hide(site: &Site, path: &str) {
-    let nothing = Grant {
-        user: "rods".into(),
-        zone: String::new(),
-        level: "null".into(),
-    };
+    let nothing = Grant::new("rods", "null");
     let mut zone = site.connection().await;
     zone.apply_access(path, &[nothing], false).await.unwrap();
 }

@@ -47,12 +47,7 @@ mod tests {
     fn metadata_and_permissions_are_written_as_servers_read_them() {
         let avus = [Avu::new("a1", "v1", "u1"), Avu::new("a;2", "v\\2", "")];
         assert_eq!(included_metadata(&avus), "a1;v1;u1;a\\;2;v\\\\2;");
-        let grant = |level: &str, user: &str| Grant {
-            user: user.to_owned(),
-            zone: String::new(),
-            level: level.to_owned(),
-        };
-        let access = [grant("read", "public"), grant("write", "alice")];
+        let access = [Grant::new("public", "read"), Grant::new("alice", "write")];
         assert_eq!(included_access(&access), "read public;write alice");
         assert_eq!(included_metadata(&[]), "");
     }

@@ -95,11 +95,7 @@ async fn files_are_put_and_read_back(form: Form) {
     let there = Put {
         target: Some(Target::Resource("demoResc".into())),
         metadata: vec![Avu::new("a;1", "v", ""), Avu::new("b", "v", "u")],
-        access: vec![Grant {
-            user: "public".into(),
-            zone: String::new(),
-            level: "read".into(),
-        }],
+        access: vec![Grant::new("public", "read")],
         ..Put::default()
     };
     c.put_bytes(&at("f"), b"x", &there).await.unwrap();

@@ -61,19 +61,17 @@ async fn metadata_and_permissions_change_at_once(form: Form) {
         let left = c.list_avus(entity).await.unwrap();
         assert_eq!(left, std::slice::from_ref(&b));
     }
-    let grant = |user: &str, level: &str| Grant {
-        user: user.into(),
-        zone: String::new(),
-        level: level.into(),
-    };
     c.apply_access(
         &object,
-        &[grant("alice", "read"), grant("alice", "write")],
+        &[Grant::new("alice", "read"), Grant::new("alice", "write")],
         false,
     )
     .await
     .unwrap();
-    let bad = [grant("alice", "own"), grant("nobody_here", "read")];
+    let bad = [
+        Grant::new("alice", "own"),
+        Grant::new("nobody_here", "read"),
+    ];
     c.apply_access(&object, &bad, false).await.unwrap_err();
     let access = c.list_access(&object).await.unwrap();
     let level = |user: &str| {

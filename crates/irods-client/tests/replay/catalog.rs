@@ -173,19 +173,17 @@ async fn applies_permissions_at_once() {
     let replay = scenario!("raw_atomic_acl").serve().await;
     let mut c = replay.connect().await;
     let object = "/tempZone/home/rods/direct/a";
-    let grant = |user: &str, level: &str| Grant {
-        user: user.into(),
-        zone: String::new(),
-        level: level.into(),
-    };
-    let both = [grant("alice", "read"), grant("public", "null")];
+    let both = [Grant::new("alice", "read"), Grant::new("public", "null")];
     c.apply_access(object, &both, false).await.unwrap();
     for (grants, reason) in [
         (
-            vec![grant("alice", "write"), grant("nobody_here", "read")],
+            vec![
+                Grant::new("alice", "write"),
+                Grant::new("nobody_here", "read"),
+            ],
             "Invalid entity",
         ),
-        (vec![grant("alice", "sing")], "Invalid ACL"),
+        (vec![Grant::new("alice", "sing")], "Invalid ACL"),
     ] {
         let error = c.apply_access(object, &grants, false).await.unwrap_err();
         assert!(error.is(codes::SYS_INVALID_INPUT_PARAM), "{error}");
@@ -193,7 +191,7 @@ async fn applies_permissions_at_once() {
     }
     let missing = "/tempZone/home/rods/direct/none";
     let error = c
-        .apply_access(missing, &[grant("alice", "read")], false)
+        .apply_access(missing, &[Grant::new("alice", "read")], false)
         .await;
     assert!(error.unwrap_err().is_not_found());
     replay.assert_all_recorded();

@@ -55,13 +55,8 @@ async fn puts_in_one_message() {
         ..Put::default()
     };
     c.put_bytes(&at("s4d"), bytes, &tagged).await.unwrap();
-    let grant = |level: &str, user: &str| Grant {
-        user: user.into(),
-        zone: String::new(),
-        level: level.into(),
-    };
     let shared = Put {
-        access: vec![grant("read", "public"), grant("write", "alice")],
+        access: vec![Grant::new("public", "read"), Grant::new("alice", "write")],
         ..Put::default()
     };
     let error = c.put_bytes(&at("no/s8"), bytes, &plain).await.unwrap_err();
