@@ -22,13 +22,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def kib_of(path: str, fact: str) -> int:
+    """What a file of /proc says of something in KiB; 0 if it says nothing."""
+    with open(path) as facts:
+        return next((int(line.split()[1]) for line in facts if line.startswith(f"{fact}:")), 0)
+
+
 def peak_of(*pids: int) -> float:
     """The largest resident sizes that living processes had, summed, in MiB."""
-    total = 0
-    for pid in pids:
-        with open(f"/proc/{pid}/status") as status:
-            total += next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
-    return total / 1024
+    return sum(kib_of(f"/proc/{pid}/status", "VmHWM") for pid in pids) / 1024
 
 
 def processors() -> str:
@@ -38,13 +40,12 @@ def processors() -> str:
     return f"{os.cpu_count()} cores ({model})"
 
 
-def use_free_memory(leave: int = 1 << 30):
-    """Writes to all memory that nobody has, but for some bytes.
+def use_free_memory():
+    """Writes to all memory that nobody has, but for a GiB.
 
     The host of a virtual machine may take back what is free; then the first write to each page of it is several times slower.
     """
-    with open("/proc/meminfo") as facts:
-        free = next(int(line.split()[1]) for line in facts if line.startswith("MemFree:")) * 1024 - leave
+    free = kib_of("/proc/meminfo", "MemFree") * 1024 - (1 << 30)
     if free > 0:
         piece = bytes(1 << 20)
         with mmap.mmap(-1, free) as memory:

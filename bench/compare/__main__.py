@@ -56,7 +56,6 @@ def measure(name, row, site, tools, args):
         source, of_source = site.fill_bucket(name, row.files, args.weed)
     else:
         row.make(tree)
-    site.large = row.mib > 0
     trees.settle()
     took, cache = {}, {}
     for number in range(args.rounds):
@@ -95,10 +94,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="irods-compare-", dir=args.work) as work:
         for name in args.rows:
             # Each with tools and a zone of its own, so that peaks are of this row.
-            site = Site(pathlib.Path(work) / name, args.program.absolute())
+            row = all_rows[name]
+            site = Site(pathlib.Path(work) / name, args.program.absolute(), large=row.mib > 0)
             try:
                 tools = [Ours(site, args.workers), Reference(site, args.workers, python)]
-                found[name] = measure(name, all_rows[name], site, tools, args)
+                found[name] = measure(name, row, site, tools, args)
             finally:
                 site.close()
             shutil.rmtree(site.work)

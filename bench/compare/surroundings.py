@@ -17,17 +17,16 @@ class Site:
     """A zone and a Redis, until `close`.
 
     The zone is an embedded one, unless IRODS_ENVIRONMENT_FILE names another; then the tests' collection is made below the
-    user's home there, and the server must see the files of `work` under the same paths.
+    user's home there, and the server must see the files of `work` under the same paths. `large` files are what is measured, or not.
     """
 
-    def __init__(self, work: pathlib.Path, program: pathlib.Path):
-        self.work, self.program, self.children = work, program, []
+    def __init__(self, work: pathlib.Path, program: pathlib.Path, large: bool):
+        self.work, self.program, self.large, self.children = work, program, large, []
         self.foreign = "IRODS_ENVIRONMENT_FILE" in os.environ
         self.environment_file = os.environ.get("IRODS_ENVIRONMENT_FILE", str(work / "zone/irods_environment.json"))
         (work / "home").mkdir(parents=True)
         self.bucket = None
         self.zone = None
-        self.large = False
         if not self.foreign:
             self.zone = start_zone(program, work / "zone")
             self.children.append(self.zone)

@@ -717,9 +717,6 @@ async fn a_permission_that_cannot_be_given_fails_its_file_each_time() {
             ..Choice::default()
         }
     }
-    fn nobody() -> Grant {
-        Grant::new("nobody", "read")
-    }
     let run = async |by_name| {
         let options = JobOptions {
             operation: Operation::PutSync,
@@ -733,7 +730,7 @@ async fn a_permission_that_cannot_be_given_fails_its_file_each_time() {
         assert_eq!((job.failures, job.totals.failed), (4, 4));
     }
     for _ in 0..2 {
-        let job = run(|_, entry| of_files(entry, nobody())).await;
+        let job = run(|_, entry| of_files(entry, Grant::new("nobody", "read"))).await;
         assert_eq!((job.failures, job.totals.failed), (4, 4));
     }
     let job = run(|_, entry| of_files(entry, Grant::new("public", "read"))).await;

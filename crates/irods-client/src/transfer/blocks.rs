@@ -191,29 +191,29 @@ fn read_block(
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
-        match source.read(&mut bytes[filled..end]) {
-            Ok(0) => break,
-            Ok(read) => {
-                if let Some(checksum) = &mut checksum {
-                    checksum.update(&bytes[filled..filled + read]);
-                }
-                filled += read;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+        let read = read_some(source, &mut bytes[filled..end])?;
+        if read == 0 {
+            break;
         }
+        if let Some(checksum) = &mut checksum {
+            checksum.update(&bytes[filled..filled + read]);
+        }
+        filled += read;
     }
     bytes.truncate(filled);
     Ok(bytes)
 }
 
 fn has_more(source: &mut impl Read) -> io::Result<bool> {
-    let mut byte = [0];
+    Ok(read_some(source, &mut [0])? > 0)
+}
+
+/// One read, which no signal interrupts.
+fn read_some(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     loop {
-        match source.read(&mut byte) {
-            Ok(n) => return Ok(n > 0),
+        match source.read(into) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            outcome => return outcome,
         }
     }
 }
